@@ -1,0 +1,1 @@
+"""What `mstl-edge bench` measures: host, latency, accuracy, footprint."""

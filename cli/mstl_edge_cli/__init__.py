@@ -1,0 +1,1 @@
+"""The `mstl-edge` command line: parse, call one library function, render."""

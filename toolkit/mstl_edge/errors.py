@@ -1,0 +1,56 @@
+"""What a user did or lacks, said in one line: what was expected, what was received, what to type next."""
+
+from __future__ import annotations
+
+
+class MstlEdgeError(Exception):
+    """A mistake that the user can mend; the command line prints it as one line and exits with `exit_code`.
+
+    Args:
+        expected: What was expected, as a phrase without a full stop.
+        received: What came instead; shown after `Received:`. Omit it where nothing was received.
+        hint: What to do or type next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, expected: str, *, received: object = None, hint: str = "") -> None:
+        self.expected = expected.rstrip(".")
+        self.received = received
+        self.hint = hint
+        parts = [f"expected {self.expected}."]
+        if received is not None:
+            parts.append(f"Received: {received}.")
+        if hint:
+            parts.append(hint)
+        super().__init__(" ".join(" ".join(parts).split()))
+
+
+class RecipeError(MstlEdgeError):
+    """A recipe, a key in it, or a `--set` that does not hold."""
+
+
+class DataError(MstlEdgeError):
+    """Images, labels or splits that training or measuring cannot stand on."""
+
+
+class WeightsError(MstlEdgeError):
+    """Backbone weights that are missing or belong to another network."""
+
+
+class ArtifactError(MstlEdgeError):
+    """A model file that is damaged, foreign, or not what its card says."""
+
+
+class RunError(MstlEdgeError):
+    """A run folder that is missing, unfinished, taken, or of another version."""
+
+
+class MissingExtraError(MstlEdgeError):
+    """An optional package is not installed; the hint says which command installs it."""
+
+
+class GateRefusedError(MstlEdgeError):
+    """A candidate or a measurement fell below a stated bound; exit code 3."""
+
+    exit_code = 3

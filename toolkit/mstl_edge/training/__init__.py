@@ -1,0 +1,1 @@
+"""Everything that needs TensorFlow: stages, features, quantization-aware fine-tuning, conversion."""
