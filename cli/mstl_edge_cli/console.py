@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-Item = TypeVar("Item")
+
+class Advance(Protocol):
+    """Moves a progress bar on."""
+
+    def __call__(self, steps: int, note: str = "") -> None:
+        """Advance by `steps`, and say `note`."""
 
 
 def say(message: str) -> None:
@@ -30,7 +35,9 @@ def print_json_line(tree: Any) -> None:
     sys.stdout.write(json.dumps(tree, ensure_ascii=False) + "\n")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, marked: int | None = None) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, marked: int | None = None
+) -> None:
     """Print a table on stdout; numbers go right, and the row `marked` is set bold with an arrow in front."""
     listed = [[_cell(value) for value in row] for row in rows]
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
@@ -50,7 +57,7 @@ def _cell(value: object) -> str:
 
 
 @contextmanager
-def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+def progress_bar(description: str, total: int | None) -> Iterator[Advance]:
     """Show a bar on a terminal, plain lines otherwise; yields `advance(steps, note)`."""
     if not sys.stderr.isatty():
         yield _plain_lines(description, total)
@@ -59,10 +66,14 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int,
     bar = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True))
     with bar:
         task = bar.add_task(description, total=total, note="")
-        yield lambda steps, note="": bar.update(task, advance=steps, note=note)
+
+        def advance(steps: int, note: str = "") -> None:
+            bar.update(task, advance=steps, note=note)
+
+        yield advance
 
 
-def _plain_lines(description: str, total: int | None) -> Callable[[int, str], None]:
+def _plain_lines(description: str, total: int | None) -> Advance:
     """Return an `advance` that prints a line at every tenth of the way and whenever there is a note."""
     done = 0
     printed = -1
