@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from mstl_edge.progress import Advance
 
-
-class Advance(Protocol):
-    """Moves a progress bar on."""
-
-    def __call__(self, steps: int, note: str = "") -> None:
-        """Advance by `steps`, and say `note`."""
+SECONDS_BETWEEN_LINES = 5.0
 
 
 def say(message: str) -> None:
     """Narrate on stderr, one line."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()
 
 
 def print_json(tree: Any) -> None:
@@ -39,15 +34,21 @@ def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, marked: int | None = None
 ) -> None:
     """Print a table on stdout; numbers go right, and the row `marked` is set bold with an arrow in front."""
+    from rich.console import Console
+    from rich.table import Table
+
     listed = [[_cell(value) for value in row] for row in rows]
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    table = Table(header_style="bold", box=None, pad_edge=False)
     for position, column in enumerate(columns):
         numeric = all(row[position][:1].isdigit() or row[position] in ("", "–") for row in listed)
         table.add_column(column, justify="right" if numeric and listed else "left", no_wrap=position == 0)
     for number, row in enumerate(listed):
         chosen = number == marked
         table.add_row(*([f"→ {row[0]}" if chosen else row[0], *row[1:]]), style="bold" if chosen else None)
-    Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(table)
+    # No markup: a file name may hold square brackets. The title stands alone, since a table wraps it to its own width.
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console.print(title, style="bold", soft_wrap=True)
+    console.print(table)
 
 
 def _cell(value: object) -> str:
@@ -56,34 +57,51 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
+class Terminal:
+    """The library's reporter on this terminal: a bar where stderr is one, plain lines otherwise."""
+
+    def say(self, message: str) -> None:
+        """Say one line on stderr."""
+        say(message)
+
+    @contextmanager
+    def bar(self, description: str, total: int) -> Iterator[Advance]:
+        """Show progress over `total` steps."""
+        with progress_bar(description, total) as advance:
+            yield advance
+
+
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Advance]:
     """Show a bar on a terminal, plain lines otherwise; yields `advance(steps, note)`."""
     if not sys.stderr.isatty():
         yield _plain_lines(description, total)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     bar = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True))
     with bar:
         task = bar.add_task(description, total=total, note="")
 
         def advance(steps: int, note: str = "") -> None:
-            bar.update(task, advance=steps, note=note)
+            bar.update(task, advance=steps, **({"note": note} if note else {}))  # type: ignore[arg-type]
 
         yield advance
 
 
 def _plain_lines(description: str, total: int | None) -> Advance:
-    """Return an `advance` that prints a line at every tenth of the way and whenever there is a note."""
+    """Return an `advance` that prints a line for every note, and otherwise one every few seconds."""
     done = 0
-    printed = -1
+    printed_at = time.monotonic()
 
     def advance(steps: int, note: str = "") -> None:
-        nonlocal done, printed
+        nonlocal done, printed_at
         done += steps
-        tenth = 10 * done // total if total else 0
-        if note or tenth > printed:
-            printed = tenth
-            say(f"{description} {done}{f'/{total}' if total else ''} {note}".rstrip())
+        if note or time.monotonic() - printed_at > SECONDS_BETWEEN_LINES:
+            printed_at = time.monotonic()
+            counted = f"{done}/{total}" if total else f"{done}"
+            say(f"{description}: {note}" if note else f"{description}: {counted}")
 
     return advance

@@ -6,7 +6,11 @@ The network's own scaling is `(p − 128) / 128`, so that an int8 model with inp
 from __future__ import annotations
 
 import io
-import warnings
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +32,16 @@ _RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
     "box": Image.Resampling.BOX,
 }
+_PILLOW_LIMIT = threading.Lock()
 _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+
+
+class UnreadableImageError(DataError):
+    """A file that gives no image; `reason` says why in a few words."""
+
+    def __init__(self, expected: str, name: str, reason: str, hint: str = "") -> None:
+        super().__init__(expected, received=f"{name} ({reason})", hint=hint)
+        self.reason = reason
 
 
 def load_image(source: Path | bytes, size: int, spec: PreprocessSpec) -> NDArray[np.uint8]:
@@ -46,75 +59,127 @@ def load_image(source: Path | bytes, size: int, spec: PreprocessSpec) -> NDArray
         `(size, size, 3) uint8`.
 
     Raises:
-        DataError: The file is missing, empty, truncated, no image, or larger than `spec.max_pixels`.
+        UnreadableImageError: The file is missing, empty, truncated, no image, or larger than `spec.max_pixels`.
     """
-    return resize(decode(source, spec), size, spec)
+    return resize(upright(open_image(source, spec), spec, name=_name(source)), size, spec)
 
 
 def decode(source: Path | bytes, spec: PreprocessSpec) -> Image.Image:
     """Return one image as upright RGB, in its own size.
 
     Raises:
-        DataError: See `load_image`.
+        UnreadableImageError: See `load_image`.
     """
-    name = source.name if isinstance(source, Path) else "image"
+    return upright(open_image(source, spec), spec, name=_name(source)).convert("RGB")
+
+
+def open_image(source: Path | bytes, spec: PreprocessSpec, *, name: str = "") -> Image.Image:
+    """Read the header of one image and hold it against the pixel limit; nothing is decoded yet.
+
+    Args:
+        source: A file or its bytes.
+        spec: Its `max_pixels` is the limit.
+        name: What to call the image in an error; the file's own name by default.
+
+    Raises:
+        UnreadableImageError: The file is missing, empty, no image, or larger than `spec.max_pixels`.
+    """
+    name = name or _name(source)
     try:
         content = source.read_bytes() if isinstance(source, Path) else source
     except OSError as error:
-        raise DataError(f"an image file that can be read ({error.strerror})", received=name) from error
+        raise UnreadableImageError("an image file that can be read", name, error.strerror or str(error)) from error
     if not content:
-        raise DataError("an image file with content", received=f"{name} (0 bytes)")
+        raise UnreadableImageError("an image file with content", name, "0 bytes")
+    with _readable(name), _own_pixel_limit():
+        image = Image.open(io.BytesIO(content))
+    width, height = image.size
+    if width * height > spec.max_pixels:
+        raise UnreadableImageError(
+            f"an image of at most {spec.max_pixels:,} pixels",
+            name,
+            f"{width}×{height} pixels, above the limit of {spec.max_pixels:,}",
+            "Raise preprocess.max_pixels if you trust it.",
+        )
+    return image
+
+
+def upright(image: Image.Image, spec: PreprocessSpec, *, name: str = "image") -> Image.Image:
+    """Decode an opened image into `L` or `RGB`, turned as its EXIF orientation says.
+
+    Grey stays one channel here, since resizing one channel and then copying it costs a third of resizing three.
+
+    Raises:
+        UnreadableImageError: The file is truncated or damaged.
+    """
+    with _readable(name):
+        image.load()
+        return _as_grey_or_rgb(ImageOps.exif_transpose(image), spec)
+
+
+def _name(source: Path | bytes) -> str:
+    return source.name if isinstance(source, Path) else "image"
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Turn what Pillow raises for foreign and damaged files into one error."""
     try:
-        with warnings.catch_warnings():
-            # The limit below is ours, checked before a pixel is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(content))
-            width, height = image.size
-            if width * height > spec.max_pixels:
-                raise DataError(
-                    f"an image of at most {spec.max_pixels:,} pixels",
-                    received=f"{name} ({width}×{height})",
-                    hint="Raise preprocess.max_pixels if you trust it.",
-                )
-            image.load()
-            return _as_rgb(ImageOps.exif_transpose(image), spec)
-    except DataError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise DataError(f"an image of at most {spec.max_pixels:,} pixels", received=f"{name} ({error})") from error
+        yield
     except UnidentifiedImageError as error:
-        raise DataError("an image file", received=f"{name} (no known image format)") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError("an image file that is whole", received=f"{name} ({error})") from error
+        raise UnreadableImageError("an image file", name, "not an image") from error
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        OverflowError,
+        struct.error,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as error:
+        reason = str(error) or type(error).__name__
+        raise UnreadableImageError("an image file that is whole", name, reason) from error
+
+
+@contextmanager
+def _own_pixel_limit() -> Iterator[None]:
+    """Switch off Pillow's own limit, which is global, cannot be raised per image and warns; ours follows from the header."""
+    with _PILLOW_LIMIT:
+        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = kept
 
 
 def resize(image: Image.Image, size: int, spec: PreprocessSpec) -> NDArray[np.uint8]:
-    """Return `image` as `(size, size, 3) uint8` by the aspect policy and method of `spec`."""
+    """Return an `L` or `RGB` image as `(size, size, 3) uint8` by the aspect policy and method of `spec`."""
     method = _RESAMPLING[spec.resize]
     if spec.aspect == "pad":
-        image = ImageOps.pad(image, (size, size), method=method, color=(0, 0, 0))
+        image = ImageOps.pad(image, (size, size), method=method, color=0)
     elif spec.aspect == "crop":
         image = ImageOps.fit(image, (size, size), method=method)
     elif image.size != (size, size):
         image = image.resize((size, size), method)
-    return np.asarray(image, dtype=np.uint8)
+    return np.asarray(image.convert("RGB"), dtype=np.uint8)
 
 
-def _as_rgb(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
+def _as_grey_or_rgb(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
     if image.mode in _SIXTEEN_BIT_MODES:
         return _windowed(image, spec)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         over = image.convert("RGBA")
         black = Image.new("RGBA", over.size, (0, 0, 0, 255))
         return Image.alpha_composite(black, over).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "L" else image.convert("RGB")
 
 
 def _windowed(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
-    levels = np.asarray(image, dtype=np.float32)
+    levels = np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = spec.window or (float(levels.min()), float(levels.max()))
     scaled = (levels - low) * (255.0 / max(high - low, 1e-6))
-    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 
 
 def spec_digest(size: int, spec: PreprocessSpec) -> bytes:

@@ -11,7 +11,8 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -197,6 +198,8 @@ class RowStore:
         """
         index = self.index()
         numbers = np.array([index[key] for key in keys], dtype=np.int64)
+        if not index:  # an empty file cannot be mapped
+            return Rows(np.empty((0, *self.shape), self.dtype), numbers)
         mapped = np.memmap(self._rows_path, dtype=self.dtype, mode="r", shape=(len(index), *self.shape))
         return Rows(mapped, numbers)
 
@@ -229,3 +232,17 @@ class Rows:
     def shape(self) -> tuple[int, ...]:
         """`(rows, *row shape)`."""
         return (len(self), *self._mapped.shape[1:])
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+    """Write arrays as an `.npz` whose bytes depend on nothing but the arrays (NumPy's own writer stores the time of day)."""
+    with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asarray(array), allow_pickle=False)
+
+
+def load_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of an `.npz` file."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

@@ -1,1 +1,5 @@
-"""Images with labels: where they come from, how they are dealt out, and what is wrong with them."""
+"""Images with labels: where they come from, how they are dealt out, and what is wrong with them.
+
+The order of the story: `sources` lists files and labels, `scan` reads each file once, `audit` says what is wrong, `splits`
+deals the images out, `pixels` decodes them into a cache.
+"""

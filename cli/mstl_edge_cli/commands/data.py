@@ -1,0 +1,118 @@
+"""`mstl-edge data check`: the audit of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mstl_edge_cli.console import print_json, print_table, progress_bar, say
+
+if TYPE_CHECKING:
+    from mstl_edge.data.audit import Audit
+
+SHOWN = 20
+SIZES_SHOWN = 5
+"""How many rows of a list the tables show; `--json` has all."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `data` to `app`."""
+    group = typer.Typer(help="Look at data sets before training on them.", no_args_is_help=True)
+    group.callback()(_data)
+    group.command("check", epilog="Example: mstl-edge data check phantom:head-ct")(check)
+    app.add_typer(group, name="data", epilog="Example: mstl-edge data check ~/data/chest --patient '^([0-9]+)_'")
+
+
+def _data() -> None:
+    """Look at data sets before training on them."""
+
+
+def check(
+    source: Annotated[
+        str, typer.Argument(help="Folder, CSV file, kaggle:owner/name, phantom:chest or phantom:head-ct.")
+    ],
+    patient: Annotated[
+        str, typer.Option(metavar="REGEX", help="Patient in the file name: the first group or the whole match.")
+    ] = "",
+    column: Annotated[str, typer.Option(metavar="NAME", help="Column of the CSV that names the patient.")] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
+) -> None:
+    """Audit a data set: classes, sizes, unreadable files, duplicates, patients, leaks; exit code 1 if training would refuse it."""
+    from mstl_edge.data.audit import audit_source
+    from mstl_edge.data.scan import scan_source
+    from mstl_edge.data.sources import open_source
+    from mstl_edge.recipe import PreprocessSpec
+
+    opened = open_source(source, patient=patient, column=column)
+    say(f"reading {len(opened.images):,} files of {source}")
+    with progress_bar("reading images", len(opened.images)) as advance:
+        scan = scan_source(opened, PreprocessSpec(), advance=advance)
+    audit = audit_source(opened, scan)
+    if json:
+        print_json(audit.to_tree())
+    else:
+        _print_tables(audit)
+    for error in audit.errors:
+        say(f"error: {error}")
+    if audit.errors:
+        raise typer.Exit(1)
+
+
+def _print_tables(audit: Audit) -> None:
+    rows = [
+        [label, n, *(split.get(label, 0) for split in audit.declared.values())] for label, n in audit.classes.items()
+    ]
+    print_table(f"Classes of {audit.source}", ["class", "images", *audit.declared], rows)
+    print_table("Images", ["what", "count"], _summary(audit))
+    sizes = [(f"{size.width}×{size.height}", size.n) for size in audit.sizes]
+    _print_list("Sizes in pixels", ["size", "images"], sizes, shown=SIZES_SHOWN)
+    print_table("Modes", ["mode", "images"], list(audit.modes.items()))
+    several = sorted(((n, name) for name, n in audit.patients.items() if n > 1), key=lambda row: (-row[0], row[1]))
+    _print_list("Patients with several images", ["patient", "images"], [(name, n) for n, name in several])
+    _print_list("Unreadable files", ["file", "reason"], [(lost.name, lost.reason) for lost in audit.unreadable])
+    _print_list("Same file twice", ["files"], [(", ".join(names),) for names in audit.exact_duplicates])
+    _print_list(
+        "Near-duplicates",
+        ["first", "second", "similarity", "label"],
+        [
+            (pair.first, pair.second, f"{pair.similarity:.3f}", "same" if pair.same_label else "different")
+            for pair in audit.near_duplicates
+        ],
+    )
+    _print_list("One image under two labels", ["files"], [(", ".join(names),) for names in audit.conflicts])
+    _print_list(
+        "Leaks between declared splits",
+        ["group", "files"],
+        [(leak.group, ", ".join(leak.images)) for leak in audit.leaks],
+    )
+    _print_list("Labels without an image", ["image"], [(name,) for name in audit.missing])
+    _print_list("Images without a label", ["image"], [(name,) for name in audit.unlabelled])
+
+
+def _summary(audit: Audit) -> list[tuple[str, object]]:
+    known = audit.patients_known
+    widths = [size.width for size in audit.sizes] or [0]
+    heights = [size.height for size in audit.sizes] or [0]
+    return [
+        ("readable images", audit.images),
+        ("unreadable files", len(audit.unreadable)),
+        ("patients", len(audit.patients) if known else "unknown"),
+        ("patients with several images", audit.patients_with_several_images if known else "unknown"),
+        ("independent groups" if known else "independent groups (near-duplicates together)", audit.groups),
+        ("width in pixels", _span(widths)),
+        ("height in pixels", _span(heights)),
+        ("labels without an image", len(audit.missing)),
+        ("images without a label", len(audit.unlabelled)),
+    ]
+
+
+def _span(values: Sequence[int]) -> str:
+    return f"{min(values)} to {max(values)}" if min(values) < max(values) else str(min(values))
+
+
+def _print_list(title: str, columns: list[str], rows: Sequence[tuple[object, ...]], *, shown: int = SHOWN) -> None:
+    if rows:
+        more = f" (the first {shown} of {len(rows):,})" if len(rows) > shown else ""
+        print_table(f"{title}{more}", columns, rows[:shown])

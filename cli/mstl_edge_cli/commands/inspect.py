@@ -1,0 +1,108 @@
+"""`mstl-edge inspect`: what is in a model file, without TensorFlow and without running it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mstl_edge_cli import options
+from mstl_edge_cli.console import print_json, print_table
+
+if TYPE_CHECKING:
+    from mstl_edge.artifact import Artifact, Card, KernelFacts, TensorFacts
+
+Rows = list[tuple[str, object]]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("inspect", epilog="Example: mstl-edge inspect model-int8.tflite")(inspect)
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(metavar="FILE", help="A .tflite file, with or without a card.")],
+    json: options.Json = False,
+) -> None:
+    """Show a model file: its card, operators, size, and how its kernels use the int8 range.
+
+    Opening it verifies its bounds, hash, labels and golden images; 'mstl-edge predict' also replays those.
+    """
+    from mstl_edge.artifact import open_artifact
+
+    artifact = open_artifact(model)
+    if json:
+        print_json(_tree(artifact))
+        return
+    print_table(artifact.name, ("model", ""), _model_rows(artifact))
+    print_table("", ("operator", "count"), artifact.facts.operators.items())
+    print_table("", ("kernel", "operator", "shape", "int8 range per channel"), map(_kernel_row, artifact.facts.kernels))
+    if artifact.card is None:
+        typer.echo("\nno card: labels, preprocessing and threshold are unknown")
+    else:
+        print_table("", ("card", ""), _card_rows(artifact.card))
+
+
+def _tree(artifact: Artifact) -> dict[str, Any]:
+    import msgspec
+
+    facts = msgspec.to_builtins(artifact.facts)
+    facts["full_integer"] = artifact.facts.full_integer
+    card = None if artifact.card is None else msgspec.to_builtins(artifact.card)
+    return {"schema": "mstl-edge/inspect/1", "model": artifact.name, "facts": facts, "card": card}
+
+
+def _model_rows(artifact: Artifact) -> Rows:
+    facts = artifact.facts
+    rows: Rows = [
+        ("flatbuffer", f"{facts.size_bytes:,} bytes"),
+        ("input", _tensor(facts.input)),
+        ("output", _tensor(facts.output)),
+        ("batch", "static" if facts.static else "open (some delegates refuse it)"),
+        ("parameters", f"{facts.parameters:,}"),
+        ("multiply-accumulates", f"{facts.macs:,}"),
+    ]
+    if not facts.full_integer:
+        rows.append(("float", f"{len(facts.float_tensors)} tensors in {len(facts.float_operators)} operators"))
+    else:
+        rows.append(("float", "none: every tensor is integer"))
+    return rows
+
+
+def _tensor(facts: TensorFacts) -> str:
+    shape = "×".join(str(extent) for extent in facts.shape)
+    scale = "" if facts.scale is None else f", scale {facts.scale:.9g}, zero point {facts.zero_point}"
+    return f"{shape} {facts.dtype}{scale}"
+
+
+def _kernel_row(kernel: KernelFacts) -> tuple[str, str, str, str]:
+    shape = "×".join(str(extent) for extent in kernel.shape)
+    if not kernel.largest:
+        return kernel.name, kernel.operator, shape, kernel.dtype
+    if kernel.short_channels:
+        used = f"{kernel.short_channels} of {len(kernel.largest)} channels below 127 (lowest {min(filter(None, kernel.largest))})"
+    else:
+        used = f"127 in all {len(kernel.largest)} channels"
+    zero = f", {kernel.zero_channels} all zero" if kernel.zero_channels else ""
+    return kernel.name, kernel.operator, shape, used + zero
+
+
+def _card_rows(card: Card) -> Rows:
+    rows: Rows = [
+        ("name", card.name),
+        ("scheme", f"{card.scheme}, {card.verdict}"),
+        ("labels", ", ".join(f"{label} (positive)" if label == card.positive else label for label in card.labels)),
+        ("threshold, temperature", f"{card.threshold:.4f}, {card.temperature:.4f}"),
+        ("preprocessing", f"{card.input.preprocess.aspect} to {card.input.width}×{card.input.height}, "
+         f"{card.input.preprocess.resize}, {card.input.normalization}"),
+        ("golden samples", len(card.golden)),
+    ]  # fmt: skip
+    for model, scores in card.metrics.items():
+        accuracy = scores.get("accuracy") if isinstance(scores, dict) else None
+        bounds = [accuracy.get(key) for key in ("value", "low", "high")] if isinstance(accuracy, dict) else []
+        if bounds and all(isinstance(bound, float | int) for bound in bounds):
+            value, low, high = bounds
+            rows.append((f"accuracy, {model}", f"{value:.1%} ({low:.1%} to {high:.1%}, n = {scores.get('n')})"))
+    rows += [(f"version of {name}", version) for name, version in card.versions.items()]
+    return rows

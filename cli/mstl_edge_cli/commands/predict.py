@@ -1,0 +1,152 @@
+"""`mstl-edge predict`: what the device would answer."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mstl_edge_cli.console import print_json_line, progress_bar, say
+
+if TYPE_CHECKING:
+    from mstl_edge.classifier import Prediction, Unreadable
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file made by 'mstl-edge export'.")]
+Images = Annotated[list[str], typer.Argument(metavar="IMAGE", help="Image files, folders, or quoted globs.")]
+RuntimeName = Annotated[
+    str, typer.Option("--runtime", metavar="auto|litert|tflite-runtime|reference", help="What runs the model.")
+]
+Threads = Annotated[int, typer.Option("--threads", help="Threads of one inference.")]
+
+Write = Callable[[str, "Prediction | Unreadable"], None]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("predict", epilog="Example: mstl-edge predict model-int8.tflite scans/ --csv > answers.csv")(predict)
+
+
+def predict(
+    model: Model,
+    images: Images,
+    runtime: RuntimeName = "auto",
+    threads: Threads = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per image.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+) -> None:
+    """Print the label and the calibrated probability that a model gives each image.
+
+    Research software: the label is a model's output on a picture, not a finding about a person.
+    An unreadable image is reported and does not stop the others; the exit code is then 1.
+    """
+    from mstl_edge.classifier import Unreadable, load_classifier
+
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    classifier = load_classifier(model, runtime=runtime, threads=threads)  # type: ignore[arg-type]  # it checks the name
+    card = classifier.card
+    replayed = "golden answers reproduced" if classifier.replayed_lsb is not None else "no golden samples to check"
+    say(
+        f"model: {card.name} {card.scheme} ({card.verdict}), {classifier.runtime.name}: {classifier.runtime.why}; {replayed}"
+    )
+    total = sum(1 for _ in image_files(images))
+    write = _writer(card.labels, as_json=as_json, as_csv=as_csv)
+    unreadable = 0
+    # Rows on a terminal show the progress themselves; a bar would be drawn through them.
+    quiet = total == 1 or sys.stdout.isatty()
+    with nullcontext(lambda _: None) if quiet else progress_bar("predicting", total) as advance:
+        for image, outcome in classifier.predict_many(image_files(images)):
+            write(str(image), outcome)
+            unreadable += isinstance(outcome, Unreadable)
+            advance(1)
+    if unreadable:
+        say(f"mstl-edge: {unreadable:,} of {total:,} images could not be read")
+        raise typer.Exit(1)
+
+
+def image_files(named: Sequence[str]) -> Iterator[Path]:
+    """Yield the files that `named` stands for, one at a time: files themselves, images of folders and matches of globs.
+
+    Raises:
+        DataError: A folder or a glob without images.
+    """
+    from mstl_edge.errors import DataError
+
+    for name in named:
+        path = Path(name)
+        if path.is_dir():
+            found, what = _images_below(path), f"{name}, a folder without any"
+        elif not path.exists() and glob.has_magic(name):
+            # Not Path.glob, which takes no absolute pattern; sorted, as a shell would give it.
+            matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207
+            found, what = (Path(match) for match in matches), f"{name}, which matches nothing"
+        else:
+            # A missing file is reported where its answer would stand, beside the others' answers.
+            yield path
+            continue
+        first = next(found, None)
+        if first is None:
+            raise DataError(f"images ({', '.join(sorted(IMAGE_SUFFIXES))})", received=what)
+        yield first
+        yield from found
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    for where, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
+                yield Path(where, name)
+
+
+def _writer(labels: Sequence[str], *, as_json: bool, as_csv: bool) -> Write:
+    if as_json:
+        return _write_json
+    return _csv_writer(labels) if as_csv else _row_writer(labels)
+
+
+def _write_json(image: str, outcome: Prediction | Unreadable) -> None:
+    from mstl_edge.classifier import to_record
+
+    print_json_line(to_record(image, outcome))
+
+
+def _csv_writer(labels: Sequence[str]) -> Write:
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(["image", "label", "probability", *(f"p_{label}" for label in labels), "error"])
+
+    def write(image: str, outcome: Prediction | Unreadable) -> None:
+        from mstl_edge.classifier import Prediction
+
+        if isinstance(outcome, Prediction):
+            shares = [f"{outcome.probabilities[label]:.6f}" for label in labels]
+            rows.writerow([image, outcome.label, f"{outcome.probability:.6f}", *shares, ""])
+        else:
+            rows.writerow([image, "", "", *("" for _ in labels), outcome.error])
+
+    return write
+
+
+def _row_writer(labels: Sequence[str]) -> Write:
+    """Rows are written as they come: a table that fits its widths to all rows would have to keep them all."""
+    width = max(len("label"), *(len(label) for label in labels))
+    sys.stdout.write(f"{'label':<{width}}  probability  image\n")
+
+    def write(image: str, outcome: Prediction | Unreadable) -> None:
+        from mstl_edge.classifier import Prediction
+
+        if isinstance(outcome, Prediction):
+            sys.stdout.write(f"{outcome.label:<{width}}  {outcome.probability:>11.1%}  {image}\n")
+        else:
+            sys.stdout.write(f"{'–':<{width}}  {'–':>11}  {image}  {outcome.error}\n")
+
+    return write

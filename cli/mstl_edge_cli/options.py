@@ -1,0 +1,51 @@
+"""Options that several commands share, so that they read and behave the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mstl_edge.errors import RecipeError
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.", show_default=False)]
+RunArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[RUN]", help="A run folder; default the latest under runs/.", show_default=False),
+]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="[RECIPE]", help="A built-in recipe or the path of a TOML file.")
+]
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data", metavar="STAGE=PATH", help="Data of a stage: a folder, a CSV, kaggle:owner/name or phantom:KIND."
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(metavar="imagenet|bundled|none|FILE", help="First weights of the backbone.", show_default=False),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe: stages.bridge.epochs=5."),
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of splits, heads and order.", show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results.", show_default=False)]
+
+
+def stage_data(pairs: list[str] | None) -> dict[str, str]:
+    """Return `STAGE=PATH` pairs as a mapping.
+
+    Raises:
+        RecipeError: A pair without `=`.
+    """
+    parsed = {}
+    for pair in pairs or []:
+        stage, separator, path = pair.partition("=")
+        if not separator or not stage or not path:
+            raise RecipeError("--data STAGE=PATH", received=pair, hint="For example --data target=./head-ct")
+        parsed[stage] = path
+    return parsed

@@ -1,0 +1,293 @@
+"""Procedural grey images of geometric figures on textured grounds, each with three labels.
+
+Nothing here knows what a radiograph looks like, and no code is shared with `mstl_edge.data.phantom`: what the bundled
+backbone learns from these images is edges, shapes, textures and contrast against a busy ground.
+
+A whole batch is drawn at once; arrays are `(batch, size, size) float32` unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+SURFACES = ("brighter", "darker", "striped", "speckled", "outlined", "shaded")
+GROUNDS = ("ramp", "cloud", "grain", "stripes", "patches", "strokes")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images `(batch, size, size) uint8` and, for each, the number of its figure, surface and ground."""
+
+    images: NDArray[np.uint8]
+    figures: NDArray[np.int64]
+    surfaces: NDArray[np.int64]
+    grounds: NDArray[np.int64]
+
+
+def draw_batch(count: int, size: int, rng: Generator) -> Batch:
+    """Draw `count` images of random figures, surfaces and grounds, `size` pixels wide and high."""
+    figures = rng.integers(0, len(FIGURES), count)
+    surfaces = rng.integers(0, len(SURFACES), count)
+    grounds = rng.integers(0, len(GROUNDS), count)
+    y, x = _grid(size)
+    canvas = _grounds(grounds, x, y, rng) * _column(rng, count, 0.03, 0.2)
+    distance, local_u, local_v = _figures(figures, x, y, rng)
+    strength = _column(rng, count, 0.12, 0.45)
+    canvas += _surface(surfaces, distance, local_u, local_v, rng) * strength
+    canvas = _exposed(canvas, rng)
+    pixels = np.clip(np.rint(canvas * 255.0), 0, 255).astype(np.uint8)
+    return Batch(pixels, figures, surfaces, grounds)
+
+
+# Figures: signed distances (negative inside) in coordinates where the figure is about one unit large.
+
+
+def _disc(u: Array, v: Array, p: Array) -> Array:
+    return np.hypot(u, v) - 1
+
+
+def _oval(u: Array, v: Array, p: Array) -> Array:
+    return (np.hypot(u, v * (2 + p)) - 1) / (1.5 + p)
+
+
+def _ring(u: Array, v: Array, p: Array) -> Array:
+    return np.abs(np.hypot(u, v) - 0.85) - (0.1 + 0.12 * p)
+
+
+def _arc(u: Array, v: Array, p: Array) -> Array:
+    return np.maximum(_ring(u, v, p), -u + 0.3 * p)
+
+
+def _crescent(u: Array, v: Array, p: Array) -> Array:
+    return np.maximum(_disc(u, v, p), 0.95 - np.hypot(u + 0.3 + 0.3 * p, v))
+
+
+def _lens(u: Array, v: Array, p: Array) -> Array:
+    shift = 0.6 + 0.3 * p
+    return np.maximum(np.hypot(u - shift, v), np.hypot(u + shift, v)) - 1.25
+
+
+def _half_disc(u: Array, v: Array, p: Array) -> Array:
+    return np.maximum(_disc(u, v, p), u)
+
+
+def _square(u: Array, v: Array, p: Array) -> Array:
+    return np.maximum(np.abs(u), np.abs(v)) - 0.8
+
+
+def _slab(u: Array, v: Array, p: Array) -> Array:
+    return np.maximum(np.abs(u) - 1.2, np.abs(v) - 0.12 - 0.15 * p)
+
+
+def _cross(u: Array, v: Array, p: Array) -> Array:
+    return np.minimum(_slab(u, v, p), _slab(v, u, p))
+
+
+def _triangle(u: Array, v: Array, p: Array) -> Array:
+    return np.maximum(np.abs(u) * 0.87 + v * 0.5, -v) - 0.5
+
+
+def _star(u: Array, v: Array, p: Array) -> Array:
+    points = 5 + np.floor(2 * p)
+    return np.hypot(u, v) - (0.7 + 0.3 * np.cos(points * np.arctan2(v, u)))
+
+
+def _wave(u: Array, v: Array, p: Array) -> Array:
+    return np.maximum(np.abs(v - 0.35 * np.sin((4 + 3 * p) * u)) - 0.16, np.abs(u) - 1.3)
+
+
+def _blob(u: Array, v: Array, p: Array) -> Array:
+    angle = np.arctan2(v, u) + 6.3 * p
+    return np.hypot(u, v) - (0.8 + 0.16 * np.cos(2 * angle + 1) + 0.14 * np.cos(3 * angle) + 0.08 * np.cos(7 * angle))
+
+
+def _pair(u: Array, v: Array, p: Array) -> Array:
+    return np.hypot(np.abs(u) - 0.75, v) - (0.35 + 0.25 * p)
+
+
+def _dots(u: Array, v: Array, p: Array) -> Array:
+    near = np.hypot((u + 0.25) % 0.5 - 0.25, (v + 0.25) % 0.5 - 0.25) - 0.11 - 0.04 * p
+    return np.maximum(near, np.hypot(u, v) - 1.1)
+
+
+def _fork(u: Array, v: Array, p: Array) -> Array:
+    arm = np.abs(np.abs(v) - (0.3 + 0.5 * p) * np.maximum(u, 0)) - 0.12
+    return np.maximum(arm, np.abs(u) - 1)
+
+
+def _nothing(u: Array, v: Array, p: Array) -> Array:
+    return np.full(np.broadcast_shapes(u.shape, p.shape), 9, dtype=np.float32)
+
+
+FIGURES: tuple[tuple[str, Callable[[Array, Array, Array], Array]], ...] = (
+    ("disc", _disc),
+    ("oval", _oval),
+    ("ring", _ring),
+    ("arc", _arc),
+    ("crescent", _crescent),
+    ("lens", _lens),
+    ("half disc", _half_disc),
+    ("square", _square),
+    ("slab", _slab),
+    ("cross", _cross),
+    ("triangle", _triangle),
+    ("star", _star),
+    ("wave", _wave),
+    ("blob", _blob),
+    ("pair", _pair),
+    ("dots", _dots),
+    ("fork", _fork),
+    ("nothing", _nothing),
+)
+
+
+def _figures(figures: NDArray[np.int64], x: Array, y: Array, rng: Generator) -> tuple[Array, Array, Array]:
+    """Return the distance to the figure's edge (in shares of the image's side) and the figure's own coordinates."""
+    count = len(figures)
+    radius = np.exp(_column(rng, count, np.log(0.07), np.log(0.3)))
+    turn = _column(rng, count, 0, 2 * np.pi)
+    across = x - _column(rng, count, -0.32, 0.32)
+    down = y - _column(rng, count, -0.32, 0.32)
+    u = (np.cos(turn) * across + np.sin(turn) * down) / radius
+    v = (np.cos(turn) * down - np.sin(turn) * across) / (radius * _column(rng, count, 0.75, 1.3))
+    # A gentle bend, so that no edge is ever quite straight or round.
+    v += _column(rng, count, -0.15, 0.15) * u * u
+    p = _column(rng, count, 0, 1)
+    distance = np.empty_like(u)
+    for number, (_, shape) in enumerate(FIGURES):
+        chosen = figures == number
+        distance[chosen] = shape(u[chosen], v[chosen], p[chosen])
+    return distance * radius, u, v
+
+
+def _surface(surfaces: NDArray[np.int64], distance: Array, u: Array, v: Array, rng: Generator) -> Array:
+    """Return what the figure adds to the ground, about one unit strong."""
+    count, size, _ = distance.shape
+    softness = np.exp(_column(rng, count, np.log(0.004), np.log(0.03)))
+    inside = 0.5 - 0.5 * np.tanh(distance / softness)
+    added = np.empty_like(distance)
+    for number, name in enumerate(SURFACES):
+        chosen = surfaces == number
+        some = int(chosen.sum())
+        if name == "brighter":
+            added[chosen] = inside[chosen]
+        elif name == "darker":
+            added[chosen] = -inside[chosen]
+        elif name == "striped":
+            stripes = np.sin(_column(rng, some, 6, 14) * u[chosen] + _column(rng, some, 0, 6.3))
+            added[chosen] = inside[chosen] * stripes
+        elif name == "speckled":
+            added[chosen] = inside[chosen] * rng.standard_normal((some, size, size), dtype=np.float32)
+        elif name == "outlined":
+            width = _column(rng, some, 0.008, 0.02)
+            added[chosen] = np.exp(-((distance[chosen] / width) ** 2)) * rng.choice(
+                np.float32([-1, 1]), size=(some, 1, 1)
+            )
+        else:
+            added[chosen] = inside[chosen] * np.clip(v[chosen], -1.5, 1.5)
+    return added
+
+
+# Grounds: zero mean, about one unit strong (grain half, since it hides figures most).
+
+
+def _grounds(grounds: NDArray[np.int64], x: Array, y: Array, rng: Generator) -> Array:
+    canvas = np.empty((len(grounds), *x.shape), dtype=np.float32)
+    for number, name in enumerate(GROUNDS):
+        chosen = grounds == number
+        canvas[chosen] = _GROUND[name](int(chosen.sum()), x, y, rng)
+    return canvas
+
+
+def _ramp(count: int, x: Array, y: Array, rng: Generator) -> Array:
+    turn = _column(rng, count, 0, 2 * np.pi)
+    slope = np.cos(turn) * x + np.sin(turn) * y
+    return 3 * slope + _column(rng, count, -6, 6) * (x * x + y * y - 0.17)
+
+
+def _noise(count: int, size: int, power: Array, rng: Generator) -> Array:
+    """Return noise whose amplitude falls with frequency to the `power`."""
+    spectrum = np.fft.rfft2(rng.standard_normal((count, size, size), dtype=np.float32))
+    across, down = np.fft.rfftfreq(size), np.fft.fftfreq(size)[:, None]
+    frequency = np.hypot(across, down)
+    frequency[0, 0] = 1
+    spectrum *= frequency ** -power
+    spectrum[:, 0, 0] = 0
+    noise = np.fft.irfft2(spectrum, s=(size, size)).astype(np.float32)
+    return noise / (noise.std(axis=(1, 2), keepdims=True) + np.float32(1e-6))
+
+
+def _cloud(count: int, x: Array, y: Array, rng: Generator) -> Array:
+    return _noise(count, len(x), _column(rng, count, 1.5, 2.5), rng)
+
+
+def _grain(count: int, x: Array, y: Array, rng: Generator) -> Array:
+    return 0.5 * _noise(count, len(x), _column(rng, count, 0.4, 1.1), rng)
+
+
+def _stripes(count: int, x: Array, y: Array, rng: Generator) -> Array:
+    turn = _column(rng, count, 0, np.pi)
+    along = np.cos(turn) * x + np.sin(turn) * y
+    across = np.cos(turn) * y - np.sin(turn) * x
+    bend = _column(rng, count, -1, 1) * across * across
+    return np.sin(_column(rng, count, 15, 90) * (along + bend) + _column(rng, count, 0, 6.3))
+
+
+def _patches(count: int, x: Array, y: Array, rng: Generator) -> Array:
+    """Overlapping ovals, each with its own level: edges of every length that are not the figure's."""
+    canvas = np.zeros((count, *x.shape), dtype=np.float32)
+    for reach in (0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15):
+        across, down = x - _column(rng, count, -0.5, 0.5), y - _column(rng, count, -0.5, 0.5)
+        turn = _column(rng, count, 0, np.pi)
+        along = np.cos(turn) * across + np.sin(turn) * down
+        aside = (np.cos(turn) * down - np.sin(turn) * across) * _column(rng, count, 1, 2.5)
+        edge = 0.5 - 0.5 * np.tanh((np.hypot(along, aside) - reach) / _column(rng, count, 0.006, 0.03))
+        canvas += edge * (_column(rng, count, -1.8, 1.8) - canvas)
+    return canvas
+
+
+def _strokes(count: int, x: Array, y: Array, rng: Generator) -> Array:
+    """Bright and dark lines, straight or curved, across the image."""
+    canvas = np.zeros((count, *x.shape), dtype=np.float32)
+    for _ in range(6):
+        turn = _column(rng, count, 0, 2 * np.pi)
+        along = np.cos(turn) * x + np.sin(turn) * y
+        across = np.cos(turn) * y - np.sin(turn) * x + _column(rng, count, -2, 2) * along * along
+        width = _column(rng, count, 0.006, 0.03)
+        canvas += _column(rng, count, -2, 2) * np.exp(-(((across - _column(rng, count, -0.4, 0.4)) / width) ** 2))
+    return canvas
+
+
+_GROUND: dict[str, Callable[[int, Array, Array, Generator], Array]] = {
+    "ramp": _ramp,
+    "cloud": _cloud,
+    "grain": _grain,
+    "stripes": _stripes,
+    "patches": _patches,
+    "strokes": _strokes,
+}
+
+
+def _exposed(canvas: Array, rng: Generator) -> Array:
+    """Add what makes every picture of the same thing differ: exposure, shading, grain."""
+    count, size, _ = canvas.shape
+    level = _column(rng, count, 0.2, 0.8)
+    sensor = _column(rng, count, 0.0, 0.07) * rng.standard_normal((count, size, size), dtype=np.float32)
+    return level + canvas + sensor
+
+
+def _grid(size: int) -> tuple[Array, Array]:
+    line = ((np.arange(size, dtype=np.float32) + 0.5) / size - 0.5).astype(np.float32)
+    down, across = np.meshgrid(line, line, indexing="ij")
+    return down, across
+
+
+def _column(rng: Generator, count: int, low: float, high: float) -> Array:
+    return rng.uniform(low, high, (count, 1, 1)).astype(np.float32)

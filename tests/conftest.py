@@ -1,0 +1,73 @@
+"""Tiny models that stand for exported ones; made by `tests/data/models/make_tiny_models.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+MODELS = Path(__file__).parent / "data" / "models"
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The folder with `tiny_float32`, `tiny_int8`, `three_classes` and `not_a_classifier`, all card-less `.tflite`."""
+    return MODELS
+
+
+@pytest.fixture(scope="session")
+def tiny_card() -> Callable[..., Any]:
+    """Make a card that fits one of the tiny models; keywords replace its fields."""
+    import msgspec
+
+    from mstl_edge.artifact import Card, input_contract, inspect_flatbuffer
+    from mstl_edge.recipe import PreprocessSpec, load_recipe, to_tree
+
+    def make(model: str = "tiny_int8", **fields: Any) -> Card:
+        facts = inspect_flatbuffer((MODELS / f"{model}.tflite").read_bytes())
+        card = Card(
+            name="tiny",
+            recipe=to_tree(load_recipe("phantom")),
+            labels=("normal", "hemorrhage") if facts.output.shape[1] == 2 else ("a", "b", "c"),
+            positive="hemorrhage" if facts.output.shape[1] == 2 else "c",
+            input=input_contract(facts, PreprocessSpec()),
+            scheme="int8" if facts.full_integer else "float32",
+        )
+        return msgspec.structs.replace(card, **fields)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, tiny_card: Callable[..., Any]) -> Callable[[str], Path]:
+    """Return one of the tiny models as `mstl-edge export` would write it: with card and golden samples."""
+    from mstl_edge.artifact import write_artifact
+    from mstl_edge.runtime import record_golden
+
+    folder = tmp_path_factory.mktemp("exported")
+
+    def export(model: str = "tiny_int8") -> Path:
+        path = folder / f"{model}.tflite"
+        if not path.exists():
+            flatbuffer = (MODELS / f"{model}.tflite").read_bytes()
+            write_artifact(path, flatbuffer, tiny_card(model), record_golden(flatbuffer))
+        return path
+
+    return export
+
+
+@pytest.fixture
+def picture() -> Callable[[Path, int], Path]:
+    """Write a random 40×40 PNG."""
+
+    def write(path: Path, seed: int) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(seed).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+        return path
+
+    return write

@@ -1,0 +1,192 @@
+"""The card: what a model file says about itself, and the checks that it is true of the file it travels in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from mstl_edge.artifact.inspection import ModelFacts
+from mstl_edge.errors import ArtifactError
+from mstl_edge.recipe import PreprocessSpec
+
+CARD_SCHEMA: Literal["mstl-edge/card/1"] = "mstl-edge/card/1"
+NORMALIZATION: Literal["(p - 128) / 128"] = "(p - 128) / 128"
+REMOTE_SOURCES = ("phantom:", "kaggle:")
+"""Data sources that name no place on somebody's machine."""
+
+Scheme = Literal["float32", "float16", "dynamic", "int8"]
+Verdict = Literal["float", "proven", "undecided", "unchecked"]
+
+_Count = Annotated[int, Meta(ge=1)]
+_Label = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\r\n]+$")]
+
+
+class InputContract(Struct, frozen=True, kw_only=True):
+    """How an image file becomes the model's input; all a device has to know.
+
+    The pixels of `preprocess.load_image(file, height, preprocess)` are normalized as `normalization` says; for a
+    quantized input the result is `round(x / scale) + zero_point`, which for 1/128 and 0 is `p - 128`.
+    """
+
+    height: _Count
+    width: _Count
+    preprocess: PreprocessSpec = PreprocessSpec()
+    normalization: Literal["(p - 128) / 128"] = NORMALIZATION
+    dtype: Literal["float32", "int8", "uint8"]
+    scale: Annotated[float, Meta(ge=0.0)] = 0.0
+    zero_point: int = 0
+
+
+class Hashes(Struct, frozen=True, kw_only=True):
+    """SHA-256 in hexadecimal: of each stage's split manifest, of the trained weights, of this file's flatbuffer."""
+
+    data: dict[str, str] = {}
+    weights: str = ""
+    flatbuffer: str = ""
+
+
+class GoldenRecord(Struct, frozen=True, kw_only=True):
+    """What this file answered to one drawn image.
+
+    `outputs` are the reference kernels' raw numbers. `tolerance_lsb` is the largest difference seen at export for each
+    runtime, `margin_lsb` what is allowed beyond it; 1 LSB is the output's quantum, 1/256 in a float model.
+    """
+
+    file: str
+    outputs: tuple[float, ...]
+    tolerance_lsb: dict[str, float] = {}
+    margin_lsb: Annotated[float, Meta(ge=0.0, le=64.0)] = 1.0
+
+
+class Card(Struct, frozen=True, kw_only=True):
+    """Everything that a model file says about itself; stored in it as `card.json`.
+
+    `recipe` is the resolved recipe as plain values, paths left out. `metrics` maps a model (`float`, `int8` …) to its
+    scores on the test split. `verdict`: `proven` means that the export gate passed, `undecided` that there were too few
+    images to judge, `float` that nothing was quantized, `unchecked` that no gate ran.
+    """
+
+    schema: Literal["mstl-edge/card/1"] = CARD_SCHEMA
+    name: str
+    recipe: dict[str, Any]
+    labels: Annotated[tuple[_Label, ...], Meta(min_length=2)]
+    positive: str
+    input: InputContract
+    scheme: Scheme
+    threshold: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.5
+    temperature: Annotated[float, Meta(gt=0.0)] = 1.0
+    verdict: Verdict = "unchecked"
+    metrics: dict[str, Any] = {}
+    hashes: Hashes = Hashes()
+    versions: dict[str, str] = {}
+    golden: tuple[GoldenRecord, ...] = ()
+
+    @property
+    def positive_index(self) -> int:
+        """Column of the positive class."""
+        return self.labels.index(self.positive)
+
+
+def encode_card(card: Card) -> bytes:
+    """Return the card as JSON that a person can read and that is equal for equal cards."""
+    return msgspec.json.format(msgspec.json.encode(card, order="deterministic"), indent=1) + b"\n"
+
+
+def decode_card(content: bytes) -> Card:
+    """Parse `card.json`; fields that this version does not know are passed over.
+
+    Raises:
+        ArtifactError: It is no JSON, of another schema, or a field is missing or wrong.
+    """
+    try:
+        card = msgspec.json.decode(content, type=Card)
+    except msgspec.DecodeError as error:
+        raise bad_card(f"card.json: {error}") from error
+    except RecursionError as error:
+        raise bad_card("card.json: nested too deeply") from error
+    if len(set(card.labels)) != len(card.labels):
+        raise bad_card(f"labels that repeat: {', '.join(card.labels)}")
+    if card.positive not in card.labels:
+        raise bad_card(f"positive class {card.positive!r}, labels {', '.join(card.labels)}")
+    return card
+
+
+def check_card(card: Card, facts: ModelFacts) -> None:
+    """Check that the card speaks of the model it travels with.
+
+    Raises:
+        ArtifactError: Labels, input or output of the two differ.
+    """
+    shape = facts.output.shape
+    if len(shape) != 2 or shape[-1] != len(card.labels):
+        raise bad_card(f"{len(card.labels)} labels ({', '.join(card.labels)}) for outputs of shape {list(shape)}")
+    said = (1, card.input.height, card.input.width, 3)
+    if facts.input.shape != said:
+        raise bad_card(f"input {list(said)} on the card, {list(facts.input.shape)} in the model")
+    if card.input.dtype != facts.input.dtype:
+        raise bad_card(f"{card.input.dtype} input on the card, {facts.input.dtype} in the model")
+    scale, zero_point = facts.input.scale or 0.0, facts.input.zero_point or 0
+    if not math.isclose(card.input.scale, scale, rel_tol=1e-6) or card.input.zero_point != zero_point:
+        raise bad_card(
+            f"input scale {card.input.scale:g} and zero point {card.input.zero_point} on the card, "
+            f"{scale:g} and {zero_point} in the model"
+        )
+    for record in card.golden:
+        if len(record.outputs) != len(card.labels):
+            raise bad_card(f"{len(record.outputs)} golden outputs for {len(card.labels)} labels")
+
+
+def bad_card(what: str) -> ArtifactError:
+    """Return the error for a card that does not hold."""
+    return ArtifactError("a model file whose card holds", received=what, hint="Export it again: 'mstl-edge export'.")
+
+
+def input_contract(facts: ModelFacts, preprocess: PreprocessSpec) -> InputContract:
+    """Return the input contract that a model's own input tensor implies.
+
+    Raises:
+        ArtifactError: The input is not one RGB image.
+    """
+    shape = facts.input.shape
+    if len(shape) != 4 or shape[0] != 1 or shape[3] != 3 or facts.input.dtype not in ("float32", "int8", "uint8"):
+        raise not_a_classifier(facts)
+    return msgspec.convert(
+        {
+            "height": shape[1],
+            "width": shape[2],
+            "preprocess": msgspec.to_builtins(preprocess),
+            "dtype": facts.input.dtype,
+            "scale": facts.input.scale or 0.0,
+            "zero_point": facts.input.zero_point or 0,
+        },
+        InputContract,
+    )
+
+
+def not_a_classifier(facts: ModelFacts) -> ArtifactError:
+    """Return the error for a model that does not map one RGB image to one row of class probabilities."""
+    return ArtifactError(
+        "an image classifier: input (1, height, width, 3), output (1, classes)",
+        received=f"{list(facts.input.shape)} → {list(facts.output.shape)}",
+        hint="'mstl-edge inspect' shows what is in the file.",
+    )
+
+
+def without_paths(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resolved recipe's tree with every path of this machine replaced by the word `local`.
+
+    Args:
+        recipe: `recipe.to_tree(...)`.
+    """
+    tree: dict[str, Any] = msgspec.to_builtins(recipe)
+    for stage in tree.get("stages", ()):
+        if isinstance(stage, dict) and not str(stage.get("data", "")).startswith(REMOTE_SOURCES):
+            stage["data"] = "local"
+    backbone = tree.get("backbone")
+    if isinstance(backbone, dict) and backbone.get("weights", "none") not in ("imagenet", "bundled", "none"):
+        backbone["weights"] = "local"
+    return tree

@@ -1,0 +1,154 @@
+"""The library in three lines: `load_classifier("model.tflite").predict("image.png")`.
+
+Preprocessing, threshold and labels come from the card in the file, so that a device answers as training did.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from mstl_edge.artifact import Artifact, Card, not_a_classifier
+from mstl_edge.errors import ArtifactError, DataError
+from mstl_edge.metrics import decide
+from mstl_edge.preprocess import load_image
+from mstl_edge.runtime import Runtime, RuntimeChoice, as_artifact, load_runtime, replay_golden, to_input, to_real
+
+DECODERS = 2
+"""Threads that decode ahead of inference; Pillow releases Python's lock while it decodes and resizes."""
+AHEAD = 4
+"""Decoded images that may wait for inference; what keeps memory constant however many files there are."""
+
+
+class Prediction(Struct, frozen=True):
+    """One answer: the label that was decided on, its calibrated probability, and those of all labels."""
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+class Unreadable(Struct, frozen=True):
+    """An image that gave no answer, and why."""
+
+    error: str
+
+
+class Classifier:
+    """A model file that is loaded and checked; made by `load_classifier`.
+
+    Attributes:
+        card: What the file says about itself.
+        runtime: Where it runs.
+        replayed_lsb: How far the golden answers were off, in steps of the output; None where the file has none.
+    """
+
+    def __init__(self, artifact: Artifact, card: Card, runtime: Runtime, replayed_lsb: float | None) -> None:
+        self.artifact = artifact
+        self.card = card
+        self.runtime = runtime
+        self.replayed_lsb = replayed_lsb
+
+    def predict(self, image: Path | str | bytes) -> Prediction:
+        """Classify one image file or its bytes.
+
+        Raises:
+            DataError: It is no readable image.
+        """
+        return self._answer(self._pixels(image))
+
+    def predict_many(self, images: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unreadable]]:
+        """Yield each file with its answer, in order; decoding runs ahead of inference in threads.
+
+        At most `AHEAD` decoded images wait, so that memory stays constant however many there are.
+        """
+        with ThreadPoolExecutor(DECODERS, thread_name_prefix="decode") as pool:
+            waiting: deque[tuple[Path, Future[NDArray[np.uint8]]]] = deque()
+            try:
+                for image in images:
+                    waiting.append((image, pool.submit(self._pixels, image)))
+                    if len(waiting) > AHEAD:
+                        yield self._resolved(*waiting.popleft())
+                while waiting:
+                    yield self._resolved(*waiting.popleft())
+            finally:
+                for _, pending in waiting:
+                    pending.cancel()
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return `(n, classes) float32` for preprocessed pixels `(n, height, width, 3) uint8`."""
+        runtime = self.runtime
+        return to_real(runtime.invoke(to_input(pixels, runtime.input)), runtime.output)
+
+    def _pixels(self, image: Path | str | bytes) -> NDArray[np.uint8]:
+        source = Path(image) if isinstance(image, str) else image
+        return load_image(source, self.card.input.height, self.card.input.preprocess)
+
+    def _answer(self, pixels: NDArray[np.uint8]) -> Prediction:
+        row = self.probabilities(pixels[None])
+        decided = int(decide(row, positive=self.card.positive_index, threshold=self.card.threshold)[0])
+        probabilities = {label: float(p) for label, p in zip(self.card.labels, row[0], strict=True)}
+        label = self.card.labels[decided]
+        return Prediction(label, probabilities[label], probabilities)
+
+    def _resolved(self, image: Path, pixels: Future[NDArray[np.uint8]]) -> tuple[Path, Prediction | Unreadable]:
+        try:
+            return image, self._answer(pixels.result())
+        except DataError as error:
+            return image, Unreadable(str(error))
+
+
+def load_classifier(
+    model: Path | str | bytes | Artifact, *, runtime: RuntimeChoice = "auto", threads: int = 1, replay: int | None = 1
+) -> Classifier:
+    """Open, verify and load a model, and replay a golden sample before trusting it.
+
+    Args:
+        model: A model file made by `mstl-edge export`, its bytes, or an opened artifact.
+        runtime: See `runtime.load_runtime`.
+        threads: Threads of one inference.
+        replay: Golden samples to replay; None for all.
+
+    Raises:
+        ArtifactError: The file is damaged, has no card, is no classifier, or answers its golden images differently.
+        MissingExtraError: The runtime is not installed.
+        MstlEdgeError: Wrong threads.
+    """
+    artifact = as_artifact(model)
+    card = artifact.card
+    if not _classifies(artifact):
+        raise not_a_classifier(artifact.facts)
+    if card is None:
+        raise ArtifactError(
+            "a model with a card, which says how to prepare an image and what the outputs mean",
+            received=f"{artifact.name}, a .tflite without one",
+            hint="Its latency can be measured: 'mstl-edge bench'.",
+        )
+    if card.input.height != card.input.width:
+        raise ArtifactError("a square input", received=f"{card.input.width}×{card.input.height}")
+    loaded = load_runtime(artifact, runtime=runtime, threads=threads)
+    return Classifier(artifact, card, loaded, replay_golden(loaded, artifact, count=replay))
+
+
+def _classifies(artifact: Artifact) -> bool:
+    source, answer = artifact.facts.input.shape, artifact.facts.output.shape
+    return len(source) == 4 and source[3] == 3 and len(answer) == 2 and answer[1] >= 2
+
+
+def to_record(image: str, outcome: Prediction | Unreadable) -> dict[str, Any]:
+    """Return the JSON line of `mstl-edge predict --json`."""
+    if isinstance(outcome, Unreadable):
+        return {"image": image, "error": outcome.error}
+    return {
+        "image": image,
+        "label": outcome.label,
+        "probability": outcome.probability,
+        "probabilities": outcome.probabilities,
+    }

@@ -1,0 +1,159 @@
+"""What is wrong, or worth knowing, about a data set, before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from mstl_edge.data.duplicates import near_duplicates
+from mstl_edge.data.scan import Scan, Unreadable
+from mstl_edge.data.sources import SPLITS, DataSource, LabelledImage
+from mstl_edge.data.splits import conflicting_labels, group_images, leaks, readable_images
+
+SCHEMA = "mstl-edge/audit/1"
+
+
+@dataclass(frozen=True)
+class SizeCount:
+    """How many images have this size in pixels."""
+
+    width: int
+    height: int
+    n: int
+
+
+@dataclass(frozen=True)
+class NearDuplicate:
+    """Two images that look the same without being the same file."""
+
+    first: str
+    second: str
+    similarity: float
+    same_label: bool
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One patient or cluster of near-duplicates in several of the declared splits."""
+
+    group: str
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The findings; `errors` are those that training refuses, each a line.
+
+    `patients` counts images per patient (empty where patients are unknown), `groups` the independent units that a split deals out.
+    """
+
+    source: str
+    images: int
+    classes: dict[str, int]
+    declared: dict[str, dict[str, int]]
+    sizes: tuple[SizeCount, ...]
+    modes: dict[str, int]
+    patients_known: bool
+    patients: dict[str, int]
+    groups: int
+    unreadable: tuple[Unreadable, ...]
+    exact_duplicates: tuple[tuple[str, ...], ...]
+    near_duplicates: tuple[NearDuplicate, ...]
+    conflicts: tuple[tuple[str, ...], ...]
+    leaks: tuple[Leak, ...]
+    missing: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+    errors: tuple[str, ...]
+    schema: str = SCHEMA
+
+    @property
+    def patients_with_several_images(self) -> int:
+        """How many patients a split by image would have leaked."""
+        return sum(count > 1 for count in self.patients.values())
+
+    def to_tree(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        tree: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        return tree | {"patients_with_several_images": self.patients_with_several_images}
+
+
+def audit_source(source: DataSource, scan: Scan) -> Audit:
+    """Count, compare and cross-check everything the scan found."""
+    images = readable_images(source, scan)
+    groups, patients_known = group_images(source, scan)
+    conflicts = tuple(tuple(image.name for image in same) for same in conflicting_labels(images, scan))
+    leaking = tuple(
+        Leak(group, tuple(image.name for image in same)) for group, same in sorted(leaks(images, groups).items())
+    )
+    sizes = Counter((scan.facts[image.name].width, scan.facts[image.name].height) for image in images)
+    return Audit(
+        source=source.source,
+        images=len(images),
+        classes=_counts(image.label for image in images),
+        declared=_declared(images),
+        sizes=tuple(SizeCount(width, height, n) for (width, height), n in sizes.most_common()),
+        modes=_counts(scan.facts[image.name].mode for image in images),
+        patients_known=patients_known,
+        patients=_counts(str(image.patient) for image in images) if patients_known else {},
+        groups=len(set(groups)),
+        unreadable=scan.unreadable,
+        exact_duplicates=_exact_duplicates(images, scan),
+        near_duplicates=_near_duplicates(images, scan),
+        conflicts=conflicts,
+        leaks=leaking,
+        missing=source.missing,
+        unlabelled=source.unlabelled,
+        errors=_errors(images, conflicts, leaking),
+    )
+
+
+def _counts(values: Any) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _declared(images: Sequence[LabelledImage]) -> dict[str, dict[str, int]]:
+    return {
+        split: _counts(image.label for image in images if image.declared == split)
+        for split in SPLITS
+        if any(image.declared == split for image in images)
+    }
+
+
+def _exact_duplicates(images: Sequence[LabelledImage], scan: Scan) -> tuple[tuple[str, ...], ...]:
+    by_content: defaultdict[str, list[str]] = defaultdict(list)
+    for image in images:
+        by_content[scan.facts[image.name].sha256].append(image.name)
+    return tuple(tuple(names) for names in by_content.values() if len(names) > 1)
+
+
+def _near_duplicates(images: Sequence[LabelledImage], scan: Scan) -> tuple[NearDuplicate, ...]:
+    facts = [scan.facts[image.name] for image in images]
+    return tuple(
+        NearDuplicate(
+            images[pair.first].name,
+            images[pair.second].name,
+            pair.similarity,
+            images[pair.first].label == images[pair.second].label,
+        )
+        for pair in near_duplicates([fact.fingerprint for fact in facts])
+        if facts[pair.first].sha256 != facts[pair.second].sha256
+    )
+
+
+def _errors(
+    images: Sequence[LabelledImage], conflicts: Sequence[tuple[str, ...]], leaking: Sequence[Leak]
+) -> tuple[str, ...]:
+    found = []
+    if not images:
+        found.append("no image can be read")
+    if conflicts:
+        found.append(f"{len(conflicts)} images appear under two labels")
+    if leaking:
+        found.append(
+            f"{len(leaking)} patients or near-duplicates lie in more than one declared split; deal anew with --resplit"
+        )
+    return tuple(found)

@@ -1,0 +1,37 @@
+"""The same function over many files on all cores, in order and in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+AHEAD_PER_WORKER = 4
+"""How many results each worker may have waiting, so that a slow consumer does not fill the memory."""
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield `function(item)` for each item, in their order, computed on all cores.
+
+    Threads, not processes: Pillow and hashlib let go of the interpreter while they decode, resize and hash. On two cores, 512-pixel
+    JPEGs to 224: 1.7 to 1.85 times one thread, where two processes, which copy the pixels between them, reach 1.2 to 1.5.
+    """
+    workers = usable_cores()
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="mstl-edge-images") as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= AHEAD_PER_WORKER * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

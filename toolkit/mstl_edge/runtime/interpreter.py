@@ -1,0 +1,108 @@
+"""One `Runtime` over the interpreters of LiteRT and tflite-runtime, which share their Python interface."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.errors import ArtifactError, MstlEdgeError
+from mstl_edge.runtime.spec import RuntimeKind, TensorSpec
+
+MODULES = {
+    "litert": "ai_edge_litert.interpreter",
+    "reference": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+}
+_TITLES = {"litert": "LiteRT", "reference": "LiteRT reference kernels", "tflite-runtime": "tflite-runtime"}
+_PACKAGES = {"litert": "ai-edge-litert", "reference": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
+
+
+class InterpreterRuntime:
+    """A model held by an interpreter, tensors allocated; a `Runtime`.
+
+    Args:
+        flatbuffer: A model that `artifact.read_artifact` has verified: interpreters don't.
+        kind: Which library and kernels.
+        threads: Threads of one inference.
+        why: Why this runtime was chosen.
+
+    Raises:
+        ArtifactError: The interpreter refuses the model, or it has several inputs or outputs.
+    """
+
+    def __init__(self, flatbuffer: bytes, kind: RuntimeKind, *, threads: int = 1, why: str = "as asked") -> None:
+        self.kind: RuntimeKind = kind
+        self.name = f"{_TITLES[kind]} {importlib.metadata.version(_PACKAGES[kind])}"
+        self.why = why
+        self.threads = threads
+        module = importlib.import_module(MODULES[kind])
+        options: dict[str, Any] = {"model_content": flatbuffer, "num_threads": threads}
+        if kind == "reference":
+            options["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_REF
+        try:
+            self.interpreter: Any = module.Interpreter(**options)
+            self.interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ArtifactError(f"a model that {self.name} runs", received=_first_line(error)) from error
+        self.input, self._input_index = _only(self.interpreter.get_input_details(), "input")
+        self.output, self._output_index = _only(self.interpreter.get_output_details(), "output")
+
+    def invoke(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return the raw outputs for `batch`.
+
+        Args:
+            batch: `(n, …)` in the input's dtype, each row like a row of the input. A model of batch 1 is run n times.
+
+        Returns:
+            `(n, …)` in the output's dtype.
+
+        Raises:
+            MstlEdgeError: Shape or dtype are not the input's.
+        """
+        if (
+            batch.dtype != self.input.dtype
+            or batch.shape[1:] != self.input.shape[1:]
+            or len(batch) % self.input.shape[0]
+        ):
+            raise MstlEdgeError(
+                f"a batch {list(self.input.shape)} of {self.input.dtype}",
+                received=f"{list(batch.shape)} of {batch.dtype}",
+            )
+        step = self.input.shape[0]
+        if len(batch) == step:
+            return self._run(batch)
+        if len(batch) == 0:
+            return np.empty((0, *self.output.shape[1:]), self.output.dtype)
+        return np.concatenate([self._run(batch[start : start + step]) for start in range(0, len(batch), step)])
+
+    def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
+        self.interpreter.set_tensor(self._input_index, batch)
+        try:
+            self.interpreter.invoke()
+        except RuntimeError as error:
+            raise ArtifactError(f"a model that {self.name} runs", received=_first_line(error)) from error
+        result: NDArray[Any] = self.interpreter.get_tensor(self._output_index)
+        return result
+
+
+def _only(details: Sequence[dict[str, Any]], what: str) -> tuple[TensorSpec, int]:
+    if len(details) != 1 or len(details[0]["shape"]) == 0 or details[0]["shape"][0] == 0:
+        raise ArtifactError(
+            f"a model with one batched {what}",
+            received=f"{len(details)} {what}s",
+            hint="'mstl-edge inspect' shows what is in the file.",
+        )
+    detail = details[0]
+    scale, zero_point = detail["quantization"]
+    shape = tuple(int(extent) for extent in detail["shape"])
+    return TensorSpec(shape, np.dtype(detail["dtype"]), float(scale), int(zero_point)), int(detail["index"])
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,103 @@
+"""Record golden samples at export, and replay them wherever the model is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.artifact import LSB, Artifact, GoldenSample, draw_golden_images
+from mstl_edge.errors import ArtifactError
+from mstl_edge.runtime.interpreter import InterpreterRuntime
+from mstl_edge.runtime.loading import load_runtime
+from mstl_edge.runtime.spec import Runtime, RuntimeKind, TensorSpec, to_input, to_real
+
+CANDIDATES = 32
+"""Images drawn to choose golden samples from."""
+INTEGER_MARGIN_LSB = 1.0
+FLOAT_MARGIN_LSB = 0.05
+"""2e-4 in probability: float runtimes agree to about 1e-6, a changed weight moves more."""
+UNMEASURED_LSB = 2.0
+"""Added for a runtime that was not there at export; XNNPACK's int8 is not bit-identical to other kernels."""
+
+
+def record_golden(
+    flatbuffer: bytes,
+    images: Sequence[NDArray[np.uint8]] | None = None,
+    runtimes: Sequence[RuntimeKind] = ("litert",),
+    *,
+    count: int = 3,
+) -> list[GoldenSample]:
+    """Answer drawn images by the reference kernels, and measure how far each runtime's answers lie from them.
+
+    Of the images the least certain answers are kept: a saturated output would hide a changed weight.
+
+    Args:
+        flatbuffer: A verified model of one RGB input.
+        images: `(height, width, 3) uint8` each; by default drawn ones.
+        runtimes: Which to measure beside the reference kernels.
+        count: How many samples to keep.
+
+    Raises:
+        ArtifactError: The model has no reference kernels or is no classifier.
+    """
+    reference = InterpreterRuntime(flatbuffer, "reference")
+    drawn = list(images) if images is not None else draw_golden_images(reference.input.shape[1], CANDIDATES)
+    answers = [reference.invoke(to_input(image[None], reference.input))[0] for image in drawn]
+    certainty = [float(to_real(answer, reference.output).max()) for answer in answers]
+    kept = sorted(np.argsort(certainty, kind="stable")[:count].tolist())
+    measured = {kind: load_runtime(flatbuffer, runtime=kind) for kind in runtimes}
+    samples = []
+    for number in kept:
+        tolerance = {"reference": 0.0}
+        for kind, runtime in measured.items():
+            raw = runtime.invoke(to_input(drawn[number][None], runtime.input))[0]
+            tolerance[kind] = difference_lsb(raw, answers[number], reference.output)
+        margin = INTEGER_MARGIN_LSB if reference.output.quantized else FLOAT_MARGIN_LSB
+        samples.append(GoldenSample(drawn[number], tuple(answers[number].tolist()), tolerance, margin))
+    return samples
+
+
+def difference_lsb(a: NDArray[Any], b: NDArray[Any], output: TensorSpec) -> float:
+    """Return the largest difference of two raw outputs in steps of the output (1/256 where it is float)."""
+    step = 1.0 if output.quantized else LSB
+    return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max() / step)
+
+
+def allowed_lsb(sample: GoldenSample, kind: RuntimeKind) -> float:
+    """Return how far a runtime's answer may lie from the recorded one."""
+    if kind in sample.tolerance_lsb:
+        return sample.tolerance_lsb[kind] + sample.margin_lsb
+    return max(sample.tolerance_lsb.values(), default=0.0) + sample.margin_lsb + UNMEASURED_LSB
+
+
+def replay_golden(runtime: Runtime, artifact: Artifact, *, count: int | None = None) -> float | None:
+    """Answer the golden images again, and compare.
+
+    Args:
+        runtime: Loaded from this artifact.
+        artifact: An opened model file.
+        count: How many samples; all by default.
+
+    Returns:
+        The largest difference in LSB; None where the file carries no sample, so that nothing could be checked.
+
+    Raises:
+        ArtifactError: An answer lies outside the tolerance: this runtime doesn't compute what was exported.
+    """
+    largest: float | None = None
+    for sample in artifact.golden[:count]:
+        raw = runtime.invoke(to_input(sample.image[None], runtime.input))[0]
+        difference = difference_lsb(raw, np.asarray(sample.outputs), runtime.output)
+        allowed = allowed_lsb(sample, runtime.kind)
+        # Written so that a NaN is refused too.
+        if not difference <= allowed:
+            raise ArtifactError(
+                f"answers to the golden images within {allowed:.2f} LSB of those at export",
+                received=f"{difference:.2f} LSB in {runtime.name}",
+                hint="Try --runtime reference, or another version of the runtime.",
+            )
+        largest = max(difference, largest or 0.0)
+    return largest

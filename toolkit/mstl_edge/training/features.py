@@ -1,0 +1,88 @@
+"""Features of the frozen prefix: computed once per image and view in the fastest engine, kept in mapped files.
+
+The engine is LiteRT: with XNNPACK it runs the same float graph two to four times faster than TensorFlow does on a CPU, and agrees with it to
+about 1e-6. The files are keyed by the hash of the frozen weights and of the image, so stages, folds, seeds and later runs share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.preprocess import normalize
+from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.recipe import AugmentSpec
+from mstl_edge.runtime import load_runtime
+from mstl_edge.storage import Rows, RowStore, cache_folder
+from mstl_edge.training.augment import draw_view, view_key
+from mstl_edge.training.convert import to_float_flatbuffer
+from mstl_edge.training.graph import model_digest
+
+
+@dataclass(frozen=True)
+class Images:
+    """Preprocessed images and their keys.
+
+    Attributes:
+        pixels: `(n, height, width, 3) uint8`.
+        keys: One key per image; equal keys mean equal pixels.
+    """
+
+    pixels: Rows
+    keys: tuple[bytes, ...]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def prefix_features(
+    prefix: Any, images: Images, augment: AugmentSpec, *, threads: int, reporter: Reporter = SILENT
+) -> list[Rows]:
+    """Return what the frozen prefix makes of every view of every image.
+
+    Args:
+        prefix: The frozen half of a network, or None where everything is trained (features are the scaled pixels).
+        images: What to run through it.
+        augment: How many views, and their bounds.
+        threads: Threads of the engine.
+        reporter: Shown while features are computed.
+
+    Returns:
+        One `(n, *feature shape) float32` per view, mapped from disk.
+
+    Raises:
+        MstlEdgeError: The features would not fit on the disk.
+    """
+    shape = tuple(prefix.output_shape[1:]) if prefix is not None else images.pixels.shape[1:]
+    folder = model_digest(prefix).hex()[:32] if prefix is not None else "pixels"
+    store = RowStore(cache_folder("features", folder), shape, np.float32)
+    wanted = [(image, view) for view in range(augment.views) for image in range(len(images))]
+    keys = [view_key(images.keys[image], view, augment) for image, view in wanted]
+    known = store.index()
+    missing = len({key for key in keys if key not in known})
+    if missing:
+        with reporter.bar("features of the frozen layers", missing) as advance:
+
+            def compute(positions: Sequence[int]) -> Iterator[NDArray[np.float32]]:
+                run = _engine(prefix, threads)
+                for position in positions:
+                    image, view = wanted[position]
+                    pixels = np.asarray(images.pixels[image], dtype=np.uint8)
+                    yield run(normalize(draw_view(pixels, view, augment, images.keys[image])))
+                    advance(1)
+
+            store.ensure(keys, compute)
+    count = len(images)
+    return [store.rows(keys[view * count : (view + 1) * count]) for view in range(augment.views)]
+
+
+def _engine(prefix: Any, threads: int) -> Any:
+    """Return `(height, width, 3) float32` → `feature shape float32`."""
+    if prefix is None:
+        return lambda scaled: scaled
+    runtime = load_runtime(to_float_flatbuffer(prefix), runtime="litert", threads=threads)
+    return lambda scaled: runtime.invoke(scaled[np.newaxis])[0]

@@ -1,0 +1,252 @@
+"""Fine-tuning of the tail on stored features: seeded, resumable after every epoch, best epoch by validation loss.
+
+Everything random is drawn from `(seed, epoch)`, so that a run which was killed and resumed ends with the bytes of one that was not.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.recipe import StageSpec
+from mstl_edge.storage import Rows, load_arrays, save_arrays
+from mstl_edge.training._keras import keras, tf
+
+EVALUATION_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Features with labels.
+
+    Attributes:
+        views: One `(n, *feature shape) float32` per stored view.
+        labels: `(n,) int64` class numbers.
+    """
+
+    views: Sequence[Rows]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to; losses in nats, accuracies as shares."""
+
+    epoch: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+def fit_tail(
+    tail: Any,
+    train: Samples,
+    validation: Samples,
+    spec: StageSpec,
+    *,
+    seed: int,
+    checkpoint: Path,
+    reporter: Reporter = SILENT,
+    title: str = "training",
+) -> list[Epoch]:
+    """Train the tail and leave it with the selected epoch's weights.
+
+    Args:
+        tail: Features → `(batch, classes)` logits; its trainable weights are trained.
+        train: What to fit.
+        validation: What chooses the epoch.
+        spec: Epochs, batch size, optimizer, schedule, smoothing, class weights, selection.
+        seed: Decides the order of the samples and of their views.
+        checkpoint: Written after each epoch; where it exists already, training goes on behind it.
+        reporter: Shown per epoch.
+        title: What the progress bar says.
+
+    Returns:
+        The history, one entry per epoch.
+    """
+    optimizer = _optimizer(spec)
+    optimizer.build(tail.trainable_variables)
+    state = _State(tail, optimizer, checkpoint)
+    step = _training_step(tail, optimizer, spec, class_weights(train.labels, tail.output_shape[-1], spec))
+    steps = math.ceil(len(train) / spec.batch_size)
+    with reporter.bar(title, spec.epochs * steps) as advance:
+        advance(len(state.history) * steps)
+        for epoch in range(len(state.history), spec.epochs):
+            if _stopped_early(state.history, spec.early_stopping):
+                break
+            record = _run_epoch(step, tail, optimizer, train, validation, spec, epoch, seed, advance)
+            state.save(record)
+            advance(0, _told(record, spec.epochs))
+    if spec.select == "best":
+        state.restore_best()
+    return state.history
+
+
+def predict_logits(tail: Any, features: Rows) -> NDArray[np.float32]:
+    """Return the tail's `(n, classes)` logits."""
+    forward = _forward(tail)
+    blocks = [
+        np.asarray(forward(tf.constant(features[start : start + EVALUATION_BATCH])))
+        for start in range(0, len(features), EVALUATION_BATCH)
+    ]
+    return np.concatenate(blocks) if blocks else np.zeros((0, tail.output_shape[-1]), dtype=np.float32)
+
+
+def history_csv(history: Sequence[Epoch]) -> str:
+    """Return the history as CSV with a header."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(Epoch)])
+    writer.writerows([astuple(record) for record in history])
+    return text.getvalue()
+
+
+def class_weights(labels: NDArray[np.int64], classes: int, spec: StageSpec) -> NDArray[np.float32]:
+    """Return one loss weight per class: all ones, or inversely proportional to how often the class occurs."""
+    if spec.class_weight == "none":
+        return np.ones(classes, dtype=np.float32)
+    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
+    return np.asarray(len(labels) / (classes * counts), dtype=np.float32)
+
+
+def _optimizer(spec: StageSpec) -> Any:
+    if spec.optimizer == "sgd":
+        return keras.optimizers.SGD(spec.learning_rate, momentum=0.9, jit_compile=False)
+    return keras.optimizers.Adam(spec.learning_rate, jit_compile=False)
+
+
+def _learning_rate(spec: StageSpec, epoch: int) -> float:
+    """Constant, or a half cosine from the start value to a twentieth of it (Loshchilov and Hutter 2017, without restarts)."""
+    if spec.schedule == "constant":
+        return spec.learning_rate
+    share = epoch / max(spec.epochs - 1, 1)
+    return spec.learning_rate * (0.05 + 0.95 * 0.5 * (1.0 + math.cos(math.pi * share)))
+
+
+def _training_step(tail: Any, optimizer: Any, spec: StageSpec, weights: NDArray[np.float32]) -> Any:
+    classes = tail.output_shape[-1]
+    smoothing = spec.label_smoothing
+    variables = tail.trainable_variables
+    features = tf.TensorSpec([None, *tail.input_shape[1:]], tf.float32)
+
+    @tf.function(input_signature=[features, tf.TensorSpec([None], tf.int64)])
+    def step(batch: Any, labels: Any) -> Any:
+        targets = tf.one_hot(labels, classes) * (1.0 - smoothing) + smoothing / classes
+        with tf.GradientTape() as tape:
+            logits = tail(batch, training=True)
+            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+            loss = tf.reduce_mean(losses * tf.gather(weights, labels))
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        correct = tf.reduce_sum(tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32))
+        return tf.stack([loss * tf.cast(tf.shape(labels)[0], tf.float32), correct])
+
+    return step
+
+
+def _forward(tail: Any) -> Any:
+    return tf.function(
+        lambda batch: tail(batch, training=False),
+        input_signature=[tf.TensorSpec([None, *tail.input_shape[1:]], tf.float32)],
+    )
+
+
+def _run_epoch(
+    step: Any,
+    tail: Any,
+    optimizer: Any,
+    train: Samples,
+    validation: Samples,
+    spec: StageSpec,
+    epoch: int,
+    seed: int,
+    advance: Any,
+) -> Epoch:
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(train))
+    # Every sample walks through its views in turn, each from a start of its own.
+    starts = np.random.default_rng([seed]).integers(len(train.views), size=len(train))
+    views = (starts + epoch) % len(train.views)
+    rate = _learning_rate(spec, epoch)
+    optimizer.learning_rate.assign(rate)
+    totals = np.zeros(2)
+    for first in range(0, len(order), spec.batch_size):
+        chosen = order[first : first + spec.batch_size]
+        batch = np.stack([train.views[views[i]][int(i)] for i in chosen])
+        totals += np.asarray(step(tf.constant(batch), tf.constant(train.labels[chosen])))
+        advance(1)
+    loss, accuracy = _measure(predict_logits(tail, validation.views[0]), validation.labels)
+    return Epoch(epoch + 1, rate, totals[0] / len(train), totals[1] / len(train), loss, accuracy)
+
+
+def _measure(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    log_likelihood = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    loss = -float(log_likelihood[np.arange(len(labels)), labels].mean())
+    return loss, float((logits.argmax(axis=1) == labels).mean())
+
+
+def _stopped_early(history: Sequence[Epoch], patience: int) -> bool:
+    return bool(patience) and len(history) - _best(history) > patience
+
+
+def _best(history: Sequence[Epoch]) -> int:
+    """Return the number (from 1) of the epoch with the lowest validation loss; 0 for no history."""
+    return min(history, key=lambda record: record.validation_loss).epoch if history else 0
+
+
+def _told(record: Epoch, epochs: int) -> str:
+    return (
+        f"epoch {record.epoch}/{epochs} loss {record.loss:.3f} accuracy {record.accuracy:.3f} "
+        f"validation {record.validation_loss:.3f} {record.validation_accuracy:.3f}"
+    )
+
+
+class _State:
+    """The checkpoint in memory: current and best weights, the optimizer's variables and the history."""
+
+    def __init__(self, tail: Any, optimizer: Any, path: Path) -> None:
+        self.history: list[Epoch] = []
+        self._variables = tail.trainable_variables
+        self._optimizer = optimizer
+        self._path = path
+        self._best: list[NDArray[np.generic]] = [variable.numpy() for variable in self._variables]
+        if path.is_file():
+            self._load()
+
+    def _load(self) -> None:
+        arrays = load_arrays(self._path)
+        self.history = [Epoch(int(row[0]), *map(float, row[1:])) for row in arrays["history"]]
+        self._best = [arrays[f"best{i}"] for i in range(len(self._variables))]
+        for i, variable in enumerate(self._variables):
+            variable.assign(arrays[f"current{i}"])
+        for i, variable in enumerate(self._optimizer.variables):
+            variable.assign(arrays[f"optimizer{i}"])
+
+    def save(self, record: Epoch) -> None:
+        self.history.append(record)
+        current = [variable.numpy() for variable in self._variables]
+        if _best(self.history) == record.epoch:
+            self._best = current
+        arrays = {"history": np.array([astuple(entry) for entry in self.history], dtype=np.float64)}
+        arrays |= {f"current{i}": array for i, array in enumerate(current)}
+        arrays |= {f"best{i}": array for i, array in enumerate(self._best)}
+        arrays |= {f"optimizer{i}": variable.numpy() for i, variable in enumerate(self._optimizer.variables)}
+        save_arrays(self._path, arrays)
+
+    def restore_best(self) -> None:
+        for variable, array in zip(self._variables, self._best, strict=True):
+            variable.assign(array)

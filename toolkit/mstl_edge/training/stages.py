@@ -1,0 +1,256 @@
+"""One stage: deal out the images, put a fresh head on the network, fine-tune its upper part, measure it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.data.pixels import load_pixels
+from mstl_edge.data.scan import scan_source
+from mstl_edge.data.sources import Split, open_source
+from mstl_edge.data.splits import Manifest, load_manifest, save_manifest, split_source
+from mstl_edge.errors import DataError
+from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature
+from mstl_edge.preprocess import spec_digest
+from mstl_edge.progress import Reporter
+from mstl_edge.recipe import Recipe, StageSpec
+from mstl_edge.runs import RunFolder, StageFolder
+from mstl_edge.storage import digest, load_arrays, save_arrays, write_text
+from mstl_edge.training import graph
+from mstl_edge.training.features import Images, prefix_features
+from mstl_edge.training.fit import Epoch, Samples, fit_tail, history_csv, predict_logits
+from mstl_edge.training.weights import load_backbone_weights
+
+
+@dataclass(frozen=True)
+class StageData:
+    """The images of one stage, read and dealt out."""
+
+    manifest: Manifest
+    images: Images
+    classes: NDArray[np.int64]
+
+    def part(self, split: Split) -> tuple[Images, NDArray[np.int64]]:
+        """Return the images of one split and their class numbers."""
+        chosen = np.array([i for i, row in enumerate(self.manifest.rows) if row.split == split], dtype=np.int64)
+        keys = tuple(self.images.keys[i] for i in chosen)
+        return Images(self.images.pixels.select(chosen), keys), self.classes[chosen]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A stage's network on the two splits it was not fitted to, as `(n, classes)` logits."""
+
+    validation: NDArray[np.float32]
+    test: NDArray[np.float32]
+
+
+def stage_seed(recipe: Recipe, stage: StageSpec) -> int:
+    """Return the seed of everything random in one stage."""
+    return int.from_bytes(digest(str(recipe.seed), stage.name)[:4], "little")
+
+
+def prepare_stage(recipe: Recipe, stage: StageSpec, run: RunFolder, reporter: Reporter) -> StageData:
+    """Read the stage's images and deal them out; the manifest of an earlier attempt is kept.
+
+    Raises:
+        DataError: The data set cannot be used, or shares an image with what an earlier stage was trained on.
+    """
+    source = open_source(stage.data, patient=stage.split.patient, column=stage.split.column)
+    manifest_file = run.manifest(stage.name)
+    if manifest_file.is_file():
+        manifest = load_manifest(manifest_file)
+    else:
+        with reporter.bar(f"{stage.name}: checking images", len(source.images)) as advance:
+            scan = scan_source(source, recipe.preprocess, advance=advance)
+        manifest = split_source(source, scan, stage.split, seed=recipe.seed)
+        _refuse_overlap(recipe, stage, manifest, run)
+        save_manifest(manifest_file, manifest)
+    _tell(stage, manifest, reporter)
+    size = recipe.backbone.input_size
+    with reporter.bar(f"{stage.name}: decoding images", len(manifest.rows)) as advance:
+        pixels = load_pixels(source.folder, manifest.rows, size, recipe.preprocess, advance=advance)
+    spec_key = spec_digest(size, recipe.preprocess)
+    keys = tuple(digest(spec_key, row.sha256) for row in manifest.rows)
+    numbers = {label: number for number, label in enumerate(manifest.labels)}
+    classes = np.array([numbers[row.label] for row in manifest.rows], dtype=np.int64)
+    return StageData(manifest, Images(pixels, keys), classes)
+
+
+def _tell(stage: StageSpec, manifest: Manifest, reporter: Reporter) -> None:
+    counts = ", ".join(f"{split} {len(manifest.part(split))}" for split in ("train", "validation", "test"))
+    patients = "" if manifest.patients_known else "; patients unknown, near-duplicates kept together"
+    reporter.say(f"{stage.name}: {' / '.join(manifest.labels)}; {counts}{patients}")
+    if manifest.unreadable:
+        first = ", ".join(f"{entry.name} ({entry.reason})" for entry in manifest.unreadable[:5])
+        reporter.say(f"{stage.name}: {len(manifest.unreadable)} unreadable files left out: {first}")
+
+
+def _refuse_overlap(recipe: Recipe, stage: StageSpec, manifest: Manifest, run: RunFolder) -> None:
+    """An image that an earlier stage has seen in training must not judge this one."""
+    judged = {row.sha256: row.name for row in manifest.rows if row.split != "train"}
+    for earlier in recipe.stages:
+        if earlier.name == stage.name:
+            return
+        for row in load_manifest(run.manifest(earlier.name)).rows:
+            if row.sha256 in judged:
+                raise DataError(
+                    f"data of stage {stage.name} that stage {earlier.name} has not seen",
+                    received=f"{judged[row.sha256]}, which is {row.name} there",
+                    hint=f"Name another data set: --data {stage.name}=PATH",
+                )
+
+
+def positive_class(stage: StageSpec, labels: tuple[str, ...]) -> int:
+    """Return the number of the class that sensitivity speaks of.
+
+    Raises:
+        DataError: The data set has no class of that name.
+    """
+    if not stage.positive:
+        return len(labels) - 1
+    folded = [label.casefold() for label in labels]
+    if stage.positive.casefold() not in folded:
+        raise DataError(
+            f"stages.{stage.name}.positive to be a class of the data ({', '.join(labels)})",
+            received=stage.positive,
+            hint=f"For example --set stages.{stage.name}.positive={labels[-1]}",
+        )
+    return folded.index(stage.positive.casefold())
+
+
+def build_network(recipe: Recipe, stage: StageSpec, classes: int, carried: graph.Weights | None) -> Any:
+    """Return the network that the stage starts from: first weights or an earlier stage's, and a fresh head.
+
+    Raises:
+        WeightsError: See `load_backbone_weights`.
+    """
+    model = graph.build_classifier(recipe.backbone, classes)
+    if carried is None:
+        load_backbone_weights(model, recipe.backbone, recipe.seed)
+    else:
+        graph.set_weights(model, {name: arrays for name, arrays in carried.items() if name != graph.LOGITS})
+    width = model.get_layer(graph.LOGITS).input_shape[-1]
+    graph.set_weights(model, {graph.LOGITS: graph.fresh_head(width, classes, stage_seed(recipe, stage))})
+    return model
+
+
+def fine_tune(
+    model: Any, data: StageData, recipe: Recipe, stage: StageSpec, folder: StageFolder, threads: int, reporter: Reporter
+) -> tuple[list[Epoch], Scores]:
+    """Train the layers from `unfreeze_from` on and the head; `model` is left with the selected weights."""
+    cut = graph.cut_at(model, stage.unfreeze_from)
+    samples = {}
+    for split in ("train", "validation", "test"):
+        images, classes = data.part(split)
+        augment = stage.augment if split == "train" else msgspec.structs.replace(stage.augment, views=1)
+        samples[split] = Samples(
+            prefix_features(cut.prefix, images, augment, threads=threads, reporter=reporter), classes
+        )
+    history = fit_tail(
+        cut.tail,
+        samples["train"],
+        samples["validation"],
+        stage,
+        seed=stage_seed(recipe, stage),
+        checkpoint=folder.checkpoint,
+        reporter=reporter,
+        title=stage.name,
+    )
+    graph.set_weights(model, graph.weights_of(cut.tail))
+    scores = {split: predict_logits(cut.tail, samples[split].views[0]) for split in ("validation", "test")}
+    return history, Scores(**scores)
+
+
+def measure_stage(
+    stage: StageSpec, data: StageData, scores: Scores, history: list[Epoch], model: Any
+) -> dict[str, Any]:
+    """Fit temperature and threshold on validation, then score the test split once.
+
+    Returns:
+        The stage's entry in `metrics.json`.
+    """
+    labels = data.manifest.labels
+    positive = positive_class(stage, labels)
+    validation_classes, test_classes = data.part("validation")[1], data.part("test")[1]
+    temperature = fit_temperature(scores.validation, validation_classes)
+    probabilities = {"validation": softmax(scores.validation, temperature), "test": softmax(scores.test, temperature)}
+    threshold = 0.5
+    if len(labels) == 2:
+        threshold = choose_threshold(validation_classes == positive, probabilities["validation"][:, positive])
+    measured = {
+        split: msgspec.to_builtins(
+            classification_metrics(classes, probabilities[split], positive=positive, threshold=threshold)
+        )
+        for split, classes in (("validation", validation_classes), ("test", test_classes))
+    }
+    first_trained = [layer.name for layer in model.layers].index(stage.unfreeze_from)
+    trained = [layer for layer in model.layers[first_trained:] if layer.trainable]
+    return {
+        "name": stage.name,
+        "labels": list(labels),
+        "positive": labels[positive],
+        "images": {split: len(data.manifest.part(split)) for split in ("train", "validation", "test")},
+        "patients_known": data.manifest.patients_known,
+        "unreadable": [msgspec.to_builtins(entry) for entry in data.manifest.unreadable],
+        "epochs": len(history),
+        "selected_epoch": selected_epoch(stage, history),
+        "temperature": temperature,
+        "threshold": threshold,
+        "parameters": {"total": model.count_params(), "trained": sum(layer.count_params() for layer in trained)},
+        **measured,
+    }
+
+
+def selected_epoch(stage: StageSpec, history: list[Epoch]) -> int:
+    """Return the number (from 1) of the epoch whose weights were kept."""
+    return history[-1].epoch if stage.select == "last" else min(history, key=lambda entry: entry.validation_loss).epoch
+
+
+def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return `(n, classes)` probabilities."""
+    scaled = logits.astype(np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def save_stage(
+    folder: StageFolder, data: StageData, model: Any, history: list[Epoch], scores: Scores, entry: dict[str, Any]
+) -> None:
+    """Write what the stage learned and measured; `metrics.json` comes last and marks the stage as finished."""
+    save_weights(folder.weights, graph.weights_of(model))
+    write_text(folder.history, history_csv(history))
+    write_text(folder.predictions, _predictions_csv(data, scores, entry["temperature"]))
+    write_text(folder.metrics, json.dumps(entry, indent=2) + "\n")
+
+
+def _predictions_csv(data: StageData, scores: Scores, temperature: float) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "split", "label", *data.manifest.labels])
+    for split, logits in (("validation", scores.validation), ("test", scores.test)):
+        rows: Iterable[Any] = zip(data.manifest.part(split), softmax(logits, temperature), strict=True)  # type: ignore[arg-type]
+        writer.writerows([row.name, split, row.label, *(f"{p:.6f}" for p in values)] for row, values in rows)
+    return text.getvalue()
+
+
+def save_weights(path: Path, weights: graph.Weights) -> None:
+    """Write weights by layer name."""
+    save_arrays(path, {f"{layer}/{i}": array for layer, arrays in weights.items() for i, array in enumerate(arrays)})
+
+
+def read_weights(path: Path) -> graph.Weights:
+    """Return weights by layer name."""
+    weights: graph.Weights = {}
+    for name, array in load_arrays(path).items():
+        weights.setdefault(name.rpartition("/")[0], []).append(np.asarray(array, dtype=np.float32))
+    return weights
