@@ -24,14 +24,14 @@ def tiny_card() -> Callable[..., Any]:
     """Make a card that fits one of the tiny models; keywords replace its fields."""
     import msgspec
 
-    from mstl_edge.artifact import Card, input_contract, inspect_flatbuffer
+    from mstl_edge.artifact import Card, input_contract, inspect_flatbuffer, without_paths
     from mstl_edge.recipe import PreprocessSpec, load_recipe, to_tree
 
     def make(model: str = "tiny_int8", **fields: Any) -> Card:
         facts = inspect_flatbuffer((MODELS / f"{model}.tflite").read_bytes())
         card = Card(
             name="tiny",
-            recipe=to_tree(load_recipe("phantom")),
+            recipe=without_paths(to_tree(load_recipe("phantom"))),
             labels=("normal", "hemorrhage") if facts.output.shape[1] == 2 else ("a", "b", "c"),
             positive="hemorrhage" if facts.output.shape[1] == 2 else "c",
             input=input_contract(facts, PreprocessSpec()),

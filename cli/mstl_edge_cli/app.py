@@ -9,7 +9,7 @@ import typer
 
 from mstl_edge.errors import MstlEdgeError
 
-COMMANDS = ("train", "predict", "inspect", "recipes", "runs", "data")
+COMMANDS = ("train", "export", "predict", "inspect", "recipes", "runs", "data")
 """Modules of `mstl_edge_cli.commands`, in the order of `--help`; each has `register(app)`."""
 
 app = typer.Typer(

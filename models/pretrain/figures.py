@@ -37,11 +37,12 @@ def draw_batch(count: int, size: int, rng: Generator) -> Batch:
     surfaces = rng.integers(0, len(SURFACES), count)
     grounds = rng.integers(0, len(GROUNDS), count)
     y, x = _grid(size)
-    canvas = _grounds(grounds, x, y, rng) * _column(rng, count, 0.03, 0.2)
+    # Easy images among the hard ones: a network with random weights finds nothing to hold on to in hard ones alone.
+    hard = _column(rng, count, 0, 1)
+    canvas = _grounds(grounds, x, y, rng) * (0.03 + 0.14 * hard)
     distance, local_u, local_v = _figures(figures, x, y, rng)
-    strength = _column(rng, count, 0.12, 0.45)
-    canvas += _surface(surfaces, distance, local_u, local_v, rng) * strength
-    canvas = _exposed(canvas, rng)
+    canvas += _surface(surfaces, distance, local_u, local_v, rng) * (0.65 - 0.5 * hard)
+    canvas = _exposed(canvas, hard, rng)
     pixels = np.clip(np.rint(canvas * 255.0), 0, 255).astype(np.uint8)
     return Batch(pixels, figures, surfaces, grounds)
 
@@ -151,7 +152,7 @@ FIGURES: tuple[tuple[str, Callable[[Array, Array, Array], Array]], ...] = (
 def _figures(figures: NDArray[np.int64], x: Array, y: Array, rng: Generator) -> tuple[Array, Array, Array]:
     """Return the distance to the figure's edge (in shares of the image's side) and the figure's own coordinates."""
     count = len(figures)
-    radius = np.exp(_column(rng, count, np.log(0.07), np.log(0.3)))
+    radius = np.exp(_column(rng, count, np.log(0.08), np.log(0.33)))
     turn = _column(rng, count, 0, 2 * np.pi)
     across = x - _column(rng, count, -0.32, 0.32)
     down = y - _column(rng, count, -0.32, 0.32)
@@ -275,11 +276,11 @@ _GROUND: dict[str, Callable[[int, Array, Array, Generator], Array]] = {
 }
 
 
-def _exposed(canvas: Array, rng: Generator) -> Array:
-    """Add what makes every picture of the same thing differ: exposure, shading, grain."""
+def _exposed(canvas: Array, hard: Array, rng: Generator) -> Array:
+    """Add what makes every picture of the same thing differ: exposure and grain."""
     count, size, _ = canvas.shape
-    level = _column(rng, count, 0.2, 0.8)
-    sensor = _column(rng, count, 0.0, 0.07) * rng.standard_normal((count, size, size), dtype=np.float32)
+    level = 0.5 + hard * _column(rng, count, -0.3, 0.3)
+    sensor = 0.07 * hard * rng.standard_normal((count, size, size), dtype=np.float32)
     return level + canvas + sensor
 
 

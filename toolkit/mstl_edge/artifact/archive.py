@@ -19,11 +19,24 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
-def append_entries(flatbuffer: bytes, entries: Mapping[str, bytes]) -> bytes:
-    """Return `flatbuffer` followed by a zip of `entries`, in their order; equal input gives equal bytes."""
-    target = io.BytesIO(flatbuffer)
-    target.seek(0, io.SEEK_END)
-    with zipfile.ZipFile(target, "a", zipfile.ZIP_STORED) as archive:
+class _Tail(io.BytesIO):
+    """Bytes that will stand at `start` of a file, so that zipfile writes offsets from the file's beginning."""
+
+    def __init__(self, start: int) -> None:
+        super().__init__()
+        self._start = start
+
+    def tell(self) -> int:
+        return super().tell() + self._start
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        return super().seek(position - self._start if whence == io.SEEK_SET else position, whence) + self._start
+
+
+def zip_tail(start: int, entries: Mapping[str, bytes]) -> bytes:
+    """Return a zip of `entries`, in their order, to stand at byte `start` of a file; equal input gives equal bytes."""
+    target = _Tail(start)
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for name, content in entries.items():
             info = zipfile.ZipInfo(name, date_time=_EPOCH)
             info.external_attr = 0o644 << 16
@@ -32,8 +45,8 @@ def append_entries(flatbuffer: bytes, entries: Mapping[str, bytes]) -> bytes:
     return target.getvalue()
 
 
-def split_entries(content: bytes) -> tuple[bytes, dict[str, bytes]]:
-    """Split a file into the flatbuffer and the entries of the zip behind it (none where there is no zip).
+def split_entries(content: bytes) -> tuple[int, dict[str, bytes]]:
+    """Return the length of the flatbuffer and the entries of the zip behind it (none where there is no zip).
 
     Nothing is unpacked on trust: entries must be stored, as large as they say, lie inside the file without overlap, and have
     relative names, and their checksums must hold.
@@ -47,7 +60,7 @@ def split_entries(content: bytes) -> tuple[bytes, dict[str, bytes]]:
         # No end-of-archive record is simply no zip; one that leads nowhere is damage.
         if zipfile.is_zipfile(io.BytesIO(content)):
             raise _bad_zip(str(error)) from error
-        return content, {}
+        return len(content), {}
     with archive:
         infos = archive.infolist()
         start = _checked_start(infos, len(content))
@@ -65,7 +78,7 @@ def split_entries(content: bytes) -> tuple[bytes, dict[str, bytes]]:
                 OSError,
             ) as error:
                 raise _bad_zip(str(error) or "an entry that ends early") from error
-    return content[:start], entries
+    return start, entries
 
 
 def _checked_start(infos: list[zipfile.ZipInfo], file_bytes: int) -> int:

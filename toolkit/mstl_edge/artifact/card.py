@@ -177,12 +177,12 @@ def not_a_classifier(facts: ModelFacts) -> ArtifactError:
 
 
 def without_paths(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved recipe's tree with every path of this machine replaced by the word `local`.
+    """Return a resolved recipe as it is read back from JSON, every path of this machine replaced by the word `local`.
 
     Args:
         recipe: `recipe.to_tree(...)`.
     """
-    tree: dict[str, Any] = msgspec.to_builtins(recipe)
+    tree: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(recipe))
     for stage in tree.get("stages", ()):
         if isinstance(stage, dict) and not str(stage.get("data", "")).startswith(REMOTE_SOURCES):
             stage["data"] = "local"

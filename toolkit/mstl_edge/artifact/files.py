@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from mstl_edge.artifact.archive import append_entries, split_entries
+from mstl_edge.artifact.archive import split_entries, zip_tail
 from mstl_edge.artifact.card import (
     CARD_SCHEMA,
     Card,
@@ -74,7 +74,7 @@ def write_artifact(path: Path, flatbuffer: bytes, card: Card, golden: Sequence[G
     entries = {CARD_FILE: encode_card(complete), LABELS_FILE: _labels_text(complete)}
     for name, sample in zip(names, golden, strict=True):
         entries[name] = encode_image(sample.image)
-    content = append_entries(flatbuffer, entries)
+    content = flatbuffer + zip_tail(len(flatbuffer), entries)
     read_artifact(content)
     write_bytes(path, content)
     return complete
@@ -108,13 +108,14 @@ def read_artifact(content: bytes, path: Path | None = None) -> Artifact:
     Raises:
         ArtifactError: They are damaged, or not what the card says.
     """
-    flatbuffer, entries = split_entries(content)
+    length, entries = split_entries(content)
+    flatbuffer = content[:length]
     facts = inspect_flatbuffer(flatbuffer)
     if CARD_FILE not in entries:
         if CARD_SCHEMA.encode() in content:
             raise bad_card("a card that is damaged")
         return Artifact(path, flatbuffer, facts, None, ())
-    if append_entries(flatbuffer, entries) != content:
+    if zip_tail(length, entries) != content[length:]:
         raise bad_card("an appended zip that was changed after export")
     card = decode_card(entries[CARD_FILE])
     if hashlib.sha256(flatbuffer).hexdigest() != card.hashes.flatbuffer:

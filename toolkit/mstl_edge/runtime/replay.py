@@ -32,32 +32,44 @@ def record_golden(
 ) -> list[GoldenSample]:
     """Answer drawn images by the reference kernels, and measure how far each runtime's answers lie from them.
 
-    Of the images the least certain answers are kept: a saturated output would hide a changed weight.
+    Of the images those are kept whose answers are spread over the middle of the range: a saturated output would hide
+    a changed weight, and equal ones a model that answers the same to everything.
 
     Args:
         flatbuffer: A verified model of one RGB input.
         images: `(height, width, 3) uint8` each; by default drawn ones.
-        runtimes: Which to measure beside the reference kernels.
+        runtimes: Which to measure beside the reference kernels; the first one chooses the images, since those are slow.
         count: How many samples to keep.
 
     Raises:
-        ArtifactError: The model has no reference kernels or is no classifier.
+        ArtifactError: The reference kernels do not run the model.
+        MissingExtraError: One of the runtimes is not installed.
     """
     reference = InterpreterRuntime(flatbuffer, "reference")
-    drawn = list(images) if images is not None else draw_golden_images(reference.input.shape[1], CANDIDATES)
-    answers = [reference.invoke(to_input(image[None], reference.input))[0] for image in drawn]
-    certainty = [float(to_real(answer, reference.output).max()) for answer in answers]
-    kept = sorted(np.argsort(certainty, kind="stable")[:count].tolist())
-    measured = {kind: load_runtime(flatbuffer, runtime=kind) for kind in runtimes}
+    measured: dict[RuntimeKind, Runtime] = {kind: load_runtime(flatbuffer, runtime=kind) for kind in runtimes}
+    drawn = images if images is not None else draw_golden_images(reference.input.shape[1], CANDIDATES)
     samples = []
-    for number in kept:
+    for image in _spread(drawn, next(iter(measured.values()), reference), count):
+        expected = reference.invoke(to_input(image[None], reference.input))[0]
         tolerance = {"reference": 0.0}
         for kind, runtime in measured.items():
-            raw = runtime.invoke(to_input(drawn[number][None], runtime.input))[0]
-            tolerance[kind] = difference_lsb(raw, answers[number], reference.output)
+            raw = runtime.invoke(to_input(image[None], runtime.input))[0]
+            tolerance[kind] = difference_lsb(raw, expected, reference.output)
         margin = INTEGER_MARGIN_LSB if reference.output.quantized else FLOAT_MARGIN_LSB
-        samples.append(GoldenSample(drawn[number], tuple(answers[number].tolist()), tolerance, margin))
+        samples.append(GoldenSample(image, tuple(expected.tolist()), tolerance, margin))
     return samples
+
+
+def _spread(images: Sequence[NDArray[np.uint8]], runtime: Runtime, count: int) -> list[NDArray[np.uint8]]:
+    """Choose the images whose first probability lies nearest to 0.25 … 0.75."""
+    raw = np.concatenate([runtime.invoke(to_input(image[None], runtime.input)) for image in images])
+    shares = to_real(raw, runtime.output)[:, 0].astype(np.float64)
+    chosen: list[int] = []
+    for target in np.linspace(0.25, 0.75, min(count, len(images))):
+        distance = np.abs(shares - target)
+        distance[chosen] = np.inf
+        chosen.append(int(np.argmin(distance)))
+    return [images[number] for number in sorted(chosen)]
 
 
 def difference_lsb(a: NDArray[Any], b: NDArray[Any], output: TensorSpec) -> float:

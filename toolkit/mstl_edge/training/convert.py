@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.preprocess import normalize
 from mstl_edge.training._keras import tf
 
 INPUT_NAME, OUTPUT_NAME = "image", "probabilities"
@@ -43,6 +47,58 @@ def convert(converter: Any) -> bytes:
 def to_float_flatbuffer(model: Any) -> bytes:
     """Return `model` as a float32 flatbuffer."""
     return convert(converter_of(model))
+
+
+def to_float16_flatbuffer(model: Any) -> bytes:
+    """Return `model` with float16 weights; a CPU computes in float32 all the same."""
+    converter = converter_of(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    return convert(converter)
+
+
+def to_dynamic_flatbuffer(model: Any) -> bytes:
+    """Return `model` with int8 weights and float activations that are quantized on the fly."""
+    converter = converter_of(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    return convert(converter)
+
+
+def to_int8_flatbuffer(quantized: Any) -> bytes:
+    """Return a model under fake quantization as an int8 flatbuffer; its own ranges are used, none is measured."""
+    converter = converter_of(quantized)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return convert(converter)
+
+
+def to_post_training_int8_flatbuffer(folded: Any, pixels: NDArray[np.uint8]) -> bytes:
+    """Return a float model as an int8 flatbuffer, quantized after training by TFLite's own calibration.
+
+    Args:
+        folded: Image → probabilities.
+        pixels: `(n, height, width, 3) uint8` calibration images. One corner pixel of each is set to black and one to white,
+            so that the input's range is [−1, 127/128] and its scale 1/128 exactly.
+    """
+    return convert(post_training_converter(folded, pixels))
+
+
+def post_training_converter(folded: Any, pixels: NDArray[np.uint8]) -> Any:
+    """Return the converter of `to_post_training_int8_flatbuffer`; see there."""
+    converter = converter_of(folded)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: representative_dataset(pixels)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter
+
+
+def representative_dataset(pixels: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Yield calibration images one by one as the converter wants them."""
+    for image in pixels:
+        spanned = image.copy()
+        spanned[0, 0], spanned[0, -1] = 0, 255
+        yield {INPUT_NAME: normalize(spanned)[np.newaxis]}
 
 
 @contextlib.contextmanager

@@ -26,7 +26,11 @@ _Config = _eight_bit.default_8bit_quantize_registry.Default8BitQuantizeConfig
 _Scheme = _eight_bit.default_8bit_quantize_scheme.Default8BitQuantizeScheme
 _quantizers = _tfmot.quantization.keras.quantizers
 
-_KERNELS = {keras.layers.Conv2D: "kernel", keras.layers.DepthwiseConv2D: "depthwise_kernel", keras.layers.Dense: "kernel"}
+_KERNELS = {
+    keras.layers.Conv2D: "kernel",
+    keras.layers.DepthwiseConv2D: "depthwise_kernel",
+    keras.layers.Dense: "kernel",
+}
 
 
 class PerChannelKernel(_quantizers.Quantizer):  # type: ignore[misc, name-defined]
@@ -154,7 +158,9 @@ def with_fake_quantization(folded: Any) -> Any:
     fused = frozenset(
         layer.inbound_nodes[0].inbound_layers.name for layer in folded.layers if isinstance(layer, keras.layers.ReLU)
     )
-    with quantization.quantize_scope({cls.__name__: cls for cls in (PerChannelKernel, CalibratedActivation, EdgeConfig)}):
+    with quantization.quantize_scope(
+        {cls.__name__: cls for cls in (PerChannelKernel, CalibratedActivation, EdgeConfig)}
+    ):
         return quantization.quantize_apply(quantization.quantize_annotate_model(folded), EdgeScheme(fused))
 
 

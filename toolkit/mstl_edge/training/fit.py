@@ -11,17 +11,27 @@ import math
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import StageSpec
-from mstl_edge.storage import Rows, load_arrays, save_arrays
+from mstl_edge.storage import load_arrays, save_arrays
 from mstl_edge.training._keras import keras, tf
 
 EVALUATION_BATCH = 64
+
+
+class Features(Protocol):
+    """Features of many images, read from disk on indexing."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, positions: Any) -> NDArray[Any]:
+        """Return those at `positions`."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +39,11 @@ class Samples:
     """Features with labels.
 
     Attributes:
-        views: One `(n, *feature shape) float32` per stored view.
+        views: One `(n, *feature shape)` per stored view; indexing gives float32.
         labels: `(n,) int64` class numbers.
     """
 
-    views: Sequence[Rows]
+    views: Sequence[Features]
     labels: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -96,7 +106,7 @@ def fit_tail(
     return state.history
 
 
-def predict_logits(tail: Any, features: Rows) -> NDArray[np.float32]:
+def predict_logits(tail: Any, features: Features) -> NDArray[np.float32]:
     """Return the tail's `(n, classes)` logits."""
     forward = _forward(tail)
     blocks = [

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from numpy.typing import NDArray
 
 from mstl_edge.training import graph
@@ -83,7 +82,11 @@ def _without_dead_channels(kernel: NDArray[np.float64], bias: NDArray[np.float64
     An int8 file stores a bias as int32 in units of input scale times kernel scale: beside such a kernel it would not fit, and
     the converter would silently clip it.
     """
-    by_channel = np.abs(kernel).reshape(-1, len(bias)) if kernel.shape[-1] == len(bias) else np.abs(kernel[..., 0]).reshape(-1, len(bias))
+    by_channel = (
+        np.abs(kernel).reshape(-1, len(bias))
+        if kernel.shape[-1] == len(bias)
+        else np.abs(kernel[..., 0]).reshape(-1, len(bias))
+    )
     dead = by_channel.max(axis=0) < SMALLEST_KERNEL * np.maximum(np.abs(bias), 0.1)
     alive = (~dead).astype(np.float64)
     return kernel * (alive if kernel.shape[-1] == len(bias) else alive[:, np.newaxis])

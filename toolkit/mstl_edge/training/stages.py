@@ -19,7 +19,7 @@ from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import Split, open_source
 from mstl_edge.data.splits import Manifest, load_manifest, save_manifest, split_source
 from mstl_edge.errors import DataError
-from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature
+from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature, softmax
 from mstl_edge.preprocess import spec_digest
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
@@ -214,13 +214,6 @@ def measure_stage(
 def selected_epoch(stage: StageSpec, history: list[Epoch]) -> int:
     """Return the number (from 1) of the epoch whose weights were kept."""
     return history[-1].epoch if stage.select == "last" else min(history, key=lambda entry: entry.validation_loss).epoch
-
-
-def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
-    """Return `(n, classes)` probabilities."""
-    scaled = logits.astype(np.float64) / temperature
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
 def save_stage(

@@ -73,7 +73,12 @@ def _chest(anatomy: Generator, exposure: Generator) -> _Chest:
     air = np.maximum(*lungs)
     film -= air * np.float32(between(anatomy, 0.3, 0.45))
     heart = ellipse(
-        u, v, (between(anatomy, 0.08, 0.16), 0.3), (between(anatomy, 0.26, 0.42), between(anatomy, 0.26, 0.36)), -35, 0.07
+        u,
+        v,
+        (between(anatomy, 0.08, 0.16), 0.3),
+        (between(anatomy, 0.26, 0.42), between(anatomy, 0.26, 0.36)),
+        -35,
+        0.07,
     )
     film += air * heart * np.float32(between(anatomy, 0.25, 0.4))
     for center_u in (-0.17, 0.2):
@@ -90,7 +95,9 @@ def _chest(anatomy: Generator, exposure: Generator) -> _Chest:
 def _lung(u: Picture, v: Picture, rng: Generator) -> Picture:
     """Return one lung, at positive `u`: a tall oval, cut by the mediastinum and by the dome of the diaphragm."""
     middle, floor = between(rng, 0.4, 0.46), between(rng, 0.42, 0.68)
-    tall = ellipse(u, v, (middle, between(rng, -0.05, 0.02)), (between(rng, 0.32, 0.38), between(rng, 0.75, 0.85)), -4, 0.05)
+    tall = ellipse(
+        u, v, (middle, between(rng, -0.05, 0.02)), (between(rng, 0.32, 0.38), between(rng, 0.75, 0.85)), -4, 0.05
+    )
     dome = np.float32(floor) + np.float32(between(rng, 0.9, 1.6)) * (u - np.float32(middle - 0.08)) ** 2
     lung: Picture = tall * below(v, dome, 0.05) * below(-u, -between(rng, 0.1, 0.15), 0.06)
     return lung
@@ -103,14 +110,19 @@ def _add_bones(chest: _Chest, rng: Generator) -> None:
     out = np.abs(u)
     spacing, begin, steep = between(rng, 0.15, 0.2), between(rng, 0, 1), between(rng, 0.2, 0.6)
     fall = np.float32(steep) * out - np.float32(between(rng, 0.5, 0.8)) * out * (0.6 - out)
-    for side, direction, strength in ((fall, 1.0, between(rng, 0.06, 0.15)), (-0.7 * out, 1.0, between(rng, 0.01, 0.06))):
+    for side, direction, strength in (
+        (fall, 1.0, between(rng, 0.06, 0.15)),
+        (-0.7 * out, 1.0, between(rng, 0.01, 0.06)),
+    ):
         phase = ((v - direction * side) / np.float32(spacing) + np.float32(begin)) % 1 - np.float32(0.5)
         rib = below(np.abs(phase), 0.24, 0.14)
         border = line(np.abs(phase) - np.float32(0.24), 0.08)
         chest.film += cage * (rib + np.float32(0.4) * border) * np.float32(strength) * below(-out, -0.1, 0.08)
         begin += 0.4
     lift = between(rng, 0.05, 0.25)
-    clavicle = line(v + np.float32(between(rng, 0.62, 0.75)) + np.float32(lift) * (out - 0.15), 0.06) * below(out, 0.7, 0.1)
+    clavicle = line(v + np.float32(between(rng, 0.62, 0.75)) + np.float32(lift) * (out - 0.15), 0.06) * below(
+        out, 0.7, 0.1
+    )
     chest.film += clavicle * below(-out, -0.1, 0.06) * np.float32(between(rng, 0.08, 0.2))
 
 
@@ -180,7 +192,9 @@ def _exposed(chest: _Chest, rng: Generator) -> NDArray[np.uint8]:
     """Add scatter, exposure, contrast, a side marker and grain."""
     x, y = grid()
     tilt = np.float32(between(rng, -0.06, 0.06)) * x + np.float32(between(rng, -0.06, 0.06)) * y
-    film = (chest.film + tilt - np.float32(0.4)) * np.float32(between(rng, 0.8, 1.3)) + np.float32(between(rng, 0.34, 0.5))
+    film = (chest.film + tilt - np.float32(0.4)) * np.float32(between(rng, 0.8, 1.3)) + np.float32(
+        between(rng, 0.34, 0.5)
+    )
     film += np.float32(between(rng, 0, 0.03)) * smooth_noise(rng, 6)
     if chance(rng, 0.4):
         corner = (float(rng.choice([-0.85, 0.85])), between(rng, -0.9, -0.7))

@@ -79,7 +79,9 @@ def wobble(rng: Generator, x: Picture, y: Picture, strength: float) -> Picture:
     c, s = x / distance, y / distance
     a = (rng.standard_normal(6) * strength).astype(np.float32)
     second, third = c * c - s * s, c * (c * c - 3 * s * s)
-    waves: Picture = a[0] * c + a[1] * s + a[2] * second + a[3] * 2 * c * s + a[4] * third + a[5] * s * (3 * c * c - s * s)
+    waves: Picture = (
+        a[0] * c + a[1] * s + a[2] * second + a[3] * 2 * c * s + a[4] * third + a[5] * s * (3 * c * c - s * s)
+    )
     return waves * np.float32(0.5)
 
 

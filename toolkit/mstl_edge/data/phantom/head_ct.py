@@ -93,7 +93,9 @@ def _head(anatomy: Generator, exposure: Generator) -> _Head:
     white = below(r + 0.07 * folds, between(anatomy, 0.76, 0.88), 0.1)
     _blend(density, brain, _GREY)
     _blend(density, brain * white, _WHITE)
-    sulci = line(smooth_noise(anatomy, 14), between(anatomy, 0.1, 0.35)) * below(-r, -between(anatomy, 0.68, 0.82), 0.15)
+    sulci = line(smooth_noise(anatomy, 14), between(anatomy, 0.1, 0.35)) * below(
+        -r, -between(anatomy, 0.68, 0.82), 0.15
+    )
     _blend(density, brain * sulci * np.float32(0.8), _FLUID)
 
     ventricles, cisterns = _fluid_spaces(u, v, anatomy)

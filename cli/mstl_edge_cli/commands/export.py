@@ -1,0 +1,104 @@
+"""`mstl-edge export`: a trained run becomes model files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from mstl_edge_cli import options
+from mstl_edge_cli.commands.train import percent
+from mstl_edge_cli.console import Terminal, print_json, print_table, say
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(export)
+
+
+def export(
+    run: options.RunArgument = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Full-integer int8, through the export gate (default).")] = False,
+    float32: Annotated[bool, typer.Option("--float32", help="The float model.")] = False,
+    float16: Annotated[bool, typer.Option("--float16", help="Float16 weights.")] = False,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="Int8 weights, float activations.")] = False,
+    qat: Annotated[
+        bool | None,
+        typer.Option(
+            "--qat/--no-qat",
+            help="Force quantization-aware or post-training; default: both, the better one.",
+            show_default=False,
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float | None, typer.Option(min=0.0, help="Points of accuracy the gate allows.", show_default=False)
+    ] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Share of equal labels the gate demands.", show_default=False)
+    ] = None,
+    allow_float: Annotated[bool, typer.Option("--allow-float", help="Let layers that int8 hurts stay float.")] = False,
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Quantize and convert a run; an int8 file is proven on images it has not seen, or not written (exit 3).
+
+    Example: mstl-edge export runs/phantom-20260101-120000 --int8
+    """
+    import os
+
+    from mstl_edge.runs import open_run
+
+    opened = open_run(run)
+    say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
+    from mstl_edge.training.export import Int8Options, export_float, export_int8
+
+    schemes = [name for name, wanted in (("float32", float32), ("float16", float16), ("dynamic", dynamic)) if wanted]
+    tree: dict[str, Any] = {}
+    if schemes:
+        tree = export_float(opened, schemes, reporter=Terminal())  # type: ignore[arg-type]
+    if int8 or not schemes:
+        kinds = ("qat",) if qat else ("ptq",) if qat is False else ("ptq", "qat")
+        kinds += ("mixed",) if allow_float else ()
+        wanted = Int8Options(kinds, max_drop, min_agreement, allow_float)  # type: ignore[arg-type]
+        tree = export_int8(opened, wanted, threads=threads or os.cpu_count() or 1, reporter=Terminal())
+    if json:
+        print_json({**tree, "run": str(opened.path)})
+    else:
+        print_candidates(tree)
+        say(f"model: {opened.path / tree['model']}")
+        say(f"next: mstl-edge bench {opened.path / tree['model']}")
+
+
+def print_candidates(tree: dict[str, Any]) -> None:
+    """Print every candidate, the chosen one marked, and what the gate said."""
+    rows = tree["candidates"]
+    chosen = next((number for number, row in enumerate(rows) if row["scheme"] == tree["chosen"]), None)
+    print_table(
+        "candidates: accuracy on validation, agreement with float32 (95 % intervals)",
+        ("scheme", "accuracy %", "agreement %", "kB", "gate", "file"),
+        [_row(row) for row in rows],
+        marked=chosen,
+    )
+    for reason in tree.get("reasons", ()):
+        say(f"gate: {tree['verdict']}: {reason}")
+    if "test" in tree:
+        test = tree["test"]
+        print_table(
+            "test split, scored once: float32 and the chosen int8 file",
+            ("model", "images", "accuracy %", "sensitivity %", "specificity %"),
+            [
+                (
+                    name,
+                    test[name]["n"],
+                    *(percent(test[name][key]) for key in ("accuracy", "sensitivity", "specificity")),
+                )
+                for name in ("float32", "int8")
+            ],
+        )
+
+
+def _row(row: dict[str, Any]) -> tuple[object, ...]:
+    agreement = row["agreement"]
+    told = f"{percent(agreement['agreement'])} of {agreement['n']}" if agreement else "–"
+    verdict = row["gate"]["verdict"] if "gate" in row else "–"
+    return (row["scheme"], percent(row["accuracy"]), told, f"{row['size_bytes'] / 1000:,.0f}", verdict, row["path"])

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from mstl_edge.artifact import write_artifact
+from mstl_edge.errors import ArtifactError
+from mstl_edge_cli.commands import inspect, predict
+
+
+def _run(*arguments: object) -> Result:
+    app = typer.Typer(rich_markup_mode=None)
+    predict.register(app)
+    inspect.register(app)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_inspect_shows_model_operators_kernels_and_card(exported: Callable[[str], Path]) -> None:
+    result = _run("inspect", exported("tiny_int8"))
+    assert result.exit_code == 0
+    for expected in (
+        "106,528", "482", "1×32×32×3 int8, scale 0.0078125, zero point 0", "DEPTHWISE_CONV_2D", "127 in all 8 channels",
+        "hemorrhage (positive)", "every tensor is integer", "stretch to 32×32", "golden samples",
+    ):  # fmt: skip
+        assert expected in result.stdout
+
+
+def test_inspect_json_holds_facts_and_card(exported: Callable[[str], Path]) -> None:
+    tree = json.loads(_run("inspect", exported("tiny_int8"), "--json").stdout)
+    assert tree["schema"] == "mstl-edge/inspect/1"
+    assert tree["facts"]["full_integer"] is True
+    assert tree["facts"]["kernels"][1]["largest"] == [127] * 8
+    assert tree["card"]["labels"] == ["normal", "hemorrhage"]
+
+
+def test_inspect_shows_a_foreign_model_and_says_what_is_unknown(models: Path) -> None:
+    result = _run("inspect", models / "three_classes.tflite")
+    assert "no card" in result.stdout
+    assert "tensors in 6 operators" in result.stdout
+    assert json.loads(_run("inspect", models / "three_classes.tflite", "--json").stdout)["card"] is None
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"int8": {"n": 40, "accuracy": {"value": 0.925, "low": 0.8, "high": 0.97}}},
+        {"int8": {"accuracy": {"value": "high", "low": None, "high": 1}}, "float": 3, "more": {"accuracy": [1]}},
+    ],
+)
+def test_inspect_shows_the_scores_it_understands(
+    metrics: dict[str, Any], models: Path, tmp_path: Path, tiny_card: Callable[..., Any]
+) -> None:
+    write_artifact(tmp_path / "m.tflite", (models / "tiny_int8.tflite").read_bytes(), tiny_card(metrics=metrics))
+    result = _run("inspect", tmp_path / "m.tflite")
+    assert result.exit_code == 0
+    assert ("92.5% (80.0% to 97.0%, n = 40)" in result.stdout) == ("n" in metrics["int8"])
+
+
+def test_inspect_of_a_damaged_file_is_one_clear_line(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(exported("tiny_int8").read_bytes()[:3000])
+    result = _run("inspect", tmp_path / "m.tflite")
+    assert isinstance(result.exception, ArtifactError)
+    assert "m.tflite" in str(result.exception)
+    assert "\n" not in str(result.exception)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError
+from mstl_edge_cli.commands import inspect, predict
+
+Picture = Callable[[Path, int], Path]
+
+
+def _run(*arguments: object) -> Result:
+    app = typer.Typer(rich_markup_mode=None)
+    predict.register(app)
+    inspect.register(app)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, picture: Picture) -> Path:
+    for seed, name in enumerate(("b.png", "a.jpg", "deeper/c.PNG")):
+        picture(tmp_path / "scans" / name, seed)
+    (tmp_path / "scans" / "notes.txt").write_text("no image")
+    return tmp_path / "scans"
+
+
+@pytest.fixture
+def model(exported: Callable[[str], Path]) -> Path:
+    return exported("tiny_int8")
+
+
+def test_json_lines_are_the_documented_ones(model: Path, folder: Path) -> None:
+    result = _run("predict", model, folder, "--json")
+    assert result.exit_code == 0
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [Path(record["image"]).name for record in records] == ["a.jpg", "b.png", "c.PNG"]
+    for record in records:
+        assert record.keys() == {"image", "label", "probability", "probabilities"}
+        assert record["probabilities"].keys() == {"normal", "hemorrhage"}
+
+
+def test_the_table_and_the_csv_say_the_same_as_the_json(model: Path, folder: Path) -> None:
+    records = [json.loads(line) for line in _run("predict", model, folder, "--json").stdout.splitlines()]
+    rows = list(csv.DictReader(io.StringIO(_run("predict", model, folder, "--csv").stdout)))
+    assert [(row["image"], row["label"]) for row in rows] == [(record["image"], record["label"]) for record in records]
+    assert [float(row["p_normal"]) for row in rows] == pytest.approx([r["probabilities"]["normal"] for r in records])
+    table = _run("predict", model, folder).stdout.splitlines()
+    assert table[0].split() == ["label", "probability", "image"]
+    assert [line.split()[0] for line in table[1:]] == [record["label"] for record in records]
+
+
+def test_results_go_to_stdout_and_the_runtime_is_said_on_stderr(model: Path, folder: Path) -> None:
+    result = _run("predict", model, folder, "--runtime", "reference", "--threads", 2)
+    assert "LiteRT reference kernels" in result.stderr
+    assert "as asked" in result.stderr
+    assert "LiteRT" not in result.stdout
+
+
+def test_an_unreadable_image_does_not_stop_the_others_and_sets_the_exit_code(model: Path, folder: Path) -> None:
+    (folder / "a.jpg").write_bytes(b"\xff\xd8 cut off")
+    missing = folder / "missing.png"
+    result = _run("predict", model, folder, missing, "--json")
+    assert result.exit_code == 1
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [("error" in record) for record in records] == [True, False, False, True]
+    assert "2 of 4 images could not be read" in result.stderr
+    for style in ((), ("--csv",)):
+        shown = _run("predict", model, folder, *style)
+        assert shown.exit_code == 1
+        assert len(shown.stdout.splitlines()) == 4
+
+
+def test_a_quoted_glob_is_expanded(model: Path, folder: Path) -> None:
+    result = _run("predict", model, folder / "**/*.[pP][nN][gG]", "--json")
+    assert len(result.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("name", ["empty", "*.bmp"])
+def test_a_folder_or_glob_without_images_is_one_clear_line(model: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    result = _run("predict", model, tmp_path / name)
+    assert isinstance(result.exception, DataError)
+    assert "Received: " in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        (["--threads", "0"], MstlEdgeError, "--threads from 1"),
+        (["--runtime", "onnx"], MstlEdgeError, "a runtime"),
+    ],
+)
+def test_wrong_options_are_one_clear_line(
+    model: Path, folder: Path, arguments: list[str], kind: type[MstlEdgeError], message: str
+) -> None:
+    result = _run("predict", model, folder, *arguments)
+    assert isinstance(result.exception, kind)
+    assert message in str(result.exception)
+
+
+def test_json_and_csv_exclude_each_other(model: Path, folder: Path) -> None:
+    assert _run("predict", model, folder, "--json", "--csv").exit_code == 2
+
+
+def test_wrong_models_are_one_clear_line(models: Path, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.tflite").write_bytes(b"")
+    for model in (tmp_path / "none.tflite", tmp_path / "empty.tflite", models / "three_classes.tflite", folder):
+        result = _run("predict", model, folder)
+        assert isinstance(result.exception, ArtifactError)
+        assert "\n" not in str(result.exception)
+
+
+def test_the_help_ends_with_an_example_and_speaks_of_no_patient() -> None:
+    for command in ("predict", "inspect"):
+        text = _run(command, "--help").stdout
+        assert text.strip().splitlines()[-1].strip().startswith(f"Example: mstl-edge {command}")
+        assert "diagnos" not in text.lower()
+    assert "Research software" in _run("predict", "--help").stdout

@@ -1,0 +1,108 @@
+"""The int8 candidates of one trained network: post-training, quantization-aware, and one that keeps its worst layers in float."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.progress import Reporter
+from mstl_edge.recipe import QuantizeSpec
+from mstl_edge.runs import StageFolder
+from mstl_edge.storage import write_text
+from mstl_edge.training import qat
+from mstl_edge.training._keras import tf
+from mstl_edge.training.convert import (
+    post_training_converter,
+    representative_dataset,
+    to_int8_flatbuffer,
+    to_post_training_int8_flatbuffer,
+)
+from mstl_edge.training.fake_quant import skipped_layers
+from mstl_edge.training.fit import history_csv
+from mstl_edge.training.trained import Trained
+
+Kind = Literal["qat", "ptq", "mixed"]
+LAYERS_KEPT_IN_FLOAT = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One int8 file before it is judged.
+
+    Attributes:
+        kind: How it was made.
+        flatbuffer: The file's bytes, without a card.
+        fake_quant: The Keras model it was converted from, where there is one under fake quantization.
+        notes: Facts for the report, such as the layers that were skipped and why.
+    """
+
+    kind: Kind
+    flatbuffer: bytes
+    fake_quant: Any
+    notes: dict[str, Any]
+
+
+def build_post_training(folded: Any, calibration: NDArray[np.uint8]) -> Candidate:
+    """Return the candidate that TFLite quantizes after training."""
+    return Candidate("ptq", to_post_training_int8_flatbuffer(folded, calibration), None, {})
+
+
+def build_quantization_aware(
+    trained: Trained, folded: Any, calibration: NDArray[np.uint8], spec: QuantizeSpec, threads: int, reporter: Reporter
+) -> Candidate:
+    """Return the candidate whose upper layers were fine-tuned under fake quantization."""
+    quantized = qat.calibrated(folded, calibration)
+    folder = StageFolder(trained.run.path / "stages" / "quantize")
+    history = qat.fine_tune(
+        quantized,
+        qat.LabelledImages(*trained.data.part("train")),
+        qat.LabelledImages(*trained.data.part("validation")),
+        trained.stage,
+        spec,
+        seed=trained.seed,
+        checkpoint=folder.checkpoint,
+        threads=threads,
+        reporter=reporter,
+    )
+    write_text(folder.history, history_csv(history))
+    notes = {"epochs": len(history), "skipped": skipped_layers(quantized)}
+    return Candidate("qat", to_int8_flatbuffer(quantized), quantized, notes)
+
+
+def build_mixed(folded: Any, calibration: NDArray[np.uint8]) -> Candidate:
+    """Return a post-training candidate whose worst layers, by their measured error, stay in float."""
+    ranked = rank_layers(folded, calibration)
+    kept = [name for name, _ in ranked[:LAYERS_KEPT_IN_FLOAT]]
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
+    debugger = _debugger(folded, calibration, options)
+    notes = {"kept_in_float": kept, "layer_errors": dict(ranked)}
+    return Candidate("mixed", debugger.get_nondebug_quantized_model(), None, notes)
+
+
+def rank_layers(folded: Any, calibration: NDArray[np.uint8]) -> list[tuple[str, float]]:
+    """Return every quantized tensor with its error in steps, the worst first.
+
+    The error is TFLite's own: root mean square difference to the float layer over the scale; a perfectly rounded layer has 1/√12 ≈ 0.29.
+    """
+    debugger = _debugger(folded, calibration[:20], None)
+    debugger.run()
+    ranked = []
+    for name, statistics in debugger.layer_statistics.items():
+        scale = debugger.quant_interpreter.get_tensor_details()
+        step = next((t["quantization"][0] for t in scale if t["name"] == name), 0.0)
+        if step:
+            ranked.append((name, float(np.sqrt(statistics["mean_squared_error"]) / step)))
+    return sorted(ranked, key=lambda entry: -entry[1])
+
+
+def _debugger(folded: Any, calibration: NDArray[np.uint8], options: Any) -> Any:
+    def data() -> Iterator[Any]:
+        return representative_dataset(calibration)
+
+    return tf.lite.experimental.QuantizationDebugger(
+        converter=post_training_converter(folded, calibration), debug_dataset=data, debug_options=options
+    )

@@ -1,0 +1,153 @@
+"""Quantization-aware fine-tuning that two cores can afford.
+
+The quantized prefix is frozen, so what it outputs never changes: it is converted to int8 first and run once per image in the engine that a device
+uses, and the tail is fine-tuned under fake quantization on exactly those int8 features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.preprocess import normalize
+from mstl_edge.progress import Reporter
+from mstl_edge.recipe import QuantizeSpec, StageSpec
+from mstl_edge.runtime import load_runtime, to_input, to_real
+from mstl_edge.storage import Rows, RowStore, cache_folder, digest
+from mstl_edge.training import graph
+from mstl_edge.training._keras import keras
+from mstl_edge.training.convert import to_int8_flatbuffer
+from mstl_edge.training.fake_quant import calibrate, with_fake_quantization
+from mstl_edge.training.features import Images
+from mstl_edge.training.fit import Epoch, Samples, fit_tail
+
+CALIBRATION_BATCH = 16
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images of one split with their class numbers."""
+
+    images: Images
+    classes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Int8Features:
+    """Features that a device's int8 prefix put out, read as the real numbers they stand for.
+
+    Attributes:
+        rows: `(n, *feature shape) int8`.
+        scale: Real value of one step.
+        zero_point: The step that stands for 0.
+    """
+
+    rows: Rows
+    scale: float
+    zero_point: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, positions: Any) -> NDArray[np.float32]:
+        steps = self.rows[positions].astype(np.float32) - np.float32(self.zero_point)
+        return np.asarray(steps * np.float32(self.scale))
+
+
+def calibrated(folded: Any, pixels: NDArray[np.uint8]) -> Any:
+    """Return `folded` under fake quantization, ranges set by calibration images.
+
+    Args:
+        folded: Image → probabilities, flat, without BatchNorm.
+        pixels: `(n, height, width, 3) uint8` of the training split.
+    """
+    quantized = with_fake_quantization(folded)
+    starts = range(0, len(pixels), CALIBRATION_BATCH)
+    calibrate(quantized, folded, (normalize(pixels[start : start + CALIBRATION_BATCH]) for start in starts))
+    return quantized
+
+
+def fine_tune(
+    quantized: Any,
+    train: LabelledImages,
+    validation: LabelledImages,
+    stage: StageSpec,
+    spec: QuantizeSpec,
+    *,
+    seed: int,
+    checkpoint: Path,
+    threads: int,
+    reporter: Reporter,
+) -> list[Epoch]:
+    """Fine-tune the layers from `stage.unfreeze_from` on under fake quantization; `quantized` is changed in place.
+
+    Args:
+        quantized: From `calibrated`.
+        train: What to fit.
+        validation: What chooses the epoch.
+        stage: The stage whose network this is; says what is frozen, and how losses are weighted.
+        spec: Epochs, learning rate and batch size.
+        seed: Decides the order of the samples.
+        checkpoint: Written after each epoch; where it exists already, training goes on behind it.
+        threads: Threads of the engine that computes the features.
+        reporter: Told of progress.
+
+    Returns:
+        The history, one entry per epoch.
+    """
+    border = border_layer(quantized, stage.unfreeze_from)
+    logits = quantized.get_layer(f"quant_{graph.FLAT}").output
+    tail = keras.Model(border.output, logits)
+    prefix = to_int8_flatbuffer(keras.Model(quantized.input, border.output))
+    samples = [
+        Samples([int8_features(prefix, part.images, threads=threads, reporter=reporter)], part.classes)
+        for part in (train, validation)
+    ]
+    fitted = msgspec.structs.replace(
+        stage, epochs=spec.epochs, learning_rate=spec.learning_rate, batch_size=spec.batch_size, schedule="cosine"
+    )
+    return fit_tail(
+        tail,
+        *samples,
+        fitted,
+        seed=seed,
+        checkpoint=checkpoint,
+        reporter=reporter,
+        title="quantization-aware fine-tuning",
+    )
+
+
+def border_layer(quantized: Any, unfreeze_from: str) -> Any:
+    """Return the last layer of the frozen part that rounds its output, so that the cut lies on int8 values."""
+    names = [layer.name for layer in quantized.layers]
+    before = quantized.layers[: names.index(f"quant_{unfreeze_from}")]
+    return next(layer for layer in reversed(before) if "pad" not in layer.name)
+
+
+def int8_features(prefix: bytes, images: Images, *, threads: int, reporter: Reporter) -> Int8Features:
+    """Return what an int8 prefix puts out for every image, computed once in the engine that a device uses."""
+    runtime = load_runtime(prefix, runtime="litert", threads=threads)
+    store = RowStore(cache_folder("features", digest(prefix).hex()[:32]), runtime.output.shape[1:], np.int8)
+
+    def compute(positions: Sequence[int]) -> Iterator[NDArray[np.int8]]:
+        with reporter.bar("features of the int8 layers", len(positions)) as advance:
+            for position in positions:
+                pixels = np.asarray(images.pixels[position], dtype=np.uint8)
+                yield runtime.invoke(to_input(pixels[np.newaxis], runtime.input))[0]
+                advance(1)
+
+    store.ensure(images.keys, compute)
+    return Int8Features(store.rows(images.keys), runtime.output.scale, runtime.output.zero_point)
+
+
+def answers(flatbuffer: bytes, pixels: NDArray[np.uint8], *, threads: int) -> NDArray[np.float32]:
+    """Return `(n, classes)` probabilities of a flatbuffer in the runtime that a device uses."""
+    runtime = load_runtime(flatbuffer, runtime="litert", threads=threads)
+    rows = [to_real(runtime.invoke(to_input(image[np.newaxis], runtime.input)), runtime.output)[0] for image in pixels]
+    return np.stack(rows)
