@@ -87,8 +87,8 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One stage of the transfer: a data set, a fresh head, and how the network's upper part is fine-tuned on it.
 
     Layers below `unfreeze_from` stay as they are; that layer, everything above it and the head are trained.
-    `positive` is the class that sensitivity speaks of (default: the last in alphabetical order). `early_stopping` ends a stage after so many
-    epochs without a better validation loss (0: never). `select`: keep the epoch with the best validation loss, or the last.
+    `positive` is the class that sensitivity speaks of (default: the last in alphabetical order). `early_stopping` ends a
+    stage after so many epochs without a better validation loss (0: never). `select`: keep the epoch with the best validation loss, or the last.
     """
 
     name: Name
@@ -142,6 +142,7 @@ def load_recipe(
     data: Mapping[str, str] | None = None,
     weights: str | None = None,
     seed: int | None = None,
+    resplit: bool = False,
 ) -> Recipe:
     """Read a built-in recipe or a TOML file, apply what the command line says, and check it whole.
 
@@ -151,6 +152,7 @@ def load_recipe(
         data: Stage name → data source, as in `--data target=PATH`.
         weights: Replaces `backbone.weights`.
         seed: Replaces `seed`.
+        resplit: Deal every stage's images anew, whatever splits the folders declare.
 
     Raises:
         RecipeError: Unknown recipe, key, stage, backbone or layer, or a value out of range.
@@ -160,9 +162,12 @@ def load_recipe(
     for stage_name, stage_data in (data or {}).items():
         _stage(tree, stage_name)["data"] = stage_data
     if weights is not None:
-        tree.setdefault("backbone", {})["weights"] = weights
+        _table(tree, "backbone")["weights"] = weights
     if seed is not None:
         tree["seed"] = seed
+    if resplit:
+        for stage in _stages(tree):
+            _table(stage, "split")["resplit"] = True
     for override in overrides:
         _override(tree, override)
     return resolve(tree)
@@ -229,16 +234,35 @@ def _check_keys(tree: Any, spec: type, where: str) -> None:
 
 
 def _stage(tree: dict[str, Any], name: str) -> dict[str, Any]:
-    stages = tree.get("stages", [])
+    stages = _stages(tree)
     for number, stage in enumerate(stages):
         if name in (stage.get("name"), str(number)):
-            return stage  # type: ignore[no-any-return]
+            return stage
     names = [str(stage.get("name")) for stage in stages]
     raise RecipeError(
         f"a stage of the recipe ({', '.join(names)})",
         received=name,
         hint=_did_you_mean(name, names) or f"For example --data {names[0] if names else 'target'}=PATH.",
     )
+
+
+def _stages(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
+    stages = tree.get("stages", [])
+    if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
+        raise RecipeError(
+            "stages as tables ([[stages]])",
+            received=f"stages = {stages!r}",
+            hint="See 'mstl-edge recipes show phantom'.",
+        )
+    return stages
+
+
+def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the table under `key`, made where it is absent."""
+    table = tree.setdefault(key, {})
+    if not isinstance(table, dict):
+        raise RecipeError(f"{key} as a table of the recipe", received=f"{key} = {table!r}")
+    return table
 
 
 def _override(tree: dict[str, Any], override: str) -> None:
@@ -249,12 +273,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
     node: dict[str, Any] = tree
     walk = iter(parents)
     for parent in walk:
-        if parent == "stages" and node is tree:
-            node = _stage(tree, next(walk, ""))
-        else:
-            node = node.setdefault(parent, {})
-            if not isinstance(node, dict):
-                raise RecipeError("a table before the last dot of --set", received=override)
+        node = _stage(tree, next(walk, "")) if parent == "stages" and node is tree else _table(node, parent)
     node[leaf] = _value(text)
     _check_keys(tree, Recipe, "")
 
@@ -262,7 +281,7 @@ def _override(tree: dict[str, Any], override: str) -> None:
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:  # TOMLDecodeError is one; so is a number with more digits than Python parses
         return text
 
 

@@ -100,17 +100,30 @@ def create_run(recipe: Recipe, out: Path | None, *, versions: dict[str, Any]) ->
     Raises:
         RunError: `out` already holds something.
     """
+    check_unused(out)
     path = out or _unused(RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(
-            "an output folder that does not exist or is empty",
-            received=path,
-            hint=f"Go on with it by 'mstl-edge train --resume {path}', or choose another --out.",
-        )
     run = RunFolder(path)
     write_text(run.recipe_file, to_toml(recipe))
     write_text(path / "run.json", json.dumps({"schema": SCHEMA, "recipe": recipe.name, **versions}, indent=2) + "\n")
     return run
+
+
+def check_unused(out: Path | None) -> None:
+    """Refuse an output folder that holds something; asked before anything slow begins.
+
+    Raises:
+        RunError: It does.
+    """
+    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        resume = f"Go on with it by 'mstl-edge train --resume {out}', or choose" if is_run(out) else "Choose"
+        raise RunError(
+            "an output folder that does not exist or is empty", received=out, hint=f"{resume} another --out."
+        )
+
+
+def is_run(path: Path) -> bool:
+    """Return whether a folder was made by `create_run`."""
+    return (path / "run.json").is_file() and (path / "recipe.toml").is_file()
 
 
 def _unused(path: Path) -> Path:
@@ -128,7 +141,7 @@ def open_run(path: Path | None) -> RunFolder:
     """
     if path is None:
         path = latest_run()
-    if not (path / "run.json").is_file() or not (path / "recipe.toml").is_file():
+    if not is_run(path):
         raise RunError("a run folder", received=path, hint="See 'mstl-edge runs list'.")
     try:
         schema = json.loads((path / "run.json").read_text(encoding="utf-8")).get("schema")

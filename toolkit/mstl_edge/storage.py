@@ -31,7 +31,14 @@ def cache_folder(*parts: str) -> Path:
     named = os.environ.get(CACHE_VARIABLE)
     base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mstl-edge"
     folder = base.joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MstlEdgeError(
+            f"a cache folder that can be written ({error.strerror})",
+            received=folder,
+            hint=f"Set {CACHE_VARIABLE} to one that can.",
+        ) from error
     return folder
 
 
@@ -40,11 +47,11 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and renamed to `path`, otherwise removed.
 
     Raises:
-        MstlEdgeError: The disk is full or the folder cannot be written.
+        MstlEdgeError: The disk is full, or the folder cannot be made or written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
         with partial.open("rb+") as handle:
             os.fsync(handle.fileno())
@@ -52,7 +59,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _explained(error, path) from error
     finally:
-        partial.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            partial.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -69,7 +77,7 @@ def write_text(path: Path, content: str) -> None:
 def _explained(error: OSError, path: Path) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return no_space(path)
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
         return MstlEdgeError(
             "an output folder that can be written", received=path, hint="Choose another one with --out."
         )

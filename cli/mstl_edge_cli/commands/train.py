@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mstl_edge.errors import RunError
 from mstl_edge_cli import options
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from mstl_edge.recipe import Recipe
+    from mstl_edge.runs import RunFolder
+
+DEFAULT = "phantom"
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 
 
 def register(app: typer.Typer) -> None:
@@ -17,46 +26,85 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: options.RecipeArgument = "phantom",
+    recipe: options.RecipeArgument = DEFAULT,
     data: options.Data = None,
     weights: options.Weights = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
+    resplit: Annotated[bool, typer.Option("--resplit", help="Ignore splits that the folders declare.")] = False,
     out: options.Out = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.", show_default=False)
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with a run that was stopped, by its own recipe.", show_default=False),
     ] = None,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
     """Train every stage of a recipe and measure each on its test split.
 
+    A run that was stopped at any moment goes on with --resume RUN and ends with the same weights.
+
     Example: mstl-edge train ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct --seed 1
     """
     from mstl_edge.recipe import load_recipe
-    from mstl_edge.runs import create_run, open_run
+    from mstl_edge.runs import check_unused
 
-    loaded = None
-    if resume is None:
-        loaded = load_recipe(
-            recipe, overrides=overrides or (), data=options.stage_data(data), weights=weights, seed=seed
-        )
-        say(
-            f"recipe: {recipe}{' (default)' if recipe == 'phantom' else ''}; {len(loaded.stages)} stages; starting TensorFlow"
-        )
+    if resume is not None:
+        changed = recipe != DEFAULT or data or weights or overrides or resplit or out or seed is not None
+        run = _reopened(resume, alone=not changed)
     else:
-        say(f"resuming {open_run(resume).path}; starting TensorFlow")
-    from mstl_edge.training import pipeline
-    from mstl_edge.training._keras import versions
-
-    run = open_run(resume) if loaded is None else create_run(loaded, out, versions={"versions": versions()})
+        loaded = load_recipe(
+            recipe,
+            overrides=overrides or (),
+            data=options.stage_data(data),
+            weights=weights,
+            seed=seed,
+            resplit=resplit,
+        )
+        check_unused(out)
+        default = " (default)" if recipe == DEFAULT else ""
+        say(f"recipe: {recipe}{default}; {len(loaded.stages)} stages; starting TensorFlow")
+        run = _started(loaded, out)
     say(f"run: {run.path}")
-    metrics = pipeline.train(run, threads=threads, reporter=Terminal())
+    metrics = _trained(run, threads)
     if json:
         print_json({**metrics, "run": str(run.path)})
     else:
         print_metrics(metrics)
         say(f"next: mstl-edge export {run.path}")
+
+
+def _reopened(resume: Path, *, alone: bool) -> RunFolder:
+    from mstl_edge.runs import open_run
+
+    run = open_run(resume)
+    if not alone:
+        raise RunError(
+            "--resume alone, since a run goes on by its own recipe",
+            received="a recipe or options that would change it",
+            hint=f"Go on with it: mstl-edge train --resume {resume}",
+        )
+    say(f"resuming {resume}; starting TensorFlow")
+    return run
+
+
+def _started(recipe: Recipe, out: Path | None) -> RunFolder:
+    from mstl_edge.runs import create_run
+    from mstl_edge.training import pipeline
+    from mstl_edge.training._keras import versions
+
+    pipeline.check_ingredients(recipe)
+    return create_run(recipe, out, versions={"versions": versions()})
+
+
+def _trained(run: RunFolder, threads: int | None) -> dict[str, Any]:
+    from mstl_edge.training import pipeline
+
+    try:
+        return pipeline.train(run, threads=threads, reporter=Terminal())
+    except KeyboardInterrupt:
+        say(f"stopped; go on with: mstl-edge train --resume {run.path}")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:

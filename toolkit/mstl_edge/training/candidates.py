@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import QuantizeSpec
 from mstl_edge.runs import StageFolder
@@ -19,14 +20,15 @@ from mstl_edge.training.convert import (
     post_training_converter,
     representative_dataset,
     to_int8_flatbuffer,
-    to_post_training_int8_flatbuffer,
 )
 from mstl_edge.training.fake_quant import skipped_layers
 from mstl_edge.training.fit import history_csv
+from mstl_edge.training.pool import gather_unlabelled
 from mstl_edge.training.trained import Trained
 
 Kind = Literal["qat", "ptq", "mixed"]
 LAYERS_KEPT_IN_FLOAT = 3
+EVALUATION_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ class Candidate:
 
 
 def build_post_training(folded: Any, calibration: NDArray[np.uint8]) -> Candidate:
-    """Return the candidate that TFLite quantizes after training."""
-    return Candidate("ptq", to_post_training_int8_flatbuffer(folded, calibration), None, {})
+    """Return the candidate that is quantized after training: calibrated ranges and corrected biases, nothing learned."""
+    quantized = qat.calibrated(folded, calibration)
+    return Candidate("ptq", to_int8_flatbuffer(quantized), quantized, {"skipped": skipped_layers(quantized)})
 
 
 def build_quantization_aware(
@@ -59,8 +62,8 @@ def build_quantization_aware(
     folder = StageFolder(trained.run.path / "stages" / "quantize")
     history = qat.fine_tune(
         quantized,
-        qat.LabelledImages(*trained.data.part("train")),
-        qat.LabelledImages(*trained.data.part("validation")),
+        _lessons(trained, folded),
+        qat.Lesson(*trained.data.part("validation")),
         trained.stage,
         spec,
         seed=trained.seed,
@@ -71,6 +74,24 @@ def build_quantization_aware(
     write_text(folder.history, history_csv(history))
     notes = {"epochs": len(history), "skipped": skipped_layers(quantized)}
     return Candidate("qat", to_int8_flatbuffer(quantized), quantized, notes)
+
+
+def _lessons(trained: Trained, folded: Any) -> list[qat.Lesson]:
+    """Return the training split, half label and half float model's answer, and unlabelled images with that answer alone."""
+    images, classes = trained.data.part("train")
+    told = keras_answers(folded, trained.pixels(images))
+    labels = np.eye(len(trained.labels), dtype=np.float32)[classes]
+    lessons = [qat.Lesson(images, classes, (labels + told) / 2)]
+    for unlabelled in gather_unlabelled(trained):
+        told = keras_answers(folded, trained.pixels(unlabelled))
+        lessons.append(qat.Lesson(unlabelled, told.argmax(axis=1).astype(np.int64), told))
+    return lessons
+
+
+def keras_answers(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return `(n, classes)` probabilities of a Keras model."""
+    batches = [pixels[start : start + EVALUATION_BATCH] for start in range(0, len(pixels), EVALUATION_BATCH)]
+    return np.concatenate([np.asarray(model(normalize(batch), training=False)) for batch in batches])
 
 
 def build_mixed(folded: Any, calibration: NDArray[np.uint8]) -> Candidate:

@@ -21,7 +21,14 @@ from mstl_edge.runs import RunFolder
 from mstl_edge.storage import write_bytes, write_text
 from mstl_edge.training import gate
 from mstl_edge.training._keras import versions
-from mstl_edge.training.candidates import Candidate, Kind, build_mixed, build_post_training, build_quantization_aware
+from mstl_edge.training.candidates import (
+    Candidate,
+    Kind,
+    build_mixed,
+    build_post_training,
+    build_quantization_aware,
+    keras_answers,
+)
 from mstl_edge.training.convert import to_dynamic_flatbuffer, to_float16_flatbuffer, to_float_flatbuffer
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.graph import with_softmax
@@ -131,7 +138,7 @@ def export_int8(
     for warning in warnings:
         reporter.say(f"calibration: {warning}")
     pool = gather_pool(trained, bounds.agreement_images, reporter)
-    float_answers = (_keras_answers(folded, pool), answers(float_flatbuffer, pool.pixels, threads=threads))
+    float_answers = (keras_answers(folded, pool.pixels), answers(float_flatbuffer, pool.pixels, threads=threads))
     judged = []
     for kind in options.kinds:
         reporter.say(f"building the {kind} candidate")
@@ -150,13 +157,6 @@ def _build(kind: Kind, trained: Trained, folded: Any, pixels: Any, threads: int,
     return build_post_training(folded, pixels) if kind == "ptq" else build_mixed(folded, pixels)
 
 
-def _keras_answers(model: Any, pool: gate.Pool) -> Any:
-    from mstl_edge.preprocess import normalize
-
-    batches = [pool.pixels[start : start + 32] for start in range(0, len(pool.pixels), 32)]
-    return np.concatenate([np.asarray(model(normalize(batch), training=False)) for batch in batches])
-
-
 def _judge(
     candidate: Candidate,
     float_answers: tuple[Any, Any],
@@ -166,7 +166,7 @@ def _judge(
     options: Int8Options,
     threads: int,
 ) -> gate.GateReport:
-    fake_quant = _keras_answers(candidate.fake_quant, pool) if candidate.fake_quant is not None else None
+    fake_quant = keras_answers(candidate.fake_quant, pool.pixels) if candidate.fake_quant is not None else None
     given = gate.Answers(*float_answers, answers(candidate.flatbuffer, pool.pixels, threads=threads), fake_quant)
     return gate.judge(
         given,

@@ -213,3 +213,31 @@ def skipped_layers(quantized: Any) -> list[dict[str, str]]:
             continue
         listed.append({"layer": inner.name, "kind": kind, "reason": reasons.get(kind, "tfmot has no quantizer for it")})
     return listed
+
+
+def correct_biases(quantized: Any, folded: Any, batch: NDArray[np.float32]) -> None:
+    """Shift each bias by the mean error that rounding brings to its channel (Nagel et al. 2019, arXiv:1906.04721, section 4.2).
+
+    Rounded kernels move the mean of a channel, and a depthwise network has nothing to average that out. Layers are corrected in order, so
+    each one compensates what the corrected layers before it left over.
+
+    Args:
+        quantized: Calibrated, under fake quantization; its biases are changed in place.
+        folded: The float model.
+        batch: `(n, height, width, 3) float32` calibration images.
+    """
+    rounded: dict[str, Any] = {}
+    exact: dict[str, Any] = {}
+    for layer in quantized.layers:
+        name = layer.name.removeprefix("quant_")
+        if isinstance(layer, keras.layers.InputLayer):
+            rounded[layer.name] = exact[layer.name] = tf.constant(batch)
+            continue
+        (before,) = {fed.name.removeprefix("quant_") for fed in [layer.inbound_nodes[0].inbound_layers]}
+        inner = getattr(layer, "layer", None)
+        exact[name] = folded.get_layer(name)(exact[before]) if inner is not None else exact[before]
+        rounded[name] = layer(rounded[before], training=False)
+        if type(inner) in _KERNELS:
+            channel_means = [tf.reduce_mean(values, axis=[0, 1, 2]) for values in (rounded[name], exact[name])]
+            inner.bias.assign_sub(channel_means[0] - channel_means[1])
+            rounded[name] = layer(rounded[before], training=False)

@@ -1,13 +1,15 @@
 """Features of the frozen prefix: computed once per image and view in the fastest engine, kept in mapped files.
 
-The engine is LiteRT: with XNNPACK it runs the same float graph two to four times faster than TensorFlow does on a CPU, and agrees with it to
-about 1e-6. The files are keyed by the hash of the frozen weights and of the image, so stages, folds, seeds and later runs share them.
+The engine is LiteRT: with XNNPACK it runs the same float graph two to four times faster than TensorFlow does on a CPU, and
+agrees with it to about 1e-6. The files are keyed by the hash of the frozen weights and of the image, so stages, folds, seeds
+and later runs share them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,16 +41,45 @@ class Images:
         return len(self.keys)
 
 
+class FrozenPrefix:
+    """The frozen half of a network in LiteRT; converted when the first feature is missing, then kept for every split.
+
+    Args:
+        model: Scaled images → features; None where everything is trained, and features are the scaled pixels.
+        threads: Threads of the engine.
+    """
+
+    def __init__(self, model: Any, threads: int) -> None:
+        self._model = model
+        self._threads = threads
+
+    def run(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`(height, width, 3) float32` → `feature shape float32`."""
+        return scaled if self._model is None else np.asarray(self._runtime.invoke(scaled[np.newaxis])[0])
+
+    def shape(self, images: Images) -> tuple[int, ...]:
+        """Return the shape of one feature."""
+        return images.pixels.shape[1:] if self._model is None else tuple(self._model.output_shape[1:])
+
+    @cached_property
+    def key(self) -> str:
+        """Name that stands for the layers and their weights."""
+        return "pixels" if self._model is None else model_digest(self._model).hex()[:32]
+
+    @cached_property
+    def _runtime(self) -> Any:
+        return load_runtime(to_float_flatbuffer(self._model), runtime="litert", threads=self._threads)
+
+
 def prefix_features(
-    prefix: Any, images: Images, augment: AugmentSpec, *, threads: int, reporter: Reporter = SILENT
+    prefix: FrozenPrefix, images: Images, augment: AugmentSpec, *, reporter: Reporter = SILENT
 ) -> list[Rows]:
     """Return what the frozen prefix makes of every view of every image.
 
     Args:
-        prefix: The frozen half of a network, or None where everything is trained (features are the scaled pixels).
+        prefix: The frozen half of a network.
         images: What to run through it.
         augment: How many views, and their bounds.
-        threads: Threads of the engine.
         reporter: Shown while features are computed.
 
     Returns:
@@ -57,9 +88,7 @@ def prefix_features(
     Raises:
         MstlEdgeError: The features would not fit on the disk.
     """
-    shape = tuple(prefix.output_shape[1:]) if prefix is not None else images.pixels.shape[1:]
-    folder = model_digest(prefix).hex()[:32] if prefix is not None else "pixels"
-    store = RowStore(cache_folder("features", folder), shape, np.float32)
+    store = RowStore(cache_folder("features", prefix.key), prefix.shape(images), np.float32)
     wanted = [(image, view) for view in range(augment.views) for image in range(len(images))]
     keys = [view_key(images.keys[image], view, augment) for image, view in wanted]
     known = store.index()
@@ -68,21 +97,12 @@ def prefix_features(
         with reporter.bar("features of the frozen layers", missing) as advance:
 
             def compute(positions: Sequence[int]) -> Iterator[NDArray[np.float32]]:
-                run = _engine(prefix, threads)
                 for position in positions:
                     image, view = wanted[position]
                     pixels = np.asarray(images.pixels[image], dtype=np.uint8)
-                    yield run(normalize(draw_view(pixels, view, augment, images.keys[image])))
+                    yield prefix.run(normalize(draw_view(pixels, view, augment, images.keys[image])))
                     advance(1)
 
             store.ensure(keys, compute)
     count = len(images)
     return [store.rows(keys[view * count : (view + 1) * count]) for view in range(augment.views)]
-
-
-def _engine(prefix: Any, threads: int) -> Any:
-    """Return `(height, width, 3) float32` → `feature shape float32`."""
-    if prefix is None:
-        return lambda scaled: scaled
-    runtime = load_runtime(to_float_flatbuffer(prefix), runtime="litert", threads=threads)
-    return lambda scaled: runtime.invoke(scaled[np.newaxis])[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -41,10 +42,12 @@ class Samples:
     Attributes:
         views: One `(n, *feature shape)` per stored view; indexing gives float32.
         labels: `(n,) int64` class numbers.
+        soft_targets: `(n, classes)` probabilities to learn instead of the labels; None learns the labels.
     """
 
     views: Sequence[Features]
     labels: NDArray[np.int64]
+    soft_targets: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -91,14 +94,15 @@ def fit_tail(
     optimizer = _optimizer(spec)
     optimizer.build(tail.trainable_variables)
     state = _State(tail, optimizer, checkpoint)
-    step = _training_step(tail, optimizer, spec, class_weights(train.labels, tail.output_shape[-1], spec))
+    targets = _targets(train, tail.output_shape[-1], spec)
+    step = _training_step(tail, optimizer)
     steps = math.ceil(len(train) / spec.batch_size)
     with reporter.bar(title, spec.epochs * steps) as advance:
         advance(len(state.history) * steps)
         for epoch in range(len(state.history), spec.epochs):
             if _stopped_early(state.history, spec.early_stopping):
                 break
-            record = _run_epoch(step, tail, optimizer, train, validation, spec, epoch, seed, advance)
+            record = _run_epoch(step, tail, optimizer, train, targets, validation, spec, epoch, seed, advance)
             state.save(record)
             advance(0, _told(record, spec.epochs))
     if spec.select == "best":
@@ -147,22 +151,27 @@ def _learning_rate(spec: StageSpec, epoch: int) -> float:
     return spec.learning_rate * (0.05 + 0.95 * 0.5 * (1.0 + math.cos(math.pi * share)))
 
 
-def _training_step(tail: Any, optimizer: Any, spec: StageSpec, weights: NDArray[np.float32]) -> Any:
-    classes = tail.output_shape[-1]
-    smoothing = spec.label_smoothing
-    variables = tail.trainable_variables
-    features = tf.TensorSpec([None, *tail.input_shape[1:]], tf.float32)
+def _targets(train: Samples, classes: int, spec: StageSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return what every sample should answer, `(n, classes)`, and how much it counts, `(n,)`."""
+    hard = np.eye(classes, dtype=np.float32)[train.labels]
+    wanted = hard if train.soft_targets is None else train.soft_targets
+    smoothed = wanted * (1.0 - spec.label_smoothing) + spec.label_smoothing / classes
+    return smoothed.astype(np.float32), class_weights(train.labels, classes, spec)[train.labels]
 
-    @tf.function(input_signature=[features, tf.TensorSpec([None], tf.int64)])
-    def step(batch: Any, labels: Any) -> Any:
-        targets = tf.one_hot(labels, classes) * (1.0 - smoothing) + smoothing / classes
+
+def _training_step(tail: Any, optimizer: Any) -> Any:
+    variables = tail.trainable_variables
+    batched = [[None, *tail.input_shape[1:]], [None, tail.output_shape[-1]], [None]]
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32) for shape in batched])
+    def step(batch: Any, targets: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = tail(batch, training=True)
             losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits)
-            loss = tf.reduce_mean(losses * tf.gather(weights, labels))
+            loss = tf.reduce_mean(losses * weights)
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        correct = tf.reduce_sum(tf.cast(tf.argmax(logits, axis=1) == labels, tf.float32))
-        return tf.stack([loss * tf.cast(tf.shape(labels)[0], tf.float32), correct])
+        correct = tf.reduce_sum(tf.cast(tf.argmax(logits, axis=1) == tf.argmax(targets, axis=1), tf.float32))
+        return tf.stack([loss * tf.cast(tf.shape(weights)[0], tf.float32), correct])
 
     return step
 
@@ -179,6 +188,7 @@ def _run_epoch(
     tail: Any,
     optimizer: Any,
     train: Samples,
+    targets: tuple[NDArray[np.float32], NDArray[np.float32]],
     validation: Samples,
     spec: StageSpec,
     epoch: int,
@@ -196,7 +206,8 @@ def _run_epoch(
     for first in range(0, len(order), spec.batch_size):
         chosen = order[first : first + spec.batch_size]
         batch = np.stack([train.views[views[i]][int(i)] for i in chosen])
-        totals += np.asarray(step(tf.constant(batch), tf.constant(train.labels[chosen])))
+        wanted, weights = (tf.constant(array[chosen]) for array in targets)
+        totals += np.asarray(step(tf.constant(batch), wanted, weights))
         advance(1)
     loss, accuracy = _measure(predict_logits(tail, validation.views[0]), validation.labels)
     return Epoch(epoch + 1, rate, totals[0] / len(train), totals[1] / len(train), loss, accuracy)
@@ -225,11 +236,17 @@ def _told(record: Epoch, epochs: int) -> str:
     )
 
 
+def seconds_spent(checkpoint: Path) -> float:
+    """Return how long training took up to a checkpoint, all sessions together; 0 where there is none."""
+    return float(load_arrays(checkpoint)["seconds"]) if checkpoint.is_file() else 0.0
+
+
 class _State:
     """The checkpoint in memory: current and best weights, the optimizer's variables and the history."""
 
     def __init__(self, tail: Any, optimizer: Any, path: Path) -> None:
         self.history: list[Epoch] = []
+        self._started = time.monotonic() - seconds_spent(path)
         self._variables = tail.trainable_variables
         self._optimizer = optimizer
         self._path = path
@@ -252,6 +269,7 @@ class _State:
         if _best(self.history) == record.epoch:
             self._best = current
         arrays = {"history": np.array([astuple(entry) for entry in self.history], dtype=np.float64)}
+        arrays["seconds"] = np.array(time.monotonic() - self._started)
         arrays |= {f"current{i}": array for i, array in enumerate(current)}
         arrays |= {f"best{i}": array for i, array in enumerate(self._best)}
         arrays |= {f"optimizer{i}": variable.numpy() for i, variable in enumerate(self._optimizer.variables)}

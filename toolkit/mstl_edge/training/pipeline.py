@@ -7,13 +7,28 @@ import os
 import time
 from typing import Any
 
+from mstl_edge.data.sources import open_source
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, read_json
 from mstl_edge.storage import write_text
 from mstl_edge.training import graph, stages
+from mstl_edge.training.fit import seconds_spent
 
 METRICS_SCHEMA = "mstl-edge/metrics/1"
+
+
+def check_ingredients(recipe: Recipe) -> None:
+    """Look at every stage's data source and at the weights before a run folder is made for them.
+
+    Raises:
+        DataError: A source is missing, empty, has one class, or lacks the positive class.
+        WeightsError: The first weights are missing or belong to another network.
+    """
+    for stage in recipe.stages:
+        source = open_source(stage.data, patient=stage.split.patient, column=stage.split.column)
+        stages.positive_class(stage, source.labels)
+    stages.build_network(recipe, recipe.stages[0], 2, None)
 
 
 def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SILENT) -> dict[str, Any]:
@@ -34,9 +49,10 @@ def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SI
     Raises:
         MstlEdgeError: Data, weights or disk do not allow it; what is finished stays.
     """
-    started = time.monotonic()
     recipe = run.recipe()
     threads = threads or os.cpu_count() or 1
+    for leftover in run.path.rglob("*.partial"):  # of a process that was killed while it wrote
+        leftover.unlink()
     carried: graph.Weights | None = None
     measured = []
     for stage in recipe.stages:
@@ -47,13 +63,12 @@ def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SI
             _train_stage(recipe, stage, run, carried, threads, reporter)
         carried = stages.read_weights(folder.weights)
         measured.append(read_json(folder.metrics))
-    seconds = round(time.monotonic() - started, 1)
     metrics = {
         "schema": METRICS_SCHEMA,
         "recipe": recipe.name,
         "seed": recipe.seed,
         "stages": measured,
-        "seconds": seconds,
+        "seconds": round(sum(entry["seconds"] for entry in measured), 1),
     }
     write_text(run.metrics, json.dumps(metrics, indent=2) + "\n")
     return metrics
@@ -62,9 +77,12 @@ def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SI
 def _train_stage(
     recipe: Recipe, stage: StageSpec, run: RunFolder, carried: graph.Weights | None, threads: int, reporter: Reporter
 ) -> None:
+    folder = run.stage(stage.name)
+    started = time.monotonic() - seconds_spent(folder.checkpoint)
     data = stages.prepare_stage(recipe, stage, run, reporter)
     stages.positive_class(stage, data.manifest.labels)
     model = stages.build_network(recipe, stage, len(data.manifest.labels), carried)
-    history, scores = stages.fine_tune(model, data, recipe, stage, run.stage(stage.name), threads, reporter)
+    history, scores = stages.fine_tune(model, data, recipe, stage, folder, threads, reporter)
     entry = stages.measure_stage(stage, data, scores, history, model)
-    stages.save_stage(run.stage(stage.name), data, model, history, scores, entry)
+    entry["seconds"] = round(time.monotonic() - started, 1)
+    stages.save_stage(folder, data, model, history, scores, entry)

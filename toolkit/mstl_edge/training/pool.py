@@ -1,6 +1,12 @@
-"""Images that no stage trained on, for the gate: validation first, then other stages' held-out images, then drawn ones."""
+"""Images beside the target's own: what the gate judges agreement on, and what fine-tuning learns the float model's answers from.
+
+The two never share an image, and neither takes one from the target's test split.
+"""
 
 from __future__ import annotations
+
+import hashlib
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,18 +14,22 @@ from numpy.typing import NDArray
 from mstl_edge.data.phantom import phantom_folder
 from mstl_edge.data.pixels import load_pixels
 from mstl_edge.data.sources import open_source
-from mstl_edge.data.splits import load_manifest
-from mstl_edge.preprocess import load_image
+from mstl_edge.data.splits import ManifestRow, load_manifest
+from mstl_edge.preprocess import spec_digest
 from mstl_edge.progress import Reporter
+from mstl_edge.storage import digest
+from mstl_edge.training.features import Images
 from mstl_edge.training.gate import Pool
 from mstl_edge.training.trained import Trained
 
-DRAWN_SEED = 7_919
-"""Of the drawn images in the pool; a recipe's own phantoms use other seeds."""
+JUDGED_SEED, LEARNED_SEED = 7_919, 7_920
+"""Of the drawn images on either side; a recipe's own phantoms use other seeds."""
+UNLABELLED = 400
+"""Images that fine-tuning learns the float model's answers from."""
 
 
 def gather_pool(trained: Trained, wanted: int, reporter: Reporter) -> Pool:
-    """Return at least `wanted` images: the stage's validation split, then unlabelled ones.
+    """Return at least `wanted` images that no stage trained on: the validation split, then unlabelled ones.
 
     Args:
         trained: The run.
@@ -29,31 +39,63 @@ def gather_pool(trained: Trained, wanted: int, reporter: Reporter) -> Pool:
     validation, classes = trained.data.part("validation")
     blocks = [trained.pixels(validation)]
     origins = {f"{trained.stage.name} validation": len(validation)}
-    for name, pixels in (*_held_out(trained), *_drawn(trained, wanted)):
+    for name, images in (*_earlier(trained, trained_on=False), ("drawn", _drawn(trained, JUDGED_SEED, wanted))):
         missing = wanted - sum(len(block) for block in blocks)
-        if missing <= 0:
-            break
-        blocks.append(pixels[:missing])
-        origins[name] = len(blocks[-1])
+        if missing > 0:
+            blocks.append(_pixels(images, missing))
+            origins[name] = len(blocks[-1])
     reporter.say("gate: " + ", ".join(f"{count} {name} images" for name, count in origins.items()))
     return Pool(np.concatenate(blocks), classes, origins)
 
 
-def _held_out(trained: Trained) -> list[tuple[str, NDArray[np.uint8]]]:
-    """Return the images that earlier stages kept out of training."""
-    recipe = trained.recipe
+def gather_unlabelled(trained: Trained) -> list[Images]:
+    """Return images whose labels mean nothing to the target: those that earlier stages were trained on, and drawn ones."""
+    earlier = [images for _, images in _earlier(trained, trained_on=True)]
+    share = UNLABELLED // (len(earlier) + 1)
+    return [*(_first(images, share, trained.seed) for images in earlier), _drawn(trained, LEARNED_SEED, share)]
+
+
+def _earlier(trained: Trained, *, trained_on: bool) -> list[tuple[str, Images]]:
     found = []
-    for stage in recipe.stages[:-1]:
+    for stage in trained.recipe.stages[:-1]:
         source = open_source(stage.data, patient=stage.split.patient, column=stage.split.column)
-        rows = [row for row in load_manifest(trained.run.manifest(stage.name)).rows if row.split != "train"]
+        manifest = load_manifest(trained.run.manifest(stage.name))
+        rows = [row for row in manifest.rows if (row.split == "train") == trained_on]
         if rows:
-            pixels = load_pixels(source.folder, rows, recipe.backbone.input_size, recipe.preprocess)
-            found.append((f"{stage.name} held-out", np.asarray(pixels[np.arange(len(rows))], dtype=np.uint8)))
+            found.append(
+                (f"{stage.name} {'training' if trained_on else 'held-out'}", _images(trained, source.folder, rows))
+            )
     return found
 
 
-def _drawn(trained: Trained, wanted: int) -> list[tuple[str, NDArray[np.uint8]]]:
-    folder = phantom_folder("head-ct", seed=DRAWN_SEED, count=wanted)
-    files = sorted(folder.rglob("*.png"))[:wanted]
+def _drawn(trained: Trained, seed: int, count: int) -> Images:
+    folder = phantom_folder("head-ct", seed=seed, count=count)
+    files = sorted(folder.rglob("*.png"))[:count]
+    rows = [_drawn_row(folder, path) for path in files]
+    return _images(trained, folder, rows)
+
+
+def _drawn_row(folder: Path, path: Path) -> ManifestRow:
+    name = path.relative_to(folder).as_posix()
+    return ManifestRow(
+        name=name,
+        label=path.parent.name,
+        group=name,
+        split="train",
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def _images(trained: Trained, folder: Path, rows: list[ManifestRow]) -> Images:
     size, preprocess = trained.recipe.backbone.input_size, trained.recipe.preprocess
-    return [("drawn", np.stack([load_image(path, size, preprocess) for path in files]))]
+    spec_key = spec_digest(size, preprocess)
+    return Images(load_pixels(folder, rows, size, preprocess), tuple(digest(spec_key, row.sha256) for row in rows))
+
+
+def _first(images: Images, count: int, seed: int) -> Images:
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:count])
+    return Images(images.pixels.select(chosen), tuple(images.keys[i] for i in chosen))
+
+
+def _pixels(images: Images, count: int) -> NDArray[np.uint8]:
+    return np.asarray(images.pixels[np.arange(min(count, len(images)))], dtype=np.uint8)

@@ -1,7 +1,9 @@
 """Quantization-aware fine-tuning that two cores can afford.
 
-The quantized prefix is frozen, so what it outputs never changes: it is converted to int8 first and run once per image in the engine that a device
-uses, and the tail is fine-tuned under fake quantization on exactly those int8 features.
+The quantized prefix is frozen, so what it outputs never changes: it is converted to int8 first and run once per image in the engine
+that a device uses, and the tail is fine-tuned under fake quantization on exactly those int8 features. It learns the labels of the target and,
+there and on unlabelled images, the float model's own answers (distillation, Hinton et al. 2015, arXiv:1503.02531): the promise of
+an int8 file is to answer as the float model does.
 """
 
 from __future__ import annotations
@@ -23,19 +25,27 @@ from mstl_edge.storage import Rows, RowStore, cache_folder, digest
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
 from mstl_edge.training.convert import to_int8_flatbuffer
-from mstl_edge.training.fake_quant import calibrate, with_fake_quantization
+from mstl_edge.training.fake_quant import calibrate, correct_biases, with_fake_quantization
 from mstl_edge.training.features import Images
 from mstl_edge.training.fit import Epoch, Samples, fit_tail
 
 CALIBRATION_BATCH = 16
+CORRECTION_IMAGES = 64
 
 
 @dataclass(frozen=True)
-class LabelledImages:
-    """Images of one split with their class numbers."""
+class Lesson:
+    """Images and what the quantized network should answer to them.
+
+    Attributes:
+        images: What it sees.
+        classes: `(n,)` class numbers.
+        soft_targets: `(n, classes)` probabilities to learn; None learns the classes.
+    """
 
     images: Images
     classes: NDArray[np.int64]
+    soft_targets: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +70,30 @@ class Int8Features:
         return np.asarray(steps * np.float32(self.scale))
 
 
+class Stacked:
+    """Several blocks of features in a row, none of them read before it is asked for."""
+
+    def __init__(self, blocks: Sequence[Int8Features]) -> None:
+        self._blocks = blocks
+        self._starts = np.cumsum([0, *map(len, blocks)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, positions: Any) -> NDArray[np.float32]:
+        if isinstance(positions, int):
+            block = int(np.searchsorted(self._starts, positions, side="right")) - 1
+            return self._blocks[block][positions - int(self._starts[block])]
+        return np.stack([self[position] for position in range(len(self))[positions]])
+
+
+def _stacked_targets(lessons: Sequence[Lesson]) -> NDArray[np.float32] | None:
+    targets = [lesson.soft_targets for lesson in lessons if lesson.soft_targets is not None]
+    return np.concatenate(targets) if len(targets) == len(lessons) else None
+
+
 def calibrated(folded: Any, pixels: NDArray[np.uint8]) -> Any:
-    """Return `folded` under fake quantization, ranges set by calibration images.
+    """Return `folded` under fake quantization: ranges set, biases corrected on calibration images.
 
     Args:
         folded: Image → probabilities, flat, without BatchNorm.
@@ -70,13 +102,14 @@ def calibrated(folded: Any, pixels: NDArray[np.uint8]) -> Any:
     quantized = with_fake_quantization(folded)
     starts = range(0, len(pixels), CALIBRATION_BATCH)
     calibrate(quantized, folded, (normalize(pixels[start : start + CALIBRATION_BATCH]) for start in starts))
+    correct_biases(quantized, folded, normalize(pixels[:CORRECTION_IMAGES]))
     return quantized
 
 
 def fine_tune(
     quantized: Any,
-    train: LabelledImages,
-    validation: LabelledImages,
+    lessons: Sequence[Lesson],
+    validation: Lesson,
     stage: StageSpec,
     spec: QuantizeSpec,
     *,
@@ -89,7 +122,7 @@ def fine_tune(
 
     Args:
         quantized: From `calibrated`.
-        train: What to fit.
+        lessons: What to fit.
         validation: What chooses the epoch.
         stage: The stage whose network this is; says what is frozen, and how losses are weighted.
         spec: Epochs, learning rate and batch size.
@@ -106,8 +139,12 @@ def fine_tune(
     tail = keras.Model(border.output, logits)
     prefix = to_int8_flatbuffer(keras.Model(quantized.input, border.output))
     samples = [
-        Samples([int8_features(prefix, part.images, threads=threads, reporter=reporter)], part.classes)
-        for part in (train, validation)
+        Samples(
+            [Stacked([int8_features(prefix, lesson.images, threads=threads, reporter=reporter) for lesson in part])],
+            np.concatenate([lesson.classes for lesson in part]),
+            _stacked_targets(part),
+        )
+        for part in (lessons, [validation])
     ]
     fitted = msgspec.structs.replace(
         stage, epochs=spec.epochs, learning_rate=spec.learning_rate, batch_size=spec.batch_size, schedule="cosine"

@@ -26,7 +26,7 @@ from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.storage import digest, load_arrays, save_arrays, write_text
 from mstl_edge.training import graph
-from mstl_edge.training.features import Images, prefix_features
+from mstl_edge.training.features import FrozenPrefix, Images, prefix_features
 from mstl_edge.training.fit import Epoch, Samples, fit_tail, history_csv, predict_logits
 from mstl_edge.training.weights import load_backbone_weights
 
@@ -149,13 +149,12 @@ def fine_tune(
 ) -> tuple[list[Epoch], Scores]:
     """Train the layers from `unfreeze_from` on and the head; `model` is left with the selected weights."""
     cut = graph.cut_at(model, stage.unfreeze_from)
+    prefix = FrozenPrefix(cut.prefix, threads)
     samples = {}
     for split in ("train", "validation", "test"):
         images, classes = data.part(split)
         augment = stage.augment if split == "train" else msgspec.structs.replace(stage.augment, views=1)
-        samples[split] = Samples(
-            prefix_features(cut.prefix, images, augment, threads=threads, reporter=reporter), classes
-        )
+        samples[split] = Samples(prefix_features(prefix, images, augment, reporter=reporter), classes)
     history = fit_tail(
         cut.tail,
         samples["train"],

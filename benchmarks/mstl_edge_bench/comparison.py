@@ -1,0 +1,73 @@
+"""Quantized models against their float twin: speed in the same session, answers on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from mstl_edge_bench.accuracy import Judged, Paired, Scored, pair
+from mstl_edge_bench.delegate import Coverage
+from mstl_edge_bench.explain import explain_speedup
+from mstl_edge_bench.noise import latency_ratio
+from mstl_edge_bench.result import Comparison, Host, Result, SpeedupAt
+
+
+def compare_models(
+    results: Sequence[Result], coverages: Mapping[str, Coverage], judged: Sequence[Judged], scored: Scored, host: Host
+) -> list[Comparison]:
+    """Return each quantized model beside the first float32 model; empty where there is no such pair.
+
+    Args:
+        results: All rows, every number of threads.
+        coverages: File name → operators in XNNPACK.
+        judged: The models that were scored, in the order of `scored.answers`.
+        scored: Their answers.
+        host: For the reason of the ratio.
+    """
+    floats = [row for row in results if row.scheme == "float32"]
+    if not floats:
+        return []
+    answers = dict(zip((model.artifact.name for model in judged), scored.answers, strict=True))
+    twin = floats[0]
+    compared = []
+    for name in dict.fromkeys(row.model for row in results if row.scheme != "float32"):
+        rows = [row for row in results if row.model == name]
+        both = name in answers and twin.model in answers
+        paired = pair(answers[name], answers[twin.model]) if both else None
+        by_threads = tuple(_speedups(rows, [row for row in floats if row.model == twin.model], coverages[name], host))
+        compared.append(
+            Comparison(
+                model=name,
+                float_model=twin.model,
+                runtime_kind=twin.runtime_kind,
+                speedup=by_threads[0].speedup if by_threads else None,
+                by_threads=by_threads,
+                size_ratio=rows[0].flatbuffer_bytes / twin.flatbuffer_bytes,
+                **_fields(paired),
+            )
+        )
+    return compared
+
+
+def _speedups(rows: Sequence[Result], twins: Sequence[Result], coverage: Coverage, host: Host) -> list[SpeedupAt]:
+    found = []
+    for row in rows:
+        twin = next(entry for entry in twins if entry.threads == row.threads)
+        if row.latency_ms is None or twin.latency_ms is None:
+            continue
+        ratio = latency_ratio(twin.latency_ms, row.latency_ms)
+        because = explain_speedup(
+            ratio.value, coverage, runtime_kind=row.runtime_kind, features=host.features, bits=host.bits, scheme=row.scheme
+        )
+        found.append(
+            SpeedupAt(threads=row.threads, speedup=ratio.value, low=ratio.low, high=ratio.high, because=because)
+        )
+    return found
+
+
+def _fields(paired: Paired | None) -> dict[str, float | int | None]:
+    if paired is None:
+        return dict.fromkeys(Paired.__struct_fields__)
+    fields: dict[str, float | int | None] = msgspec.structs.asdict(paired)
+    return fields

@@ -1,0 +1,192 @@
+"""Times in blocks: warm-up apart, what is compared takes turns, raw times kept.
+
+Blocks of every subject alternate, so that a machine that slows down while it is measured slows all of them: ratios hold where
+milliseconds don't.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.errors import MstlEdgeError
+from mstl_edge_bench.clock import NS_PER_MS, Clock
+from mstl_edge_bench.result import Overhead, Protocol, Timing
+
+LEAST_BLOCKS = 5
+LEAST_REPEATS = 20
+"""Five blocks of 20 are the 100 times that a 99th percentile needs."""
+MOST_REPEATS = 500
+BLOCK_NS = 300e6
+"""About how long a block lasts where the number of repeats is left open."""
+SETTLING_CALLS = 2
+"""Calls in front of each block that are not kept: the subject before has emptied the caches."""
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is timed of one loaded model.
+
+    Attributes:
+        infer: One inference as `predict` does it: set the input, invoke, get the output.
+        bare: The interpreter's own `invoke` and nothing else.
+        decode: Encoded image → pixels; None where the model does not say how.
+        end_to_end: Encoded image → decision; None likewise.
+    """
+
+    infer: Call
+    bare: Call
+    decode: Call | None = None
+    end_to_end: Call | None = None
+
+
+@dataclass(frozen=True)
+class Times:
+    """What was measured of one subject."""
+
+    infer: Timing
+    overhead: Overhead
+    decode: Timing | None
+    end_to_end: Timing | None
+
+
+def protocol(blocks: int = LEAST_BLOCKS, repeats: int | None = None, *, warmup_ms: float = 500.0) -> Protocol:
+    """Return a checked protocol.
+
+    Args:
+        blocks: Blocks per subject.
+        repeats: Times per block; by default as many as take about 0.3 s, at least 20.
+        warmup_ms: How long each call is warmed up, and at least 5 times.
+
+    Raises:
+        MstlEdgeError: Fewer than 5 blocks, or no repeats.
+    """
+    if blocks < LEAST_BLOCKS:
+        raise MstlEdgeError(f"--blocks of at least {LEAST_BLOCKS}", received=blocks)
+    if repeats is not None and repeats < 1:
+        raise MstlEdgeError("--repeats of at least 1", received=repeats)
+    return Protocol(blocks=blocks, repeats=repeats, warmup_calls=5, warmup_ms=warmup_ms)
+
+
+def warm_up(subjects: Sequence[Subject], protocol: Protocol, clock: Clock) -> list[int]:
+    """Run every call of every subject until it is warm; return how many inferences make one block of each subject."""
+    repeats = []
+    for subject in subjects:
+        for call in (subject.decode, subject.end_to_end, subject.bare):
+            if call is not None:
+                _warm(call, protocol, clock)
+        ns = _warm(subject.infer, protocol, clock)
+        wanted = int(np.clip(BLOCK_NS / max(ns, 1.0), LEAST_REPEATS, MOST_REPEATS))
+        repeats.append(protocol.repeats or wanted)
+    return repeats
+
+
+def measure(
+    subjects: Sequence[Subject],
+    repeats: Sequence[int],
+    protocol: Protocol,
+    clock: Clock,
+    *,
+    after_round: Callable[[], None] = lambda: None,
+) -> list[Times]:
+    """Time warm subjects, one block of each in turn, harness and bare loop alternating within.
+
+    Args:
+        subjects: What to time.
+        repeats: Inferences in a block, per subject; from `warm_up`.
+        protocol: How many blocks.
+        clock: Nanoseconds.
+        after_round: Called after one block of everything; for progress.
+    """
+    records = [_Blocks([], [], [], []) for _ in subjects]
+    with _no_collection():
+        for number in range(protocol.blocks):
+            for subject, count, record in zip(subjects, repeats, records, strict=True):
+                pair = [(subject.infer, record.infer), (subject.bare, record.bare)]
+                # Neither of the two always comes first, since the first of them finds the colder caches.
+                for call, blocks in pair if number % 2 == 0 else reversed(pair):
+                    blocks.append(time_block(call, count, clock))
+                fewer = max(count // 4, 5)
+                if subject.decode is not None:
+                    record.decode.append(time_block(subject.decode, fewer, clock))
+                if subject.end_to_end is not None:
+                    record.end_to_end.append(time_block(subject.end_to_end, fewer, clock))
+            after_round()
+    return [record.times() for record in records]
+
+
+def time_block(call: Call, repeats: int, clock: Clock) -> list[int]:
+    """Return the nanoseconds of each of `repeats` calls, after a few that are not kept."""
+    for _ in range(SETTLING_CALLS):
+        call()
+    times = []
+    for _ in range(repeats):
+        start = clock()
+        call()
+        times.append(clock() - start)
+    return times
+
+
+def summarize(blocks: Sequence[Sequence[int]]) -> Timing:
+    """Return blocks of nanoseconds, all of one length, as a `Timing` in milliseconds."""
+    raw = np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks]) / NS_PER_MS
+    median, p90, p99 = np.percentile(raw, (50, 90, 99))
+    return Timing(
+        median=float(median), p90=float(p90), p99=float(p99), mean=float(raw.mean()),
+        std=float(raw.std(ddof=1)) if len(raw) > 1 else 0.0, min=float(raw.min()), max=float(raw.max()),
+        blocks=len(blocks), raw=tuple(raw.tolist()),
+    )  # fmt: skip
+
+
+def block_medians(timing: Timing) -> NDArray[np.float64]:
+    """Return the median of each block in milliseconds, `(blocks,)`."""
+    return np.asarray(np.median(np.reshape(timing.raw, (timing.blocks, -1)), axis=1))
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    infer: list[list[int]]
+    bare: list[list[int]]
+    decode: list[list[int]]
+    end_to_end: list[list[int]]
+
+    def times(self) -> Times:
+        ratios = [np.median(harness) / max(np.median(bare), 1) for harness, bare in zip(self.infer, self.bare, strict=True)]
+        overhead = Overhead(
+            bare_median_ms=float(np.median(np.concatenate(self.bare)) / NS_PER_MS), share=float(np.median(ratios) - 1)
+        )
+        decode = summarize(self.decode) if self.decode else None
+        end_to_end = summarize(self.end_to_end) if self.end_to_end else None
+        return Times(summarize(self.infer), overhead, decode, end_to_end)
+
+
+def _warm(call: Call, protocol: Protocol, clock: Clock) -> float:
+    """Call until it was both often and long enough; return the shortest time in nanoseconds."""
+    started = clock()
+    shortest, calls = float("inf"), 0
+    while calls < protocol.warmup_calls or clock() - started < protocol.warmup_ms * NS_PER_MS:
+        before = clock()
+        call()
+        shortest = min(shortest, clock() - before)
+        calls += 1
+    return shortest
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python's garbage collector out of the times, as timeit does."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -1,0 +1,131 @@
+"""Which model files are measured, and where each value came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mstl_edge.artifact import Artifact, not_a_classifier, open_artifact
+from mstl_edge.errors import ArtifactError, MstlEdgeError, RunError
+from mstl_edge.runs import RunFolder, open_run, read_json
+from mstl_edge_models import backbones
+
+EXPORT_FILE = "export.json"
+EXPORT_SCHEMA = "mstl-edge/export/1"
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """The models in the order they are measured; `run` is where they come from, None for files from elsewhere.
+
+    `because` says in a few words how they were found.
+    """
+
+    artifacts: tuple[Artifact, ...]
+    run: RunFolder | None
+    because: str
+
+
+def line_up(named: Sequence[Path]) -> Lineup:
+    """Open what was named: model files, or the exports of a run folder (the latest run where nothing is named).
+
+    Raises:
+        ArtifactError: A file is damaged or no image classifier.
+        RunError: No run, or one without an export.
+        MstlEdgeError: A file is named twice.
+    """
+    folders = [path for path in named if path.is_dir()]
+    if not named or folders:
+        if len(named) > 1:
+            raise MstlEdgeError("model files, or one run folder", received=", ".join(map(str, named)))
+        run = open_run(folders[0] if folders else None)
+        paths = exported_models(run)
+        because = f"exports of {run.path}{'' if folders else ' (latest)'}"
+        return Lineup(tuple(_classifier(path) for path in paths), run, because)
+    if len({path.resolve() for path in named}) != len(named):
+        raise MstlEdgeError("each model once", received=", ".join(map(str, named)))
+    return Lineup(tuple(_classifier(path) for path in named), _run_of(named), "as named")
+
+
+def exported_models(run: RunFolder) -> list[Path]:
+    """Return what `mstl-edge export` chose and its float twin.
+
+    Raises:
+        RunError: Nothing was exported yet, or by another version.
+    """
+    file = run.exports / EXPORT_FILE
+    hint = f"Export it: mstl-edge export {run.path}"
+    if not file.is_file():
+        raise RunError("a run with exported models", received=f"{run.path}, without {EXPORT_FILE}", hint=hint)
+    try:
+        tree = read_json(file)
+        if tree["schema"] != EXPORT_SCHEMA:
+            raise RunError(f"an export of schema {EXPORT_SCHEMA}", received=tree["schema"], hint=hint)
+        named = [run.path / tree["float_model"], run.path / tree["model"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"a readable {EXPORT_FILE} ({error})", received=file, hint=hint) from error
+    return list(dict.fromkeys(named))
+
+
+def _run_of(paths: Sequence[Path]) -> RunFolder | None:
+    """Return the run folder in whose `exports` all files lie, None where there is no such one."""
+    folders = {path.resolve().parent for path in paths}
+    if len(folders) != 1:
+        return None
+    folder = folders.pop()
+    while folder.name in ("exports", "candidates"):
+        folder = folder.parent
+        if (folder / "run.json").is_file():
+            return open_run(folder)
+    return None
+
+
+def _classifier(path: Path) -> Artifact:
+    artifact = open_artifact(path)
+    source, answer = artifact.facts.input.shape, artifact.facts.output.shape
+    if not (len(source) == 4 and source[3] == 3 and len(answer) == 2 and answer[1] >= 2):
+        error = not_a_classifier(artifact.facts)
+        raise ArtifactError(error.expected, received=f"{artifact.name}: {error.received}", hint=error.hint)
+    if source[1] != source[2]:
+        raise ArtifactError("a square input", received=f"{artifact.name}: {source[2]}×{source[1]}")
+    return artifact
+
+
+def scheme_of(artifact: Artifact) -> str:
+    """Return how the model is quantized: by its card, else by what its tensors are."""
+    if artifact.card is not None:
+        return artifact.card.scheme
+    facts = artifact.facts
+    if facts.full_integer:
+        return "int8"
+    kinds = {kernel.dtype for kernel in facts.kernels} | {tensor.dtype for tensor in facts.tensors if tensor.constant}
+    return "dynamic" if "int8" in kinds else "float16" if "float16" in kinds else "float32"
+
+
+def trainable_parameters(artifact: Artifact) -> int | None:
+    """Return how many of the file's weights and biases the last stage trained; None where the card can't tell.
+
+    BatchNorm is folded in, so a layer counts its kernel and one bias per output channel, and layers of the backbone stand in
+    the file in the registry's order with the head behind them.
+    """
+    card, kernels = artifact.card, artifact.facts.kernels
+    if card is None:
+        return None
+    recipe: dict[str, Any] = card.recipe
+    backbone = backbones.REGISTRY.get(str(recipe.get("backbone", {}).get("name")))
+    stages = recipe.get("stages") or [{}]
+    first = stages[-1].get("unfreeze_from")
+    if backbone is None or first not in backbone.layers or len(kernels) != len(backbone.layers) + 1:
+        return None
+    counts = []
+    for kernel in kernels:
+        channels = kernel.shape[3 if kernel.operator == "DEPTHWISE_CONV_2D" else 0]
+        size = 1
+        for extent in kernel.shape:
+            size *= extent
+        counts.append(size + channels)
+    if sum(counts) != artifact.facts.parameters:
+        return None
+    return sum(counts[backbone.layers.index(first) :])

@@ -1,0 +1,54 @@
+"""A process of its own that loads one model and answers once: `python -m mstl_edge_bench.startup_probe MODEL KIND THREADS`.
+
+Prints one JSON object; see `startup.py`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mstl_edge.runtime import RuntimeKind
+from mstl_edge_bench.clock import MONOTONIC, NS_PER_MS, Clock
+from mstl_edge_bench.host import resident_bytes
+
+
+def probe(model: Path, kind: RuntimeKind, threads: int, clock: Clock = MONOTONIC) -> dict[str, float]:
+    """Load, allocate and invoke step by step.
+
+    Returns:
+        `load_ms`, `allocate_ms`, `first_inference_ms`, the growth of resident memory at each as `…_rss_bytes`, what the imports
+        took before (`imported_rss_bytes`), and the peak of the process (`peak_rss_bytes`).
+    """
+    from mstl_edge.artifact import open_artifact
+    from mstl_edge.runtime.interpreter import MODULES
+
+    module = importlib.import_module(MODULES[kind])
+    options: dict[str, Any] = {"num_threads": threads}
+    if kind == "reference":
+        options["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_REF
+    moments = [clock()]
+    memory = [resident_bytes()[0]]
+    interpreter = module.Interpreter(model_content=open_artifact(model).flatbuffer, **options)
+    _mark(moments, memory, clock)
+    interpreter.allocate_tensors()
+    _mark(moments, memory, clock)
+    interpreter.invoke()
+    _mark(moments, memory, clock)
+    found: dict[str, float] = {"imported_rss_bytes": memory[0], "peak_rss_bytes": resident_bytes()[1]}
+    for step, name in enumerate(("load", "allocate", "first_inference")):
+        found[f"{name}_ms"] = (moments[step + 1] - moments[step]) / NS_PER_MS
+        found[f"{name}_rss_bytes"] = memory[step + 1] - memory[step]
+    return found
+
+
+def _mark(moments: list[int], memory: list[int], clock: Clock) -> None:
+    moments.append(clock())
+    memory.append(resident_bytes()[0])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(probe(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))) + "\n")  # type: ignore[arg-type]

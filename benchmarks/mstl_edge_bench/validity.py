@@ -1,0 +1,87 @@
+"""Whether times can be trusted: each thing that spoils them, its bound, and what to do about it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import numpy as np
+
+from mstl_edge_bench.result import Conditions, Overhead, Timing
+
+CLOCK_CHANGE = 0.10
+HOTTEST_C = 80.0
+"""A Raspberry Pi lowers its clock from here on."""
+WARMING_C = 20.0
+BLOCK_SPREAD = 0.15
+OVERHEAD_SHARE = 0.03
+_NOW = {0: "under-voltage", 1: "a capped clock", 2: "throttling", 3: "the soft temperature limit"}
+"""Bits of `vcgencmd get_throttled`; the same 16 higher mean that it happened since boot."""
+
+
+class Spoiler(Enum):
+    """What makes times worth less, with its remedy; the first four make a run invalid, the others are warnings."""
+
+    CLOCK = "Fix the clock: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+    HOT = "Cool the board (heat sink, fan), wait until it is below 60 °C, and measure again."
+    WARMED = "Let it run for some minutes first, or cool it, and measure again."
+    THROTTLED = "Use the board's own power supply and cool it; 'vcgencmd get_throttled' should say 0x0 after a reboot."
+    UNSTEADY = "Stop other work on this machine and measure again."
+    BUSY = "Stop other work on this machine and measure again."
+    OVERHEAD = "Compare bare medians for a model as small as this one."
+
+
+def invalid_because(before: Conditions, after: Conditions) -> str | None:
+    """Return what spoiled the times between two moments under load, with the remedy; None where nothing did."""
+    found = [*_clock(before, after), *_temperature(before, after), *_throttling(before, after)]
+    return " ".join(f"{what}. {spoiler.value}" for spoiler, what in found) or None
+
+
+def _clock(before: Conditions, after: Conditions) -> list[tuple[Spoiler, str]]:
+    if before.clock_mhz is None or after.clock_mhz is None or before.clock_mhz <= 0:
+        return []
+    if abs(after.clock_mhz / before.clock_mhz - 1) <= CLOCK_CHANGE:
+        return []
+    changed = f"clock went from {before.clock_mhz:.0f} to {after.clock_mhz:.0f} MHz (bound {CLOCK_CHANGE:.0%})"
+    return [(Spoiler.CLOCK, changed)]
+
+
+def _temperature(before: Conditions, after: Conditions) -> list[tuple[Spoiler, str]]:
+    if after.temperature_c is None:
+        return []
+    if after.temperature_c >= HOTTEST_C:
+        return [(Spoiler.HOT, f"CPU at {after.temperature_c:.0f} °C (bound {HOTTEST_C:.0f} °C)")]
+    if before.temperature_c is not None and after.temperature_c - before.temperature_c > WARMING_C:
+        warmed = f"CPU went from {before.temperature_c:.0f} to {after.temperature_c:.0f} °C (bound {WARMING_C:.0f} °C more)"
+        return [(Spoiler.WARMED, warmed)]
+    return []
+
+
+def _throttling(before: Conditions, after: Conditions) -> list[tuple[Spoiler, str]]:
+    if after.throttled is None:
+        return []
+    active = (before.throttled or 0) | after.throttled
+    since = after.throttled & ~(before.throttled or 0)
+    named = [name for bit, name in _NOW.items() if active >> bit & 1 or since >> (bit + 16) & 1]
+    flags = f"0x{before.throttled or 0:x} before, 0x{after.throttled:x} after"
+    return [(Spoiler.THROTTLED, f"{' and '.join(named)} while measuring ({flags})")] if named else []
+
+
+def timing_warnings(latency: Timing, overhead: Overhead | None, start: Conditions, cores: int) -> list[str]:
+    """Return what makes times less certain without spoiling them.
+
+    Args:
+        latency: The harness's times.
+        overhead: What the harness added.
+        start: The machine before anything was measured, while it should have been idle.
+        cores: CPU cores of this process.
+    """
+    found = []
+    medians = np.median(np.reshape(latency.raw, (latency.blocks, -1)), axis=1)
+    spread = float(medians.max() / medians.min() - 1) if medians.min() > 0 else 0.0
+    if spread > BLOCK_SPREAD:
+        found.append((Spoiler.UNSTEADY, f"medians of the blocks differ by {spread:.0%} (bound {BLOCK_SPREAD:.0%})"))
+    if start.load_1min is not None and start.load_1min > cores / 2:
+        found.append((Spoiler.BUSY, f"load average {start.load_1min:.1f} on {cores} cores before measuring"))
+    if overhead is not None and abs(overhead.share) > OVERHEAD_SHARE:
+        found.append((Spoiler.OVERHEAD, f"the harness adds {overhead.share:.1%} (bound {OVERHEAD_SHARE:.0%})"))
+    return [f"{what}. {spoiler.value}" for spoiler, what in found]

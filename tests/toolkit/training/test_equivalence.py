@@ -1,0 +1,137 @@
+"""Training the tail on stored features of the frozen prefix is the same as training the whole network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mstl_edge.preprocess import normalize
+from mstl_edge.recipe import AugmentSpec, BackboneSpec, StageSpec
+from mstl_edge.storage import Rows
+from mstl_edge.training import graph
+from mstl_edge.training._keras import keras
+from mstl_edge.training.features import FrozenPrefix, Images, prefix_features
+from mstl_edge.training.fit import Samples, class_weights, fit_tail, predict_logits
+from mstl_edge.training.weights import load_backbone_weights
+
+CLASSES = 3
+COUNT = 6
+
+
+def network(size: int) -> Any:
+    """Return a network whose random weights leave no layer idle: BatchNorm statistics are drawn as well."""
+    spec = BackboneSpec(alpha=0.25, input_size=size, weights="none")
+    model = graph.build_classifier(spec, CLASSES)
+    load_backbone_weights(model, spec, seed=7)
+    rng = np.random.default_rng(7)
+    weights = graph.weights_of(model)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            bounds = ((0.7, 1.5), (-0.2, 0.4), (-0.1, 0.1), (0.02, 0.1))  # gamma, beta, mean, variance
+            weights[layer.name] = [
+                rng.uniform(*bound, array.shape).astype(np.float32)
+                for bound, array in zip(bounds, weights[layer.name], strict=True)
+            ]
+    width = weights[graph.LOGITS][0].shape[-2]
+    weights[graph.LOGITS] = graph.fresh_head(width, CLASSES, seed=7)
+    graph.set_weights(model, weights)
+    return model
+
+
+def train_whole_network(model: Any, unfreeze_from: str, scaled: Any, labels: Any, spec: StageSpec) -> None:
+    """One step of plain Keras on one batch of everything; layers in front of `unfreeze_from` are frozen."""
+    trained = False
+    for layer in model.layers:
+        trained = trained or layer.name == unfreeze_from
+        layer.trainable = trained and not isinstance(layer, keras.layers.BatchNormalization)
+    rate = spec.learning_rate
+    optimizer = keras.optimizers.Adam(rate) if spec.optimizer == "adam" else keras.optimizers.SGD(rate, momentum=0.9)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=spec.label_smoothing)
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+    model.fit(
+        scaled,
+        keras.utils.to_categorical(labels, CLASSES),
+        batch_size=len(labels),
+        shuffle=False,
+        sample_weight=class_weights(labels, CLASSES, spec)[labels],
+        verbose=0,
+    )
+
+
+def probabilities(logits: Any) -> Any:
+    return np.asarray(keras.activations.softmax(keras.backend.constant(logits)))
+
+
+@pytest.mark.parametrize(
+    ("unfreeze_from", "size", "optimizer"),
+    [
+        ("conv1", 32, "adam"),
+        ("conv_dw_2", 48, "sgd"),
+        ("conv_pw_6", 32, "adam"),
+        ("conv_dw_12", 64, "adam"),
+        ("conv_pw_13", 32, "sgd"),
+    ],
+)
+def test_prefix_and_tail_answer_like_the_whole_network_before_and_after_one_step(
+    tmp_path: Path, unfreeze_from: str, size: int, optimizer: str
+) -> None:
+    rng = np.random.default_rng(size)
+    pixels = rng.integers(0, 256, (COUNT, size, size, 3), dtype=np.uint8)
+    labels = np.array([0, 0, 1, 2, 2, 2])
+    spec = StageSpec(
+        name="one",
+        data="",
+        unfreeze_from=unfreeze_from,
+        epochs=1,
+        batch_size=COUNT,
+        optimizer=optimizer,  # type: ignore[arg-type]
+        learning_rate=1e-3 if optimizer == "adam" else 0.05,
+        label_smoothing=0.1,
+        select="last",
+    )
+    model = network(size)
+    cut = graph.cut_at(model, unfreeze_from)
+    images = Images(Rows(pixels, np.arange(COUNT)), tuple(bytes([i]) * 32 for i in range(COUNT)))
+    (features,) = prefix_features(FrozenPrefix(cut.prefix, threads=1), images, AugmentSpec())
+    samples = Samples((features,), labels)
+
+    before = probabilities(model.predict(normalize(pixels), verbose=0))
+    np.testing.assert_allclose(probabilities(predict_logits(cut.tail, features)), before, atol=1e-4)
+
+    fit_tail(cut.tail, samples, samples, spec, seed=0, checkpoint=tmp_path / "checkpoint.npz")
+    train_whole_network(model, unfreeze_from, normalize(pixels), labels, spec)
+    after = probabilities(model.predict(normalize(pixels), verbose=0))
+    assert np.abs(after - before).max() > 1e-2
+    np.testing.assert_allclose(probabilities(predict_logits(cut.tail, features)), after, atol=1e-4)
+
+
+def test_a_trained_tail_put_back_into_the_network_answers_the_same(tmp_path: Path) -> None:
+    model = network(32)
+    cut = graph.cut_at(model, "conv_dw_12")
+    scaled = normalize(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8))
+    changed = graph.weights_of(cut.tail)
+    changed[graph.LOGITS][0] += 0.5
+    changed["conv_pw_13"][0] *= 1.1
+    graph.set_weights(cut.tail, changed)
+    graph.set_weights(model, graph.weights_of(cut.tail))
+    np.testing.assert_allclose(model(scaled), cut.tail(cut.prefix(scaled)), atol=1e-5)
+
+
+def test_the_temperature_lies_in_the_head_of_the_network_with_softmax() -> None:
+    model = network(32)
+    scaled = normalize(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8))
+    cooled = graph.with_softmax(model, 2.5)
+    np.testing.assert_allclose(cooled(scaled), probabilities(model(scaled).numpy() / 2.5), atol=1e-6)
+    assert not any(layer.trainable for layer in cooled.layers if isinstance(layer, keras.layers.BatchNormalization))
+
+
+def test_the_key_of_a_prefix_follows_its_weights_and_nothing_else() -> None:
+    prefix, same = (graph.cut_at(network(32), "conv_dw_3").prefix for _ in range(2))
+    assert graph.model_digest(prefix) == graph.model_digest(same)
+    weights = graph.weights_of(same)
+    weights["conv_dw_2"][0][0, 0, 0, 0] += 1e-6
+    graph.set_weights(same, weights)
+    assert graph.model_digest(prefix) != graph.model_digest(same)
