@@ -110,7 +110,9 @@ def _content(image: TestImage) -> bytes:
     try:
         content = image.path.read_bytes()
     except OSError as error:
-        raise UnreadableImageError("a file that can be read", image.path.name, error.strerror or "unreadable") from error
+        raise UnreadableImageError(
+            "a file that can be read", image.path.name, error.strerror or "unreadable"
+        ) from error
     if image.sha256 is not None and hashlib.sha256(content).hexdigest() != image.sha256:
         raise DataError(
             "test images as they were when the split was made",

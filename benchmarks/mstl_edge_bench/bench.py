@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-
 from mstl_edge.artifact import Artifact, draw_golden_images
 from mstl_edge.artifact.golden import encode_image
 from mstl_edge.errors import DataError, MstlEdgeError
@@ -27,7 +26,7 @@ from mstl_edge_bench.images import SplitChoice, TestSet, images_of, test_split_o
 from mstl_edge_bench.lineup import Lineup, line_up, scheme_of, trainable_parameters
 from mstl_edge_bench.result import Accuracy, BenchReport, Conditions, Host, Protocol, Result, Startup
 from mstl_edge_bench.startup import Probe, measure_startup, run_probe
-from mstl_edge_bench.validity import invalid_because, timing_warnings
+from mstl_edge_bench.validity import busy_because, invalid_because, timing_warnings
 
 ENCODED_SIZE = 512
 """Side of the drawn image that decoding and end to end are timed on, in pixels; about that of a public X-ray or CT slice."""
@@ -88,9 +87,11 @@ def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: 
     reporter.say(f"models: {names} ({lineup.because})")
     loaded = [_load(artifact, plan.runtime, max(threads)) for artifact in lineup.artifacts]
     reporter.say(f"runtime: {loaded[0].runtime.name}: {loaded[0].runtime.why}")
-    notes: list[str] = []
+    notes = [busy] if (busy := busy_because(start, host.cores)) and host.emulated is None else []
     scored, judged, data = _score(plan, lineup, loaded, reporter, notes)
-    scores = {model.artifact.name: score(given, data, scored) for model, given in zip(judged, scored.answers, strict=True)}  # type: ignore[arg-type,union-attr]
+    scores = {
+        model.artifact.name: score(given, data, scored) for model, given in zip(judged, scored.answers, strict=True)
+    }  # type: ignore[arg-type,union-attr]
     results: list[Result] = []
     for count in threads:
         reloaded = [_load(artifact, plan.runtime, count) for artifact in lineup.artifacts]
@@ -110,7 +111,9 @@ def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: 
 
 def _checked_threads(threads: Sequence[int]) -> tuple[int, ...]:
     if not threads or min(threads) < 1:
-        raise MstlEdgeError("--threads from 1 on", received=",".join(map(str, threads)), hint="For example --threads 1,2")
+        raise MstlEdgeError(
+            "--threads from 1 on", received=",".join(map(str, threads)), hint="For example --threads 1,2"
+        )
     return tuple(dict.fromkeys(threads))
 
 
@@ -150,7 +153,9 @@ def _score(
         reporter.say(notes[-1])
     scored = answer_images(judged, data, reporter=reporter)
     if scored.unreadable:
-        notes.append(f"accuracy: {len(scored.unreadable)} unreadable files left out: {'; '.join(scored.unreadable[:3])}")
+        notes.append(
+            f"accuracy: {len(scored.unreadable)} unreadable files left out: {'; '.join(scored.unreadable[:3])}"
+        )
         reporter.say(notes[-1])
     return scored, judged, data
 
@@ -179,7 +184,7 @@ def _measure(
     return [
         _result(
             model, scores, measured, startup, (before, after), spoiled,
-            timing_warnings(measured.infer, measured.overhead, start, host.cores),
+            timing_warnings(measured.infer, measured.overhead),
         )
         for model, measured, startup in zip(models, times, startups, strict=True)
     ]  # fmt: skip
@@ -196,9 +201,11 @@ def _subject(model: Loaded) -> latency.Subject:
     runtime, card = model.runtime, model.artifact.card
     pixels = draw_golden_images(model.artifact.facts.input.shape[1], 1)[0]
     batch = to_input(pixels[None], runtime.input)
-    infer, bare = partial(runtime.invoke, batch), runtime.interpreter.invoke
+    interpreter = runtime.interpreter
+    give = partial(interpreter.set_tensor, interpreter.get_input_details()[0]["index"], batch)
+    take = partial(interpreter.get_tensor, interpreter.get_output_details()[0]["index"])
     if card is None:
-        return latency.Subject(infer, bare)
+        return latency.Subject(interpreter.invoke, give, take)
     encoded = encode_image(draw_golden_images(ENCODED_SIZE, 1)[0])
     decode = partial(load_image, encoded, card.input.height, card.input.preprocess)
 
@@ -206,7 +213,7 @@ def _subject(model: Loaded) -> latency.Subject:
         answered = to_real(runtime.invoke(to_input(decode()[None], runtime.input)), runtime.output)
         return decide(answered, positive=card.positive_index, threshold=card.threshold)
 
-    return latency.Subject(infer, bare, decode, end_to_end)
+    return latency.Subject(interpreter.invoke, give, take, decode, end_to_end)
 
 
 def _result(
@@ -248,5 +255,3 @@ def _result(
         warnings=tuple(warnings),
         unknown=() if card is not None else ("labels", "preprocessing", "threshold", "accuracy"),
     )
-
-

@@ -58,7 +58,12 @@ def _speedups(rows: Sequence[Result], twins: Sequence[Result], coverage: Coverag
             continue
         ratio = latency_ratio(twin.latency_ms, row.latency_ms)
         because = explain_speedup(
-            ratio.value, coverage, runtime_kind=row.runtime_kind, features=host.features, bits=host.bits, scheme=row.scheme
+            ratio.value,
+            coverage,
+            runtime_kind=row.runtime_kind,
+            features=host.features,
+            bits=host.bits,
+            scheme=row.scheme,
         )
         found.append(
             SpeedupAt(threads=row.threads, speedup=ratio.value, low=ratio.low, high=ratio.high, because=because)

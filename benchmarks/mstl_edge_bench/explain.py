@@ -48,7 +48,11 @@ def _cause(speedup: float, coverage: Coverage, runtime_kind: str, features: Sequ
     wide = dot_product(features)
     if wide is not None and bits == 64:
         reason = f"this CPU sums int8 products by {wide}"
-        return f"{taken} and {reason}" if speedup > 1 else f"{taken} and {reason}, yet the model is too small to gain by it"
+        return (
+            f"{taken} and {reason}"
+            if speedup > 1
+            else f"{taken} and {reason}, yet the model is too small to gain by it"
+        )
     if wide is not None:
         return f"{taken}, but a {bits}-bit program uses little of the CPU's {wide}"
     narrow = "without dot-product instructions int8 gains mainly by moving fewer bytes"

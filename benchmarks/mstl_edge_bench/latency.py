@@ -7,6 +7,7 @@ milliseconds don't.
 from __future__ import annotations
 
 import gc
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,14 +36,16 @@ class Subject:
     """What is timed of one loaded model.
 
     Attributes:
-        infer: One inference as `predict` does it: set the input, invoke, get the output.
-        bare: The interpreter's own `invoke` and nothing else.
+        invoke: The interpreter's own `invoke`; the harness times this call alone, as TFLite's `benchmark_model` does.
+        give: Sets the input, before each timed inference.
+        take: Gets the output, after it.
         decode: Encoded image → pixels; None where the model does not say how.
-        end_to_end: Encoded image → decision; None likewise.
+        end_to_end: Encoded image → decision, all of the above; None likewise.
     """
 
-    infer: Call
-    bare: Call
+    invoke: Call
+    give: Call
+    take: Call
     decode: Call | None = None
     end_to_end: Call | None = None
 
@@ -79,10 +82,11 @@ def warm_up(subjects: Sequence[Subject], protocol: Protocol, clock: Clock) -> li
     """Run every call of every subject until it is warm; return how many inferences make one block of each subject."""
     repeats = []
     for subject in subjects:
-        for call in (subject.decode, subject.end_to_end, subject.bare):
+        subject.give()
+        for call in (subject.decode, subject.end_to_end):
             if call is not None:
                 _warm(call, protocol, clock)
-        ns = _warm(subject.infer, protocol, clock)
+        ns = _warm(subject.invoke, protocol, clock)
         wanted = int(np.clip(BLOCK_NS / max(ns, 1.0), LEAST_REPEATS, MOST_REPEATS))
         repeats.append(protocol.repeats or wanted)
     return repeats
@@ -109,10 +113,12 @@ def measure(
     with _no_collection():
         for number in range(protocol.blocks):
             for subject, count, record in zip(subjects, repeats, records, strict=True):
-                pair = [(subject.infer, record.infer), (subject.bare, record.bare)]
-                # Neither of the two always comes first, since the first of them finds the colder caches.
-                for call, blocks in pair if number % 2 == 0 else reversed(pair):
-                    blocks.append(time_block(call, count, clock))
+                # Neither of the two always comes first: the second finds the warmer caches.
+                for harness in (True, False) if number % 2 == 0 else (False, True):
+                    if harness:
+                        record.infer.append(time_block(subject.invoke, count, clock, subject.give, subject.take))
+                    else:
+                        record.bare.append(bare_block(subject.invoke, count, clock))
                 fewer = max(count // 4, 5)
                 if subject.decode is not None:
                     record.decode.append(time_block(subject.decode, fewer, clock))
@@ -122,16 +128,32 @@ def measure(
     return [record.times() for record in records]
 
 
-def time_block(call: Call, repeats: int, clock: Clock) -> list[int]:
-    """Return the nanoseconds of each of `repeats` calls, after a few that are not kept."""
+def nothing() -> None:
+    """Stand where nothing is to be done before or after a call."""
+
+
+def time_block(call: Call, repeats: int, clock: Clock, before: Call = nothing, after: Call = nothing) -> list[int]:
+    """Return the nanoseconds of each of `repeats` calls, after a few that are not kept; `before` and `after` are not timed."""
     for _ in range(SETTLING_CALLS):
         call()
     times = []
     for _ in range(repeats):
+        before()
         start = clock()
         call()
         times.append(clock() - start)
+        after()
     return times
+
+
+def bare_block(invoke: Call, repeats: int, clock: Clock) -> list[int]:
+    """Return the nanoseconds of `repeats` calls in the barest loop there is: what the harness is held against."""
+    invoke()
+    moments = [clock()]
+    for _ in range(repeats):
+        invoke()
+        moments.append(clock())
+    return [end - start for start, end in itertools.pairwise(moments)]
 
 
 def summarize(blocks: Sequence[Sequence[int]]) -> Timing:
@@ -158,7 +180,9 @@ class _Blocks:
     end_to_end: list[list[int]]
 
     def times(self) -> Times:
-        ratios = [np.median(harness) / max(np.median(bare), 1) for harness, bare in zip(self.infer, self.bare, strict=True)]
+        ratios = [
+            np.median(harness) / max(np.median(bare), 1) for harness, bare in zip(self.infer, self.bare, strict=True)
+        ]
         overhead = Overhead(
             bare_median_ms=float(np.median(np.concatenate(self.bare)) / NS_PER_MS), share=float(np.median(ratios) - 1)
         )

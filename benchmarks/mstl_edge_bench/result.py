@@ -29,9 +29,9 @@ class Timing(Struct, frozen=True, kw_only=True):
 
 
 class Overhead(Struct, frozen=True, kw_only=True):
-    """What the harness adds: medians of its blocks against a bare loop around the interpreter's `invoke`, block by block.
+    """What the harness adds: medians of its blocks against a bare loop around the interpreter's `invoke`, in turns.
 
-    `share` is the median over the pairs of blocks of harness / bare − 1; it holds setting the input and getting the output.
+    `share` is the median over the pairs of blocks of harness / bare − 1.
     """
 
     bare_median_ms: float
@@ -108,8 +108,8 @@ class Host(Struct, frozen=True, kw_only=True):
 class Result(Struct, frozen=True, kw_only=True):
     """One model in one runtime with one number of threads, batch 1.
 
-    `model` is the file's name, `name` the card's (the file's without a card). `latency_ms` is one inference: input set, invoked,
-    output read. Where the CPU is emulated, times and memory are None. `valid` speaks of them; `invalid_because` says what was
+    `model` is the file's name, `name` the card's (the file's without a card). `latency_ms` is one `invoke` of the interpreter,
+    which is what TFLite's own benchmark publishes; setting the input and reading the output belong to `end_to_end_ms`. Where the CPU is emulated, times and memory are None. `valid` speaks of them; `invalid_because` says what was
     wrong and what to do. `unknown` lists what a file without a card does not tell.
     """
 

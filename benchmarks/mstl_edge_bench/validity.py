@@ -14,12 +14,14 @@ HOTTEST_C = 80.0
 WARMING_C = 20.0
 BLOCK_SPREAD = 0.15
 OVERHEAD_SHARE = 0.03
+BUSY_LOAD = 0.5
+"""Load average per core from which other work is taken to disturb."""
 _NOW = {0: "under-voltage", 1: "a capped clock", 2: "throttling", 3: "the soft temperature limit"}
 """Bits of `vcgencmd get_throttled`; the same 16 higher mean that it happened since boot."""
 
 
 class Spoiler(Enum):
-    """What makes times worth less, with its remedy; the first four make a run invalid, the others are warnings."""
+    """What makes times worth less, with its remedy; the first four make a run invalid, the others are told beside the times."""
 
     CLOCK = "Fix the clock: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
     HOT = "Cool the board (heat sink, fan), wait until it is below 60 °C, and measure again."
@@ -27,7 +29,7 @@ class Spoiler(Enum):
     THROTTLED = "Use the board's own power supply and cool it; 'vcgencmd get_throttled' should say 0x0 after a reboot."
     UNSTEADY = "Stop other work on this machine and measure again."
     BUSY = "Stop other work on this machine and measure again."
-    OVERHEAD = "Compare bare medians for a model as small as this one."
+    OVERHEAD = "Take overhead.bare_median_ms for this model: an inference this short feels the clock itself."
 
 
 def invalid_because(before: Conditions, after: Conditions) -> str | None:
@@ -51,7 +53,9 @@ def _temperature(before: Conditions, after: Conditions) -> list[tuple[Spoiler, s
     if after.temperature_c >= HOTTEST_C:
         return [(Spoiler.HOT, f"CPU at {after.temperature_c:.0f} °C (bound {HOTTEST_C:.0f} °C)")]
     if before.temperature_c is not None and after.temperature_c - before.temperature_c > WARMING_C:
-        warmed = f"CPU went from {before.temperature_c:.0f} to {after.temperature_c:.0f} °C (bound {WARMING_C:.0f} °C more)"
+        warmed = (
+            f"CPU went from {before.temperature_c:.0f} to {after.temperature_c:.0f} °C (bound {WARMING_C:.0f} °C more)"
+        )
         return [(Spoiler.WARMED, warmed)]
     return []
 
@@ -66,22 +70,20 @@ def _throttling(before: Conditions, after: Conditions) -> list[tuple[Spoiler, st
     return [(Spoiler.THROTTLED, f"{' and '.join(named)} while measuring ({flags})")] if named else []
 
 
-def timing_warnings(latency: Timing, overhead: Overhead | None, start: Conditions, cores: int) -> list[str]:
-    """Return what makes times less certain without spoiling them.
-
-    Args:
-        latency: The harness's times.
-        overhead: What the harness added.
-        start: The machine before anything was measured, while it should have been idle.
-        cores: CPU cores of this process.
-    """
+def timing_warnings(latency: Timing, overhead: Overhead) -> list[str]:
+    """Return what makes one model's times less certain without spoiling them."""
     found = []
     medians = np.median(np.reshape(latency.raw, (latency.blocks, -1)), axis=1)
     spread = float(medians.max() / medians.min() - 1) if medians.min() > 0 else 0.0
     if spread > BLOCK_SPREAD:
         found.append((Spoiler.UNSTEADY, f"medians of the blocks differ by {spread:.0%} (bound {BLOCK_SPREAD:.0%})"))
-    if start.load_1min is not None and start.load_1min > cores / 2:
-        found.append((Spoiler.BUSY, f"load average {start.load_1min:.1f} on {cores} cores before measuring"))
-    if overhead is not None and abs(overhead.share) > OVERHEAD_SHARE:
+    if abs(overhead.share) > OVERHEAD_SHARE:
         found.append((Spoiler.OVERHEAD, f"the harness adds {overhead.share:.1%} (bound {OVERHEAD_SHARE:.0%})"))
     return [f"{what}. {spoiler.value}" for spoiler, what in found]
+
+
+def busy_because(start: Conditions, cores: int) -> str | None:
+    """Return a warning where other work ran before anything was measured, None where the machine was idle."""
+    if start.load_1min is None or start.load_1min <= cores * BUSY_LOAD:
+        return None
+    return f"load average {start.load_1min:.1f} on {cores} cores before measuring. {Spoiler.BUSY.value}"

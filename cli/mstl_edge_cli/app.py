@@ -9,12 +9,13 @@ import typer
 
 from mstl_edge.errors import MstlEdgeError
 
-COMMANDS = ("train", "export", "predict", "inspect", "recipes", "runs", "data")
+COMMANDS = ("train", "export", "bench", "predict", "inspect", "recipes", "runs", "data")
 """Modules of `mstl_edge_cli.commands`, in the order of `--help`; each has `register(app)`."""
 
 app = typer.Typer(
     name="mstl-edge",
-    help="From a few hundred labelled medical images to an int8 model that is proven on a Raspberry Pi. Research software, no medical device.",
+    help="From a few hundred labelled medical images to an int8 model that is proven on a Raspberry Pi. "
+    "Research software, no medical device.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -1,7 +1,7 @@
 """The recipe: everything that decides a result, as frozen data that TOML can say.
 
-A recipe names a backbone, how an image becomes an array, any number of training stages, and how to quantize. The resolved
-recipe (every default written out) is saved with a run and travels inside the exported model.
+A recipe names a backbone, how an image becomes an array, any number of training stages, and how to quantize. The
+resolved recipe (every default written out) is saved with a run and travels inside the exported model.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     Layers below `unfreeze_from` stay as they are; that layer, everything above it and the head are trained.
     `positive` is the class that sensitivity speaks of (default: the last in alphabetical order). `early_stopping` ends a
-    stage after so many epochs without a better validation loss (0: never). `select`: keep the epoch with the best validation loss, or the last.
+    stage after so many epochs without a better validation loss (0: never). `select`: keep the epoch with the best
+    validation loss, or the last.
     """
 
     name: Name

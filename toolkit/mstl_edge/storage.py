@@ -1,7 +1,7 @@
 """Files that are whole or absent, and arrays on disk that are computed once.
 
-Everything the toolkit writes goes to a temporary name first and is renamed when it is complete, so that a killed process
-leaves either the old file or the new one.
+Everything the toolkit writes goes to a temporary name first and is renamed when it is complete, so that a killed
+process leaves either the old file or the new one.
 """
 
 from __future__ import annotations

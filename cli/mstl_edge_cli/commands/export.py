@@ -50,16 +50,17 @@ def export(
 
     opened = open_run(run)
     say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
-    from mstl_edge.training.export import Int8Options, export_float, export_int8
+    from mstl_edge.training.candidates import Kind
+    from mstl_edge.training.export import FloatScheme, Int8Options, export_float, export_int8
 
-    schemes = [name for name, wanted in (("float32", float32), ("float16", float16), ("dynamic", dynamic)) if wanted]
+    flags: tuple[tuple[FloatScheme, bool], ...] = (("float32", float32), ("float16", float16), ("dynamic", dynamic))
+    schemes = [scheme for scheme, flag in flags if flag]
     tree: dict[str, Any] = {}
     if schemes:
-        tree = export_float(opened, schemes, reporter=Terminal())  # type: ignore[arg-type]
+        tree = export_float(opened, schemes, reporter=Terminal())
     if int8 or not schemes:
-        kinds = ("qat",) if qat else ("ptq",) if qat is False else ("ptq", "qat")
-        kinds += ("mixed",) if allow_float else ()
-        wanted = Int8Options(kinds, max_drop, min_agreement, allow_float)  # type: ignore[arg-type]
+        kinds: list[Kind] = ["qat"] if qat else ["ptq"] if qat is False else ["ptq", "qat"]
+        wanted = Int8Options((*kinds, "mixed") if allow_float else tuple(kinds), max_drop, min_agreement, allow_float)
         tree = export_int8(opened, wanted, threads=threads or os.cpu_count() or 1, reporter=Terminal())
     if json:
         print_json({**tree, "run": str(opened.path)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +26,7 @@ def list_runs(json: options.Json = False) -> None:
     """
     from mstl_edge import runs as folders
 
-    found = [
+    found: list[dict[str, Any]] = [
         {
             "run": str(path),
             "finished_stages": folders.finished_stages(folders.open_run(path)),

@@ -1,7 +1,8 @@
 """The one door to TensorFlow, tf_keras and tfmot; no other module knows how they are made to work together.
 
-tfmot's quantization-aware training does not take Keras 3, so the legacy Keras has to be chosen before TensorFlow is imported.
-oneDNN is on by default only where the CPU has AVX-512; on AVX2 it pays as well, so it is switched on unless the user said otherwise.
+tfmot's quantization-aware training does not take Keras 3, so the legacy Keras has to be chosen before TensorFlow is
+imported. oneDNN is on by default only where the CPU has AVX-512; on AVX2 it pays as well, so it is switched on unless
+the user said otherwise.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def import_tfmot() -> Any:
 
 
 def import_tfmot_internals() -> tuple[Any, Any]:
-    """Return tfmot's `default_8bit` package and its graph transformer: a scheme of one's own needs both, and neither is exported."""
+    """Return tfmot's `default_8bit` package and its graph transformer: a scheme of one's own needs both, unexported."""
     import_tfmot()
     from tensorflow_model_optimization.python.core.quantization.keras import default_8bit
     from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import (  # noqa: F401 - loads them

@@ -44,10 +44,10 @@ def draw_view(pixels: NDArray[np.uint8], view: int, spec: AugmentSpec, image_key
     gain = 1.0 + rng.uniform(-spec.contrast, spec.contrast)
     offset = 255.0 * rng.uniform(-spec.brightness, spec.brightness)
 
-    # Pillow maps output to input: (x, y) → (a·x + b·y + c, d·x + e·y + f), about the centre.
+    # Pillow maps output to input: (x, y) → (a·x + b·y + c, d·x + e·y + f), about the centre; pixel 0 lies at 0.5.
     a, b = mirror * scale * math.cos(angle), mirror * scale * math.sin(angle)
     d, e = -scale * math.sin(angle), scale * math.cos(angle)
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    centre_x, centre_y = width / 2, height / 2
     c = centre_x + shift_x - a * centre_x - b * centre_y
     f = centre_y + shift_y - d * centre_x - e * centre_y
     moved = Image.fromarray(pixels).transform(
@@ -56,4 +56,4 @@ def draw_view(pixels: NDArray[np.uint8], view: int, spec: AugmentSpec, image_key
     levels = (np.asarray(moved, dtype=np.float32) - 127.5) * gain + 127.5 + offset
     # Uncovered and background black stays black: brightness is the tissue's, not the frame's.
     levels = np.where(np.asarray(moved) == 0, 0.0, levels)
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(levels), 0, 255), dtype=np.uint8)

@@ -81,7 +81,7 @@ def _lessons(trained: Trained, folded: Any) -> list[qat.Lesson]:
     images, classes = trained.data.part("train")
     told = keras_answers(folded, trained.pixels(images))
     labels = np.eye(len(trained.labels), dtype=np.float32)[classes]
-    lessons = [qat.Lesson(images, classes, (labels + told) / 2)]
+    lessons = [qat.Lesson(images, classes, np.asarray((labels + told) / 2, dtype=np.float32))]
     for unlabelled in gather_unlabelled(trained):
         told = keras_answers(folded, trained.pixels(unlabelled))
         lessons.append(qat.Lesson(unlabelled, told.argmax(axis=1).astype(np.int64), told))
@@ -107,7 +107,8 @@ def build_mixed(folded: Any, calibration: NDArray[np.uint8]) -> Candidate:
 def rank_layers(folded: Any, calibration: NDArray[np.uint8]) -> list[tuple[str, float]]:
     """Return every quantized tensor with its error in steps, the worst first.
 
-    The error is TFLite's own: root mean square difference to the float layer over the scale; a perfectly rounded layer has 1/√12 ≈ 0.29.
+    The error is TFLite's own: root mean square difference to the float layer over the scale; a perfectly rounded
+    layer has 1/√12 ≈ 0.29.
     """
     debugger = _debugger(folded, calibration[:20], None)
     debugger.run()

@@ -26,14 +26,15 @@ def converter_of(model: Any) -> Any:
     """
     shape = [1, *model.input_shape[1:]]
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)])
     def serve(image: Any) -> Any:
         return {OUTPUT_NAME: model(image, training=False)}
 
+    signature = [tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)]
+    served = tf.function(serve, input_signature=signature).get_concrete_function()
     # Given the Keras model itself, the converter would trace each of its layers: the same bytes, four times slower.
     holder = tf.Module()
     holder.held = model.variables
-    return tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], holder)
+    return tf.lite.TFLiteConverter.from_concrete_functions([served], holder)
 
 
 def convert(converter: Any) -> bytes:

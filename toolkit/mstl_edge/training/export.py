@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import msgspec
 import numpy as np
@@ -87,14 +87,9 @@ def export_float(run: RunFolder, schemes: Sequence[FloatScheme], *, reporter: Re
     for scheme in dict.fromkeys(("float32", *schemes)):
         flatbuffer = _CONVERSIONS[scheme](folded)
         path = run.exports / f"{trained.recipe.name}-{scheme}.tflite"
-        metrics = (
-            {scheme: score_test(trained, flatbuffer)} if scheme != "float32" else {"float32": trained.entry["test"]}
-        )
-        seal(
-            path,
-            flatbuffer,
-            _card(trained, flatbuffer, scheme, "float" if scheme == "float32" else "unchecked", metrics),
-        )
+        test = trained.entry["test"] if scheme == "float32" else score_test(trained, flatbuffer)
+        verdict = "float" if scheme == "float32" else "unchecked"
+        seal(path, flatbuffer, _card(trained, flatbuffer, scheme, verdict, {str(scheme): test}))
         written[scheme] = path
     chosen = schemes[0]
     candidates = [
@@ -133,7 +128,7 @@ def export_int8(
     reporter.say("converting the float32 twin")
     float_flatbuffer = to_float_flatbuffer(folded)
     pixels, classes, keys = trained.calibration(spec.calibration_images)
-    judged_keys = {key for split in ("validation", "test") for key in trained.data.part(split)[0].keys}  # type: ignore[arg-type]
+    judged_keys = {*trained.data.part("validation")[0].keys, *trained.data.part("test")[0].keys}
     warnings = gate.calibration_warnings(pixels, classes, keys, judged_keys)
     for warning in warnings:
         reporter.say(f"calibration: {warning}")
@@ -231,7 +226,7 @@ def _write_candidate(trained: Trained, entry: Judged, chosen: Judged, test: dict
     return path
 
 
-def _reject(trained: Trained, judged: list[Judged]) -> Any:
+def _reject(trained: Trained, judged: list[Judged]) -> NoReturn:
     """Keep every candidate with its report under a name that nothing loads by accident, and refuse."""
     folder = trained.run.exports
     for entry in judged:

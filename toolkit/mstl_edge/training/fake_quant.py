@@ -1,9 +1,10 @@
 """Fake quantization as the device will compute it: tfmot's 8-bit scheme with our ranges.
 
-tfmot's own scheme quantizes a depthwise kernel per tensor though the file then lists a scale per channel, and its ranges follow the data with a
-lag, so that a file's weights need not use their range. Here the range of a kernel is its largest magnitude per output channel, at every
-moment; the range of an activation is fixed by calibration images of the training split (Jacob et al. 2018, arXiv:1712.05877; per-channel weights:
-Krishnamoorthi 2018, arXiv:1806.08342).
+tfmot's own scheme quantizes a depthwise kernel per tensor though the file then lists a scale per channel, and its
+ranges follow the data with a lag, so that a file's weights need not use their range. Here the range of a kernel is
+its largest magnitude per output channel, at every moment; the range of an activation is fixed by calibration images
+of the training split (Jacob et al. 2018, arXiv:1712.05877; per-channel weights: Krishnamoorthi 2018,
+arXiv:1806.08342).
 """
 
 from __future__ import annotations
@@ -216,10 +217,10 @@ def skipped_layers(quantized: Any) -> list[dict[str, str]]:
 
 
 def correct_biases(quantized: Any, folded: Any, batch: NDArray[np.float32]) -> None:
-    """Shift each bias by the mean error that rounding brings to its channel (Nagel et al. 2019, arXiv:1906.04721, section 4.2).
+    """Shift each bias by the mean error that rounding brings to its channel (Nagel et al. 2019, arXiv:1906.04721, 4.2).
 
-    Rounded kernels move the mean of a channel, and a depthwise network has nothing to average that out. Layers are corrected in order, so
-    each one compensates what the corrected layers before it left over.
+    Rounded kernels move the mean of a channel, and a depthwise network has nothing to average that out. Layers are
+    corrected in order, so each one compensates what the corrected layers before it left over.
 
     Args:
         quantized: Calibrated, under fake quantization; its biases are changed in place.
@@ -237,7 +238,7 @@ def correct_biases(quantized: Any, folded: Any, batch: NDArray[np.float32]) -> N
         inner = getattr(layer, "layer", None)
         exact[name] = folded.get_layer(name)(exact[before]) if inner is not None else exact[before]
         rounded[name] = layer(rounded[before], training=False)
-        if type(inner) in _KERNELS:
+        if inner is not None and type(inner) in _KERNELS:
             channel_means = [tf.reduce_mean(values, axis=[0, 1, 2]) for values in (rounded[name], exact[name])]
             inner.bias.assign_sub(channel_means[0] - channel_means[1])
             rounded[name] = layer(rounded[before], training=False)

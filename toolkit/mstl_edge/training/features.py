@@ -1,8 +1,8 @@
 """Features of the frozen prefix: computed once per image and view in the fastest engine, kept in mapped files.
 
-The engine is LiteRT: with XNNPACK it runs the same float graph two to four times faster than TensorFlow does on a CPU, and
-agrees with it to about 1e-6. The files are keyed by the hash of the frozen weights and of the image, so stages, folds, seeds
-and later runs share them.
+The engine is LiteRT: with XNNPACK it runs the same float graph two to four times faster than TensorFlow does on a
+CPU, and agrees with it to about 1e-6. The files are keyed by the hash of the frozen weights and of the image, so
+stages, folds, seeds and later runs share them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Fine-tuning of the tail on stored features: seeded, resumable after every epoch, best epoch by validation loss.
 
-Everything random is drawn from `(seed, epoch)`, so that a run which was killed and resumed ends with the bytes of one that was not.
+Everything random is drawn from `(seed, epoch)`, so that a run which was killed and resumed ends with the bytes of
+one that was not.
 """
 
 from __future__ import annotations
@@ -163,7 +164,6 @@ def _training_step(tail: Any, optimizer: Any) -> Any:
     variables = tail.trainable_variables
     batched = [[None, *tail.input_shape[1:]], [None, tail.output_shape[-1]], [None]]
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32) for shape in batched])
     def step(batch: Any, targets: Any, weights: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = tail(batch, training=True)
@@ -173,7 +173,7 @@ def _training_step(tail: Any, optimizer: Any) -> Any:
         correct = tf.reduce_sum(tf.cast(tf.argmax(logits, axis=1) == tf.argmax(targets, axis=1), tf.float32))
         return tf.stack([loss * tf.cast(tf.shape(weights)[0], tf.float32), correct])
 
-    return step
+    return tf.function(step, input_signature=[tf.TensorSpec(shape, tf.float32) for shape in batched])
 
 
 def _forward(tail: Any) -> Any:
@@ -221,7 +221,7 @@ def _measure(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[fl
 
 
 def _stopped_early(history: Sequence[Epoch], patience: int) -> bool:
-    return bool(patience) and len(history) - _best(history) > patience
+    return bool(patience) and len(history) - _best(history) >= patience
 
 
 def _best(history: Sequence[Epoch]) -> int:
@@ -268,7 +268,9 @@ class _State:
         current = [variable.numpy() for variable in self._variables]
         if _best(self.history) == record.epoch:
             self._best = current
-        arrays = {"history": np.array([astuple(entry) for entry in self.history], dtype=np.float64)}
+        arrays: dict[str, NDArray[Any]] = {
+            "history": np.array([astuple(entry) for entry in self.history], dtype=np.float64)
+        }
         arrays["seconds"] = np.array(time.monotonic() - self._started)
         arrays |= {f"current{i}": array for i, array in enumerate(current)}
         arrays |= {f"best{i}": array for i, array in enumerate(self._best)}

@@ -1,7 +1,7 @@
 """BatchNorm folded into the convolution in front of it, as a device's converter would.
 
-A frozen BatchNorm is an affine map per channel (Ioffe and Szegedy 2015), so the folded network answers the same; without those layers
-there is nothing left in fake quantization whose statistics could drift.
+A frozen BatchNorm is an affine map per channel (Ioffe and Szegedy 2015), so the folded network answers the same;
+without those layers there is nothing left in fake quantization whose statistics could drift.
 """
 
 from __future__ import annotations
@@ -89,4 +89,4 @@ def _without_dead_channels(kernel: NDArray[np.float64], bias: NDArray[np.float64
     )
     dead = by_channel.max(axis=0) < SMALLEST_KERNEL * np.maximum(np.abs(bias), 0.1)
     alive = (~dead).astype(np.float64)
-    return kernel * (alive if kernel.shape[-1] == len(bias) else alive[:, np.newaxis])
+    return np.asarray(kernel * (alive if kernel.shape[-1] == len(bias) else alive[:, np.newaxis]))

@@ -1,6 +1,7 @@
 """The export gate: four models answer the same images, and an int8 file is either proven or not written.
 
-Everything here sees validation images and images that no stage was trained on; the test split is scored elsewhere, once.
+Everything here sees validation images and images that no stage was trained on; the test split is scored elsewhere,
+once.
 """
 
 from __future__ import annotations
@@ -113,7 +114,8 @@ def judge(
         )
     if agreement.agreement.value < bounds.min_agreement:
         refusals.append(
-            f"labels agree on {100 * agreement.agreement.value:.1f} % of {agreement.n} images, below {100 * bounds.min_agreement:g} %"
+            f"labels agree on {100 * agreement.agreement.value:.1f} % of {agreement.n} images, "
+            f"below {100 * bounds.min_agreement:g} %"
         )
     if int8_conversion is not None and int8_conversion.agreement.value < BROKEN_CONVERSION:
         refusals.append(
@@ -123,7 +125,8 @@ def judge(
     doubts = []
     if 100 * drop.high > bounds.max_drop:
         doubts.append(
-            f"{len(pool.classes)} validation images cannot exclude a drop above {bounds.max_drop:g} points (up to {100 * drop.high:.1f})"
+            f"{len(pool.classes)} validation images cannot exclude a drop above {bounds.max_drop:g} points "
+            f"(up to {100 * drop.high:.1f})"
         )
     if agreement.n < bounds.agreement_images:
         doubts.append(f"agreement was judged on {agreement.n} images, fewer than {bounds.agreement_images}")

@@ -1,6 +1,7 @@
 """The network: a flat functional graph, its weights by layer name, and the cut between frozen prefix and trained tail.
 
-Flat, because tfmot cannot annotate a model nested in a model. BatchNorm is frozen, which in Keras also keeps it in inference mode.
+Flat, because tfmot cannot annotate a model nested in a model. BatchNorm is frozen, which in Keras also keeps it in
+inference mode.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Quantization-aware fine-tuning that two cores can afford.
 
-The quantized prefix is frozen, so what it outputs never changes: it is converted to int8 first and run once per image in the engine
-that a device uses, and the tail is fine-tuned under fake quantization on exactly those int8 features. It learns the labels of the target and,
-there and on unlabelled images, the float model's own answers (distillation, Hinton et al. 2015, arXiv:1503.02531): the promise of
-an int8 file is to answer as the float model does.
+The quantized prefix is frozen, so what it outputs never changes: it is converted to int8 first and run once per
+image in the engine that a device uses, and the tail is fine-tuned under fake quantization on exactly those int8
+features. It learns the labels of the target and, there and on unlabelled images, the float model's own answers
+(distillation, Hinton et al. 2015, arXiv:1503.02531): the promise of an int8 file is to answer as the float model
+does.
 """
 
 from __future__ import annotations
@@ -138,20 +139,21 @@ def fine_tune(
     logits = quantized.get_layer(f"quant_{graph.FLAT}").output
     tail = keras.Model(border.output, logits)
     prefix = to_int8_flatbuffer(keras.Model(quantized.input, border.output))
-    samples = [
+    train, judged = (
         Samples(
             [Stacked([int8_features(prefix, lesson.images, threads=threads, reporter=reporter) for lesson in part])],
             np.concatenate([lesson.classes for lesson in part]),
             _stacked_targets(part),
         )
         for part in (lessons, [validation])
-    ]
+    )
     fitted = msgspec.structs.replace(
         stage, epochs=spec.epochs, learning_rate=spec.learning_rate, batch_size=spec.batch_size, schedule="cosine"
     )
     return fit_tail(
         tail,
-        *samples,
+        train,
+        judged,
         fitted,
         seed=seed,
         checkpoint=checkpoint,

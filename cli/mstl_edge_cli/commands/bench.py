@@ -1,0 +1,177 @@
+"""`mstl-edge bench`: accuracy, latency, parameters, size and memory, against the float model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mstl_edge_cli import options
+from mstl_edge_cli.console import Terminal, print_table, say
+
+if TYPE_CHECKING:
+    from mstl_edge_bench.regression import Change, Tolerances
+    from mstl_edge_bench.result import BenchReport
+
+Models = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[MODEL]...",
+        help="Model files or one run folder; default the latest run's exports.",
+        show_default=False,
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        help="Labelled images for accuracy; default the run's own test split.",
+        show_default=False,
+    ),
+]
+Split = Annotated[str, typer.Option(metavar="auto|test|all", help="Which images of --data.")]
+ThreadCounts = Annotated[
+    str | None, typer.Option("--threads", metavar="N,M", help="Threads, several by commas; default 1 and all cores.", show_default=False)
+]  # fmt: skip
+RuntimeName = Annotated[
+    str, typer.Option("--runtime", metavar="auto|litert|tflite-runtime|reference", help="What runs the models.")
+]
+Blocks = Annotated[int, typer.Option(help="Blocks of times per model, at least 5.")]
+Repeats = Annotated[
+    int | None, typer.Option(help="Times per block; default about 0.3 s, at least 20.", show_default=False)
+]
+ReportFile = Annotated[
+    Path | None, typer.Option("--out", metavar="FILE", help="Write the JSON report.", show_default=False)
+]
+PytestFile = Annotated[
+    Path | None,
+    typer.Option("--pytest-benchmark", metavar="FILE", help="Write pytest-benchmark's JSON too.", show_default=False),
+]
+Baseline = Annotated[
+    Path | None,
+    typer.Option("--compare", metavar="BASELINE.json", help="An earlier report of this host.", show_default=False),
+]
+FailOn = Annotated[
+    str | None,
+    typer.Option("--fail-on", metavar="latency:10%,accuracy:1pt", help="Exit 3 on a regression.", show_default=False),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("bench", epilog="Example: mstl-edge bench --compare baseline.json --fail-on latency:10%,accuracy:1pt")(
+        bench
+    )
+
+
+def bench(
+    models: Models = None,
+    data: Source = None,
+    split: Split = "auto",
+    accuracy: Annotated[bool, typer.Option("--accuracy/--no-accuracy", help="Score labelled images.")] = True,
+    threads: ThreadCounts = None,
+    runtime: RuntimeName = "auto",
+    blocks: Blocks = 5,
+    repeats: Repeats = None,
+    out: ReportFile = None,
+    pytest_benchmark: PytestFile = None,
+    compare: Baseline = None,
+    fail_on: FailOn = None,
+    json: options.Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Tables for a README.")] = False,
+) -> None:
+    """Measure models on this machine: accuracy, latency, parameters, size and memory, int8 beside float.
+
+    Times come in blocks after a warm-up, models in turns; where clock, temperature or supply spoil them, or the CPU is emulated,
+    the report says so.
+    """
+    from mstl_edge_bench.bench import BenchPlan, run_bench
+    from mstl_edge_bench.regression import compare_reports, parse_tolerances, refuse_regressions
+    from mstl_edge_bench.result import load_report
+
+    if json + as_csv + markdown > 1:
+        raise typer.BadParameter("--json, --csv and --markdown exclude each other")
+    if split not in ("auto", "test", "all"):
+        raise typer.BadParameter("--split is auto, test or all")
+    if fail_on is not None and compare is None:
+        raise typer.BadParameter("--fail-on needs --compare BASELINE.json")
+    # Before minutes of measuring: a baseline that can't be read would make them useless.
+    tolerances = parse_tolerances(fail_on) if fail_on is not None else None
+    baseline = load_report(compare) if compare is not None else None
+    plan = BenchPlan(
+        models=tuple(models or ()), data=data, split=split, accuracy=accuracy, threads=_thread_counts(threads),  # type: ignore[arg-type]
+        runtime=runtime, blocks=blocks, repeats=repeats,  # type: ignore[arg-type]  # checked where it is used
+    )  # fmt: skip
+    report = run_bench(plan, reporter=Terminal())
+    _write(report, out, pytest_benchmark)
+    _print(report, "json" if json else "csv" if as_csv else "markdown" if markdown else "table")
+    if baseline is not None:
+        allowed = tolerances or _nothing_gated()
+        changes = compare_reports(report, baseline, allowed)
+        _say_changes(changes)
+        refuse_regressions(changes, allowed)
+
+
+def _nothing_gated() -> Tolerances:
+    from mstl_edge_bench.regression import Tolerances
+
+    return Tolerances()
+
+
+def _thread_counts(text: str | None) -> tuple[int, ...]:
+    from mstl_edge.data.workers import usable_cores
+    from mstl_edge.errors import MstlEdgeError
+
+    if text is None:
+        return tuple(sorted({1, usable_cores()}))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise MstlEdgeError("--threads as numbers", received=text, hint="For example --threads 1,2") from None
+
+
+def _write(report: BenchReport, out: Path | None, pytest_benchmark: Path | None) -> None:
+    from mstl_edge.storage import write_bytes
+    from mstl_edge_bench.result import encode_report
+
+    if out is not None:
+        write_bytes(out, encode_report(report))
+        say(f"report: {out}")
+    if pytest_benchmark is not None:
+        import msgspec
+
+        from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
+
+        write_bytes(pytest_benchmark, msgspec.json.format(msgspec.json.encode(to_pytest_benchmark(report)), indent=1))
+        say(f"pytest-benchmark file: {pytest_benchmark}")
+
+
+def _print(report: BenchReport, form: str) -> None:
+    from mstl_edge_bench import tables
+    from mstl_edge_bench.result import encode_report
+
+    if form == "json":
+        typer.echo(encode_report(report), nl=False)
+    elif form == "csv":
+        typer.echo(tables.to_csv(report), nl=False)
+    elif form == "markdown":
+        typer.echo(tables.to_markdown(report), nl=False)
+    else:
+        print_table(f"speed on {tables.describe_host(report.host)}", tables.SPEED_COLUMNS, tables.speed_rows(report))
+        scored = next((row.accuracy for row in report.results if row.accuracy), None)
+        where = f"accuracy on the {scored.data} (95 % intervals)" if scored else "no accuracy"
+        print_table(f"\n{where}, and footprint", tables.SIZE_COLUMNS, tables.size_rows(report))
+        for line in [line for comparison in report.comparisons for line in tables.comparison_lines(comparison)]:
+            typer.echo(line)
+        for remark in tables.remarks(report):
+            say(f"note: {remark}")
+
+
+def _say_changes(changes: list[Change]) -> None:
+    from mstl_edge_bench.regression import describe_change
+
+    for change in changes:
+        say(f"baseline: {describe_change(change)}: {change.verdict}")

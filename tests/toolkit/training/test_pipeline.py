@@ -1,0 +1,161 @@
+"""A run from recipe to metrics: any number of stages and classes, frozen layers kept, one seed one result."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mstl_edge import storage
+from mstl_edge.data.splits import load_manifest
+from mstl_edge.errors import DataError, MstlEdgeError
+from mstl_edge.recipe import Recipe
+from mstl_edge.runs import RunFolder, create_run, read_json
+from mstl_edge.training import graph, pipeline
+from mstl_edge.training.stages import read_weights
+
+Train = Callable[[Recipe], RunFolder]
+RESULTS = ("weights.npz", "history.csv", "predictions.csv")
+
+
+@pytest.fixture
+def train(tmp_path: Path) -> Train:
+    """Train a recipe in a run folder of its own and with a cache that it may share."""
+    made: list[RunFolder] = []
+
+    def run(recipe: Recipe) -> RunFolder:
+        folder = create_run(recipe, tmp_path / f"run{len(made)}", versions={})
+        made.append(folder)
+        pipeline.train(folder, threads=1)
+        return folder
+
+    return run
+
+
+def test_three_stages_hand_on_what_stays_frozen_and_replace_the_head(
+    tiny_recipe: Callable[..., Recipe], train: Train
+) -> None:
+    run = train(tiny_recipe("bridge", "middle", "target"))
+    metrics = read_json(run.metrics)
+    assert metrics["schema"] == "mstl-edge/metrics/1"
+    assert [stage["name"] for stage in metrics["stages"]] == ["bridge", "middle", "target"]
+    assert metrics["seconds"] == pytest.approx(sum(stage["seconds"] for stage in metrics["stages"]), abs=0.2)
+
+    weights = {name: read_weights(run.stage(name).weights) for name in ("bridge", "middle", "target")}
+    assert [weights[name][graph.LOGITS][1].shape for name in weights] == [(2,), (3,), (2,)]
+    for layer, arrays in weights["bridge"].items():
+        if layer in ("conv_dw_13", "conv_pw_13", graph.LOGITS):
+            continue
+        for one, other in zip(arrays, weights["target"][layer], strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=layer)
+    assert not np.array_equal(weights["bridge"]["conv_pw_13"][0], weights["target"]["conv_pw_13"][0])
+
+    middle = metrics["stages"][1]
+    assert middle["labels"] == ["a", "b", "c"]
+    assert middle["positive"] == "c"
+    assert middle["threshold"] == 0.5
+    assert np.array(middle["test"]["confusion"]).shape == (3, 3)
+    assert np.array(middle["test"]["confusion"]).sum() == middle["test"]["n"] == middle["images"]["test"] == 6
+    for name in ("accuracy", "sensitivity", "specificity", "auc"):
+        interval = middle["test"][name]
+        assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
+    rows = list(csv.DictReader(run.stage("middle").predictions.open()))
+    assert {row["split"] for row in rows} == {"validation", "test"}
+    for row in rows:
+        assert sum(float(row[label]) for label in "abc") == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_single_stage_leaves_all_its_files_and_repeats_from_its_own_recipe(
+    tiny_recipe: Callable[..., Recipe], train: Train, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe("target", seed=3)
+    first = train(recipe)
+    folder = first.stage("target")
+    written = {str(path.relative_to(first.path)) for path in first.path.rglob("*") if path.is_file()}
+    stage_files = {f"stages/target/{name}" for name in (*RESULTS, "checkpoint.npz", "metrics.json")}
+    assert written == {"recipe.toml", "run.json", "metrics.json", "splits/target.json", *stage_files}
+    manifest = load_manifest(first.manifest("target"))
+    assert {row.split for row in manifest.rows} == {"train", "validation", "test"}
+    assert len(folder.history.read_text().splitlines()) == 1 + 2
+    entry = read_json(folder.metrics)
+    assert entry["epochs"] == 2
+    assert entry["selected_epoch"] in (1, 2)
+    assert 0 < entry["threshold"] < 1
+    assert 0 < entry["parameters"]["trained"] < entry["parameters"]["total"]
+
+    shutil.rmtree(tmp_path / "cache")
+    again = train(first.recipe())
+    for name in RESULTS:
+        assert (again.stage("target").path / name).read_bytes() == (folder.path / name).read_bytes(), name
+    assert again.manifest("target").read_bytes() == first.manifest("target").read_bytes()
+
+    other = train(tiny_recipe("target", seed=4))
+    assert other.stage("target").weights.read_bytes() != folder.weights.read_bytes()
+
+
+def test_stored_views_are_trained_on_and_change_the_result(tiny_recipe: Callable[..., Recipe], train: Train) -> None:
+    plain = train(tiny_recipe("target", epochs=1))
+    viewed = train(tiny_recipe("target", epochs=1, augment={"views": 3}))
+    assert viewed.stage("target").weights.read_bytes() != plain.stage("target").weights.read_bytes()
+    again = train(tiny_recipe("target", epochs=1, augment={"views": 3}))
+    assert again.stage("target").weights.read_bytes() == viewed.stage("target").weights.read_bytes()
+
+
+def test_a_finished_run_is_left_as_it_is(tiny_recipe: Callable[..., Recipe], train: Train) -> None:
+    run = train(tiny_recipe("target", epochs=1))
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    (run.stage("target").path / "weights.npz.123.partial").write_bytes(b"left by a killed process")
+    metrics = pipeline.train(run, threads=1)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    assert metrics == json.loads(before[run.metrics])
+
+
+def test_no_image_of_the_bridge_may_judge_the_target(
+    tiny_recipe: Callable[..., Recipe], train: Train, image_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    mixed = shutil.copytree(image_folders["target"], tmp_path / "mixed")
+    for number in range(10):  # whichever of them falls to validation or test
+        shutil.copy(image_folders["bridge"] / "cat" / f"cat{number:02d}.png", mixed / "ill" / f"copy{number}.png")
+    recipe = tiny_recipe("bridge", "target", epochs=1)
+    stages = (recipe.stages[0], type(recipe.stages[1])(name="target", data=str(mixed), unfreeze_from="conv_dw_13"))
+    with pytest.raises(DataError, match=r"has not seen. Received: ill/copy\d.png, which is cat/cat\d\d.png there"):
+        train(type(recipe)(name="tiny", backbone=recipe.backbone, stages=stages))
+
+
+def test_a_full_disk_is_said_before_features_are_written_and_the_run_goes_on_later(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(tiny_recipe("target", epochs=1), tmp_path / "run", versions={})
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+        with pytest.raises(MstlEdgeError, match=r"Received: 1 MB free. Free some, try 'mstl-edge runs clean'"):
+            pipeline.train(run, threads=1)
+    assert not list((tmp_path / "cache").rglob("rows.bin"))
+    pipeline.train(run, threads=1)
+    assert run.metrics.is_file()
+
+
+@pytest.mark.parametrize("what", ["data", "positive", "weights"])
+def test_missing_ingredients_are_found_before_a_run_folder_is_made(
+    tiny_recipe: Callable[..., Recipe], what: str
+) -> None:
+    recipe = {
+        "data": lambda: tiny_recipe("target", data="absent-folder"),
+        "positive": lambda: tiny_recipe("target", positive="sick"),
+        "weights": lambda: tiny_recipe("target", backbone={"weights": "absent.h5"}),
+    }[what]()
+    expected = {"data": "absent-folder", "positive": "sick", "weights": "absent.h5"}[what]
+    with pytest.raises(MstlEdgeError, match=f"Received: {expected}"):
+        pipeline.check_ingredients(recipe)
+
+
+def test_an_unknown_positive_class_names_those_that_exist(tiny_recipe: Callable[..., Recipe]) -> None:
+    with pytest.raises(DataError, match=r"\(healthy, ill\).*--set stages.target.positive=ill"):
+        pipeline.check_ingredients(tiny_recipe("target", positive="sick"))
+    pipeline.check_ingredients(tiny_recipe("target", positive="Healthy"))
