@@ -123,7 +123,8 @@ def _content(image: TestImage) -> bytes:
 
 
 def _probabilities(runtime: Runtime, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return to_real(runtime.invoke(to_input(pixels[None], runtime.input)), runtime.output)[0]
+    row: NDArray[np.float32] = to_real(runtime.invoke(to_input(pixels[None], runtime.input)), runtime.output)[0]
+    return row
 
 
 def score(answers: Answers, data: TestSet, scored: Scored) -> Accuracy:

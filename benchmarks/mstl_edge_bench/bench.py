@@ -17,7 +17,7 @@ from mstl_edge.preprocess import load_image
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runtime import InterpreterRuntime, RuntimeChoice, load_runtime, replay_golden, to_input, to_real
 from mstl_edge_bench import latency
-from mstl_edge_bench.accuracy import Judged, Scored, answer_images, score
+from mstl_edge_bench.accuracy import Answers, Judged, answer_images, score
 from mstl_edge_bench.clock import MONOTONIC, Clock
 from mstl_edge_bench.comparison import compare_models
 from mstl_edge_bench.delegate import Coverage, delegate_coverage
@@ -68,6 +68,14 @@ class Loaded:
     coverage: Coverage
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """Answers and scores by file name; empty where accuracy was not measured."""
+
+    answers: dict[str, Answers]
+    scores: dict[str, Accuracy]
+
+
 def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: Reporter = SILENT) -> BenchReport:
     """Measure accuracy, latency and footprint of some models on this machine.
 
@@ -88,16 +96,13 @@ def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: 
     loaded = [_load(artifact, plan.runtime, max(threads)) for artifact in lineup.artifacts]
     reporter.say(f"runtime: {loaded[0].runtime.name}: {loaded[0].runtime.why}")
     notes = [busy] if (busy := busy_because(start, host.cores)) and host.emulated is None else []
-    scored, judged, data = _score(plan, lineup, loaded, reporter, notes)
-    scores = {
-        model.artifact.name: score(given, data, scored) for model, given in zip(judged, scored.answers, strict=True)
-    }  # type: ignore[arg-type,union-attr]
+    scoring = _score(plan, lineup, loaded, reporter, notes)
     results: list[Result] = []
     for count in threads:
         reloaded = [_load(artifact, plan.runtime, count) for artifact in lineup.artifacts]
-        results += _measure(reloaded, scores, host, start, protocol, around, reporter)
+        results += _measure(reloaded, scoring.scores, host, start, protocol, around, reporter)
     coverages = {model.artifact.name: model.coverage for model in loaded}
-    comparisons = compare_models(results, coverages, judged, scored, host)
+    comparisons = compare_models(results, coverages, scoring.answers, host)
     return BenchReport(
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         host=host,
@@ -122,42 +127,45 @@ def _load(artifact: Artifact, choice: RuntimeChoice, threads: int) -> Loaded:
     return Loaded(artifact, runtime, replay_golden(runtime, artifact), delegate_coverage(runtime.interpreter))
 
 
-def _score(
-    plan: BenchPlan, lineup: Lineup, loaded: Sequence[Loaded], reporter: Reporter, notes: list[str]
-) -> tuple[Scored, list[Judged], TestSet | None]:
-    """Answer the test images with every model that has a card; what can't be measured becomes a note."""
+def _score(plan: BenchPlan, lineup: Lineup, loaded: Sequence[Loaded], reporter: Reporter, notes: list[str]) -> Scoring:
+    """Answer the test images with every model that has a card; what can't be measured becomes a note.
 
-    def note(message: str) -> tuple[Scored, list[Judged], None]:
-        notes.append(message)
-        reporter.say(message)
-        return Scored((), (), ""), [], None
+    Raises:
+        DataError: The data that was named can't be measured on.
+    """
+
+    def note(message: str) -> None:
+        notes.append(f"accuracy: {message}")
+        reporter.say(notes[-1])
 
     judged = [Judged(m.artifact, m.artifact.card, m.runtime) for m in loaded if m.artifact.card is not None]
-    if not plan.accuracy:
-        return note("accuracy: not measured, as asked")
+    data = _test_set(plan, lineup, note) if judged and plan.accuracy else None
     if not judged:
-        return note("accuracy: not measured, since a file without a card tells neither labels nor preprocessing")
-    if plan.data is None and lineup.run is None:
-        return note("accuracy: not measured, since no data was named: --data SOURCE")
-    if plan.data is not None:
-        data = images_of(plan.data, plan.split)
-    else:
-        try:
-            data = test_split_of(lineup.run)  # type: ignore[arg-type]  # not None here
-        except DataError as error:
-            return note(f"accuracy: not measured, since the run's test split is not at hand ({error})")
-    chosen = "as named" if plan.data is not None else "default"
-    reporter.say(f"data: {data.description}, {len(data.images)} images ({chosen})")
+        note("not measured, since a file without a card tells neither labels nor preprocessing")
+    if data is None:
+        return Scoring({}, {})
+    reporter.say(f"data: {data.description}, {len(data.images)} images ({'as named' if plan.data else 'default'})")
     if data.caution:
-        notes.append(f"accuracy: {data.description}: {data.caution}")
-        reporter.say(notes[-1])
+        note(f"{data.description}: {data.caution}")
     scored = answer_images(judged, data, reporter=reporter)
     if scored.unreadable:
-        notes.append(
-            f"accuracy: {len(scored.unreadable)} unreadable files left out: {'; '.join(scored.unreadable[:3])}"
-        )
-        reporter.say(notes[-1])
-    return scored, judged, data
+        note(f"{len(scored.unreadable)} unreadable files left out: {'; '.join(scored.unreadable[:3])}")
+    answers = dict(zip((model.artifact.name for model in judged), scored.answers, strict=True))
+    return Scoring(answers, {name: score(given, data, scored) for name, given in answers.items()})
+
+
+def _test_set(plan: BenchPlan, lineup: Lineup, note: Callable[[str], None]) -> TestSet | None:
+    """Return the data that was named, else the run's own test split, else None and a note why."""
+    if plan.data is not None:
+        return images_of(plan.data, plan.split)
+    if lineup.run is None:
+        note("not measured, since no data was named: --data SOURCE")
+        return None
+    try:
+        return test_split_of(lineup.run)
+    except DataError as error:
+        note(f"not measured, since the run's test split is not at hand ({error})")
+        return None
 
 
 def _measure(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from mstl_edge_bench.accuracy import Judged, Paired, Scored, pair
+from mstl_edge_bench.accuracy import Answers, pair
 from mstl_edge_bench.delegate import Coverage
 from mstl_edge_bench.explain import explain_speedup
 from mstl_edge_bench.noise import latency_ratio
@@ -14,21 +14,19 @@ from mstl_edge_bench.result import Comparison, Host, Result, SpeedupAt
 
 
 def compare_models(
-    results: Sequence[Result], coverages: Mapping[str, Coverage], judged: Sequence[Judged], scored: Scored, host: Host
+    results: Sequence[Result], coverages: Mapping[str, Coverage], answers: Mapping[str, Answers], host: Host
 ) -> list[Comparison]:
     """Return each quantized model beside the first float32 model; empty where there is no such pair.
 
     Args:
         results: All rows, every number of threads.
         coverages: File name → operators in XNNPACK.
-        judged: The models that were scored, in the order of `scored.answers`.
-        scored: Their answers.
+        answers: File name → what the model answered; empty where accuracy was not measured.
         host: For the reason of the ratio.
     """
     floats = [row for row in results if row.scheme == "float32"]
     if not floats:
         return []
-    answers = dict(zip((model.artifact.name for model in judged), scored.answers, strict=True))
     twin = floats[0]
     compared = []
     for name in dict.fromkeys(row.model for row in results if row.scheme != "float32"):
@@ -36,17 +34,16 @@ def compare_models(
         both = name in answers and twin.model in answers
         paired = pair(answers[name], answers[twin.model]) if both else None
         by_threads = tuple(_speedups(rows, [row for row in floats if row.model == twin.model], coverages[name], host))
-        compared.append(
-            Comparison(
-                model=name,
-                float_model=twin.model,
-                runtime_kind=twin.runtime_kind,
-                speedup=by_threads[0].speedup if by_threads else None,
-                by_threads=by_threads,
-                size_ratio=rows[0].flatbuffer_bytes / twin.flatbuffer_bytes,
-                **_fields(paired),
-            )
+        comparison = Comparison(
+            model=name,
+            float_model=twin.model,
+            runtime_kind=twin.runtime_kind,
+            speedup=by_threads[0].speedup if by_threads else None,
+            by_threads=by_threads,
+            size_ratio=rows[0].flatbuffer_bytes / twin.flatbuffer_bytes,
         )
+        answered = msgspec.structs.asdict(paired) if paired is not None else {}
+        compared.append(msgspec.structs.replace(comparison, **answered))
     return compared
 
 
@@ -69,10 +66,3 @@ def _speedups(rows: Sequence[Result], twins: Sequence[Result], coverage: Coverag
             SpeedupAt(threads=row.threads, speedup=ratio.value, low=ratio.low, high=ratio.high, because=because)
         )
     return found
-
-
-def _fields(paired: Paired | None) -> dict[str, float | int | None]:
-    if paired is None:
-        return dict.fromkeys(Paired.__struct_fields__)
-    fields: dict[str, float | int | None] = msgspec.structs.asdict(paired)
-    return fields

@@ -108,9 +108,10 @@ class Host(Struct, frozen=True, kw_only=True):
 class Result(Struct, frozen=True, kw_only=True):
     """One model in one runtime with one number of threads, batch 1.
 
-    `model` is the file's name, `name` the card's (the file's without a card). `latency_ms` is one `invoke` of the interpreter,
-    which is what TFLite's own benchmark publishes; setting the input and reading the output belong to `end_to_end_ms`. Where the CPU is emulated, times and memory are None. `valid` speaks of them; `invalid_because` says what was
-    wrong and what to do. `unknown` lists what a file without a card does not tell.
+    `model` is the file's name, `name` the card's (the file's without a card). `latency_ms` is one `invoke` of the
+    interpreter, which is what TFLite's own benchmark publishes; setting the input and reading the output belong to
+    `end_to_end_ms`. Where the CPU is emulated, times and memory are None. `valid` speaks of them, `invalid_because` says
+    what was wrong and what to do. `unknown` lists what a file without a card does not tell.
     """
 
     model: str
@@ -168,17 +169,17 @@ class Comparison(Struct, frozen=True, kw_only=True):
     runtime_kind: str
     speedup: float | None
     by_threads: tuple[SpeedupAt, ...]
-    agreement: float | None
-    agreement_low: float | None
-    agreement_high: float | None
-    accuracy_drop: float | None
-    accuracy_drop_low: float | None
-    accuracy_drop_high: float | None
-    float_only_correct: int | None
-    quantized_only_correct: int | None
-    mcnemar_p: float | None
-    largest_difference: float | None
     size_ratio: float
+    agreement: float | None = None
+    agreement_low: float | None = None
+    agreement_high: float | None = None
+    accuracy_drop: float | None = None
+    accuracy_drop_low: float | None = None
+    accuracy_drop_high: float | None = None
+    float_only_correct: int | None = None
+    quantized_only_correct: int | None = None
+    mcnemar_p: float | None = None
+    largest_difference: float | None = None
 
 
 class Protocol(Struct, frozen=True, kw_only=True):

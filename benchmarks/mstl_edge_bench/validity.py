@@ -77,7 +77,7 @@ def timing_warnings(latency: Timing, overhead: Overhead) -> list[str]:
     spread = float(medians.max() / medians.min() - 1) if medians.min() > 0 else 0.0
     if spread > BLOCK_SPREAD:
         found.append((Spoiler.UNSTEADY, f"medians of the blocks differ by {spread:.0%} (bound {BLOCK_SPREAD:.0%})"))
-    if abs(overhead.share) > OVERHEAD_SHARE:
+    elif abs(overhead.share) > OVERHEAD_SHARE:
         found.append((Spoiler.OVERHEAD, f"the harness adds {overhead.share:.1%} (bound {OVERHEAD_SHARE:.0%})"))
     return [f"{what}. {spoiler.value}" for spoiler, what in found]
 

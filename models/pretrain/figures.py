@@ -1,4 +1,4 @@
-"""Procedural grey images of geometric figures on textured grounds, each with three labels.
+"""Procedural grey images of geometric figures on textured grounds, and where which figure lies.
 
 Nothing here knows what a radiograph looks like, and no code is shared with `mstl_edge.data.phantom`: what the bundled
 backbone learns from these images is edges, shapes, textures and contrast against a busy ground.
@@ -21,30 +21,55 @@ SURFACES = ("brighter", "darker", "striped", "speckled", "outlined", "shaded")
 GROUNDS = ("ramp", "cloud", "grain", "stripes", "patches", "strokes")
 
 
+OBJECTS = 3
+"""Most figures that lie in one image."""
+
+CELLS = 12
+"""Coverage is told for `CELLS × CELLS` cells of an image."""
+
+
 @dataclass(frozen=True)
 class Batch:
-    """Images `(batch, size, size) uint8` and, for each, the number of its figure, surface and ground."""
+    """Images and what is in them.
+
+    Attributes:
+        images: `(batch, size, size) uint8`.
+        coverage: `(batch, OBJECTS, CELLS, CELLS) uint8`: how much of a cell an object fills, 255 all of it.
+        figures: `(batch, OBJECTS)`, numbers in `FIGURES`.
+        surfaces: `(batch, OBJECTS)`, numbers in `SURFACES`.
+        grounds: `(batch,)`, numbers in `GROUNDS`.
+    """
 
     images: NDArray[np.uint8]
+    coverage: NDArray[np.uint8]
     figures: NDArray[np.int64]
     surfaces: NDArray[np.int64]
     grounds: NDArray[np.int64]
 
 
 def draw_batch(count: int, size: int, rng: Generator) -> Batch:
-    """Draw `count` images of random figures, surfaces and grounds, `size` pixels wide and high."""
-    figures = rng.integers(0, len(FIGURES), count)
-    surfaces = rng.integers(0, len(SURFACES), count)
+    """Draw `count` images of random figures, surfaces and grounds, `size` pixels (a multiple of `CELLS`) wide and high."""
+    figures = rng.integers(0, len(FIGURES), (count, OBJECTS))
+    surfaces = rng.integers(0, len(SURFACES), (count, OBJECTS))
     grounds = rng.integers(0, len(GROUNDS), count)
     y, x = _grid(size)
     # Easy images among the hard ones: a network with random weights finds nothing to hold on to in hard ones alone.
     hard = _column(rng, count, 0, 1)
     canvas = _grounds(grounds, x, y, rng) * (0.03 + 0.14 * hard)
-    distance, local_u, local_v = _figures(figures, x, y, rng)
-    canvas += _surface(surfaces, distance, local_u, local_v, rng) * (0.65 - 0.5 * hard)
-    canvas = _exposed(canvas, hard, rng)
-    pixels = np.clip(np.rint(canvas * 255.0), 0, 255).astype(np.uint8)
-    return Batch(pixels, figures, surfaces, grounds)
+    coverage = np.empty((count, OBJECTS, CELLS, CELLS), dtype=np.uint8)
+    for number in range(OBJECTS):
+        present = (rng.random((count, 1, 1)) < 0.6).astype(np.float32)
+        distance, u, v = _figures(figures[:, number], x, y, rng)
+        canvas += present * _surface(surfaces[:, number], distance, u, v, rng) * (0.6 - 0.45 * hard)
+        coverage[:, number] = _cells((distance < 0) * present)
+    pixels = np.clip(np.rint(_exposed(canvas, hard, rng) * 255.0), 0, 255).astype(np.uint8)
+    return Batch(pixels, coverage, figures, surfaces, grounds)
+
+
+def _cells(inside: Array) -> NDArray[np.uint8]:
+    count, size, _ = inside.shape
+    blocks = inside.reshape(count, CELLS, size // CELLS, CELLS, size // CELLS)
+    return np.rint(blocks.mean(axis=(2, 4)) * 255).astype(np.uint8)
 
 
 # Figures: signed distances (negative inside) in coordinates where the figure is about one unit large.
@@ -123,10 +148,6 @@ def _fork(u: Array, v: Array, p: Array) -> Array:
     return np.maximum(arm, np.abs(u) - 1)
 
 
-def _nothing(u: Array, v: Array, p: Array) -> Array:
-    return np.full(np.broadcast_shapes(u.shape, p.shape), 9, dtype=np.float32)
-
-
 FIGURES: tuple[tuple[str, Callable[[Array, Array, Array], Array]], ...] = (
     ("disc", _disc),
     ("oval", _oval),
@@ -145,7 +166,6 @@ FIGURES: tuple[tuple[str, Callable[[Array, Array, Array], Array]], ...] = (
     ("pair", _pair),
     ("dots", _dots),
     ("fork", _fork),
-    ("nothing", _nothing),
 )
 
 

@@ -1,7 +1,7 @@
 """Train the small backbone that ships with the project: `python models/pretrain/train_bundled.py`.
 
-MobileNet V1 0.25 at 96 pixels learns, from random weights, to name the figure, the surface and the ground of the images
-that `figures.py` draws. The three heads are thrown away; what remains is saved as a Keras `no_top` weights file.
+MobileNet V1 0.25 at 96 pixels learns, from random weights, to say which figure with which surface lies where in the images
+that `figures.py` draws, and on which ground. The heads are thrown away; what remains is saved as a Keras `no_top` weights file.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import argparse
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import FIGURES, GROUNDS, SURFACES, Batch, draw_batch
+from figures import CELLS, FIGURES, GROUNDS, SURFACES, Batch, draw_batch
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -29,10 +29,15 @@ import tf_keras as keras
 from mstl_edge_models import weights
 from mstl_edge_models.backbones import REGISTRY
 
-HEADS = {"figure": len(FIGURES), "surface": len(SURFACES), "ground": len(GROUNDS)}
-HEAD_SHARE = {"figure": 1.0, "surface": 0.7, "ground": 0.3}
-NOTHING = len(FIGURES) - 1
-"""An image without a figure has no surface to name: that head does not learn from it."""
+HEADS = {"figure": 1 + len(FIGURES), "surface": 1 + len(SURFACES), "ground": len(GROUNDS)}
+"""Classes of each head; figure and surface are told cell by cell, where 0 is "none here"."""
+
+HEAD_SHARE = {"figure": 1.0, "surface": 1.0, "ground": 0.3}
+
+LEAST_COVERAGE = {12: 0.12, 6: 0.06, 3: 0.03}
+"""Share of a cell that a figure must fill to be what that cell shows, by cells per side."""
+
+EMPTY_CELL_WEIGHT = 0.3
 
 GROWTH = (("conv_pw_4_relu", 3), ("conv_pw_6_relu", 2), ("conv_pw_9_relu", 2), ("conv_pw_13_relu", 6))
 """Up to which layer the network reaches, and for how many epochs: a plain stack of 27 layers barely learns from random
@@ -80,17 +85,17 @@ def _arguments() -> argparse.Namespace:
 def _draw(count: int, size: int, rng: Generator, block: int = 256) -> Batch:
     """Draw in blocks: a batch of all images would not fit into memory."""
     blocks = [draw_batch(min(block, count - start), size, rng) for start in range(0, count, block)]
-    parts = ([getattr(drawn, name) for drawn in blocks] for name in ("images", "figures", "surfaces", "grounds"))
-    return Batch(*(np.concatenate(part) for part in parts))
+    return Batch(*(np.concatenate([getattr(drawn, field.name) for drawn in blocks]) for field in fields(Batch)))
 
 
 def _grow(backbone: Any, listener: str, epochs: int, train: Batch, held_out: Batch, seed: int) -> dict[str, float]:
     """Train the backbone up to `listener` under fresh heads; return the accuracy of each head on held-out images."""
     features = backbone.get_layer(listener).output
-    # The mean hears textures, the maximum hears a small figure that covers a hundredth of the image.
-    pools = (keras.layers.GlobalAveragePooling2D(), keras.layers.GlobalMaxPooling2D())
-    pooled = keras.layers.BatchNormalization()(keras.layers.Concatenate()([pool(features) for pool in pools]))
-    outputs = {head: keras.layers.Dense(classes, activation="softmax", name=head)(pooled) for head, classes in HEADS.items()}
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    heard = {"figure": features, "surface": features, "ground": pooled}
+    outputs = {
+        head: keras.layers.Dense(HEADS[head], activation="softmax", name=head)(given) for head, given in heard.items()
+    }
     model = keras.Model(backbone.input, outputs)
     steps = epochs * (len(train.images) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -102,14 +107,11 @@ def _grow(backbone: Any, listener: str, epochs: int, train: Batch, held_out: Bat
         loss_weights=HEAD_SHARE,
         weighted_metrics={head: [keras.metrics.SparseCategoricalAccuracy(name="accuracy")] for head in HEADS},
     )
-    model.fit(_Deck(train, seed), epochs=epochs, shuffle=False, verbose=2)
+    cells = int(features.shape[1])
+    model.fit(_Deck(train, cells, seed), epochs=epochs, shuffle=False, verbose=2)
+    targets, weights = _targets(held_out, cells)
     measured = model.evaluate(
-        _inputs(held_out.images),
-        _targets(held_out),
-        sample_weight=_weights(held_out),
-        batch_size=256,
-        verbose=0,
-        return_dict=True,
+        _inputs(held_out.images), targets, sample_weight=weights, batch_size=256, verbose=0, return_dict=True
     )
     return {head: round(float(measured[f"{head}_accuracy"]), 4) for head in HEADS}
 
@@ -117,10 +119,11 @@ def _grow(backbone: Any, listener: str, epochs: int, train: Batch, held_out: Bat
 class _Deck(keras.utils.Sequence):  # type: ignore[misc]
     """Shuffled batches; every time an image comes up it is turned and mirrored by chance."""
 
-    def __init__(self, batch: Batch, seed: int) -> None:
+    def __init__(self, batch: Batch, cells: int, seed: int) -> None:
         super().__init__()
         self._batch = batch
-        self._rng = np.random.default_rng([seed, 2])
+        self._cells = cells
+        self._rng = np.random.default_rng([seed, cells, 2])
         self.on_epoch_end()
 
     def __len__(self) -> int:
@@ -128,18 +131,20 @@ class _Deck(keras.utils.Sequence):  # type: ignore[misc]
 
     def __getitem__(self, number: int) -> tuple[Any, Any, Any]:
         order = self._order[number * BATCH : (number + 1) * BATCH]
-        drawn = Batch(*(getattr(self._batch, name)[order] for name in ("images", "figures", "surfaces", "grounds")))
-        return _inputs(_varied(drawn.images, self._rng)), _targets(drawn), _weights(drawn)
+        drawn = _turned(Batch(*(getattr(self._batch, field.name)[order] for field in fields(Batch))), self._rng)
+        return _inputs(drawn.images), *_targets(drawn, self._cells)
 
     def on_epoch_end(self) -> None:
         self._order = self._rng.permutation(len(self._batch.images))
 
 
-def _varied(images: NDArray[np.uint8], rng: Generator) -> NDArray[np.uint8]:
-    turned = np.stack([np.rot90(image, turns) for image, turns in zip(images, rng.integers(0, 4, len(images)), strict=True)])
-    mirrored = rng.random(len(images)) < 0.5
-    turned[mirrored] = turned[mirrored, :, ::-1]
-    return turned
+def _turned(batch: Batch, rng: Generator) -> Batch:
+    images, coverage = batch.images.copy(), batch.coverage.copy()
+    for i, (quarters, mirror) in enumerate(zip(rng.integers(0, 4, BATCH), rng.random(BATCH) < 0.5, strict=True)):
+        step = -1 if mirror else 1
+        images[i] = np.rot90(batch.images[i], quarters)[:, ::step]
+        coverage[i] = np.rot90(batch.coverage[i], quarters, axes=(1, 2))[:, :, ::step]
+    return replace(batch, images=images, coverage=coverage)
 
 
 def _inputs(images: NDArray[np.uint8]) -> Any:
@@ -147,13 +152,21 @@ def _inputs(images: NDArray[np.uint8]) -> Any:
     return tf.constant(np.repeat(scaled[..., None], 3, axis=-1))
 
 
-def _targets(batch: Batch) -> dict[str, Any]:
-    return {"figure": batch.figures, "surface": batch.surfaces, "ground": batch.grounds}
-
-
-def _weights(batch: Batch) -> dict[str, Any]:
-    every = np.ones(len(batch.figures), dtype=np.float32)
-    return {"figure": every, "surface": (batch.figures != NOTHING).astype(np.float32), "ground": every}
+def _targets(batch: Batch, cells: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the classes and the weights of every head, cell by cell for figure and surface."""
+    count, objects, _, _ = batch.coverage.shape
+    merged = CELLS // cells
+    coverage = batch.coverage.reshape(count, objects, cells, merged, cells, merged).mean(axis=(3, 5)) / 255
+    owner = coverage.argmax(axis=1)
+    filled = coverage.max(axis=1) >= LEAST_COVERAGE[cells]
+    rows = np.arange(count)[:, None, None]
+    targets = {
+        "figure": np.where(filled, 1 + batch.figures[rows, owner], 0),
+        "surface": np.where(filled, 1 + batch.surfaces[rows, owner], 0),
+        "ground": batch.grounds,
+    }
+    cell_weights = np.where(filled, 1.0, EMPTY_CELL_WEIGHT).astype(np.float32)
+    return targets, {"figure": cell_weights, "surface": cell_weights, "ground": np.ones(count, dtype=np.float32)}
 
 
 if __name__ == "__main__":

@@ -76,6 +76,11 @@ class RunFolder:
         """Exported models."""
         return self.path / "exports"
 
+    @property
+    def test_predictions(self) -> Path:
+        """The float32 and the chosen int8 file's probabilities on the test images."""
+        return self.exports / "test_predictions.csv"
+
     def manifest(self, stage: str) -> Path:
         """The split manifest of `stage`."""
         return self.path / "splits" / f"{stage}.json"

@@ -33,8 +33,9 @@ Source = Annotated[
 ]
 Split = Annotated[str, typer.Option(metavar="auto|test|all", help="Which images of --data.")]
 ThreadCounts = Annotated[
-    str | None, typer.Option("--threads", metavar="N,M", help="Threads, several by commas; default 1 and all cores.", show_default=False)
-]  # fmt: skip
+    str | None,
+    typer.Option("--threads", metavar="N,M", help="Threads, by commas; default 1 and all cores.", show_default=False),
+]
 RuntimeName = Annotated[
     str, typer.Option("--runtime", metavar="auto|litert|tflite-runtime|reference", help="What runs the models.")
 ]
@@ -107,7 +108,7 @@ def bench(
     )  # fmt: skip
     report = run_bench(plan, reporter=Terminal())
     _write(report, out, pytest_benchmark)
-    _print(report, "json" if json else "csv" if as_csv else "markdown" if markdown else "table")
+    print_report(report, "json" if json else "csv" if as_csv else "markdown" if markdown else "table")
     if baseline is not None:
         allowed = tolerances or _nothing_gated()
         changes = compare_reports(report, baseline, allowed)
@@ -149,7 +150,8 @@ def _write(report: BenchReport, out: Path | None, pytest_benchmark: Path | None)
         say(f"pytest-benchmark file: {pytest_benchmark}")
 
 
-def _print(report: BenchReport, form: str) -> None:
+def print_report(report: BenchReport, form: str = "table") -> None:
+    """Print a report on stdout as `table`, `json`, `csv` or `markdown`; remarks on a table go to stderr."""
     from mstl_edge_bench import tables
     from mstl_edge_bench.result import encode_report
 

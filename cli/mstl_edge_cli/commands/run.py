@@ -1,17 +1,21 @@
-"""`mstl-edge run`: train, export, bench and report, the main job in one command."""
+"""`mstl-edge run`: train, export and bench, the main job in one command."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mstl_edge_cli import options
+from mstl_edge_cli.commands.bench import print_report as print_bench
 from mstl_edge_cli.commands.export import print_candidates
-from mstl_edge_cli.commands.train import print_metrics, start_run
+from mstl_edge_cli.commands.train import DEFAULT, print_metrics, start_run, trained
 from mstl_edge_cli.console import Terminal, print_json, say
+
+if TYPE_CHECKING:
+    from mstl_edge_bench.result import BenchReport
 
 
 def register(app: typer.Typer) -> None:
@@ -20,37 +24,50 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    recipe: options.RecipeArgument = "phantom",
+    recipe: options.RecipeArgument = DEFAULT,
     data: options.Data = None,
     weights: options.Weights = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
-    out: options.Out = None,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.", show_default=False)
-    ] = None,
     resplit: options.Resplit = False,
+    out: options.Out = None,
+    resume: options.Resume = None,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Train every stage, export int8 through the gate, bench it here against the float model, and write a report.
+    """Do the main job: train every stage, export int8 through the gate, bench it here against float.
 
     Example: mstl-edge run ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct
     """
-    folder = start_run(recipe, data, weights, overrides, seed, out, resume, resplit)
-    from mstl_edge.training import pipeline
+    folder = start_run(recipe, data, weights, overrides, seed, resplit=resplit, out=out, resume=resume)
+    threads = threads or os.cpu_count() or 1
+    metrics = trained(folder, threads)
     from mstl_edge.training.export import Int8Options, export_int8
 
-    threads = threads or os.cpu_count() or 1
-    metrics = pipeline.train(folder, threads=threads, reporter=Terminal())
-    if not json:
-        print_metrics(metrics)
     exported = export_int8(folder, Int8Options(), threads=threads, reporter=Terminal())
-    if not json:
-        print_candidates(exported)
-    measured = _bench(folder.path, json)
-    report = _report(folder.path)
-    say(f"report: {report}")
+    measured = _bench(folder.path, threads)
     if json:
         tree: dict[str, Any] = {"run": str(folder.path), "metrics": metrics, "export": exported}
-        print_json({**tree, "bench": measured, "report": str(report)})
+        print_json({**tree, "bench": _plain(measured)})
+        return
+    print_metrics(metrics)
+    print_candidates(exported)
+    print_bench(measured)
+    say(f"model: {folder.path / exported['model']}")
+
+
+def _bench(folder: Path, threads: int) -> BenchReport:
+    """Measure the export and its float twin on the run's own test split, and keep the report in the run folder."""
+    from mstl_edge.storage import write_bytes
+    from mstl_edge_bench.bench import BenchPlan, run_bench
+    from mstl_edge_bench.result import encode_report
+
+    measured = run_bench(BenchPlan(models=(folder,), threads=tuple(sorted({1, threads}))), reporter=Terminal())
+    write_bytes(folder / "bench.json", encode_report(measured))
+    return measured
+
+
+def _plain(report: BenchReport) -> Any:
+    import msgspec
+
+    return msgspec.to_builtins(report)

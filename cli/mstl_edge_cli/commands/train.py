@@ -31,12 +31,9 @@ def train(
     weights: options.Weights = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
-    resplit: Annotated[bool, typer.Option("--resplit", help="Ignore splits that the folders declare.")] = False,
+    resplit: options.Resplit = False,
     out: options.Out = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="Go on with a run that was stopped, by its own recipe.", show_default=False),
-    ] = None,
+    resume: options.Resume = None,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
@@ -45,6 +42,31 @@ def train(
     A run that was stopped at any moment goes on with --resume RUN and ends with the same weights.
 
     Example: mstl-edge train ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct --seed 1
+    """
+    run = start_run(recipe, data, weights, overrides, seed, resplit=resplit, out=out, resume=resume)
+    metrics = trained(run, threads)
+    if json:
+        print_json({**metrics, "run": str(run.path)})
+    else:
+        print_metrics(metrics)
+        say(f"next: mstl-edge export {run.path}")
+
+
+def start_run(
+    recipe: str,
+    data: list[str] | None,
+    weights: str | None,
+    overrides: list[str] | None,
+    seed: int | None,
+    *,
+    resplit: bool,
+    out: Path | None,
+    resume: Path | None,
+) -> RunFolder:
+    """Return the run folder that the options of `train` and `run` ask for, and say which it is.
+
+    Raises:
+        MstlEdgeError: A recipe, an option or a folder that does not hold.
     """
     from mstl_edge.recipe import load_recipe
     from mstl_edge.runs import check_unused
@@ -66,12 +88,7 @@ def train(
         say(f"recipe: {recipe}{default}; {len(loaded.stages)} stages; starting TensorFlow")
         run = _started(loaded, out)
     say(f"run: {run.path}")
-    metrics = _trained(run, threads)
-    if json:
-        print_json({**metrics, "run": str(run.path)})
-    else:
-        print_metrics(metrics)
-        say(f"next: mstl-edge export {run.path}")
+    return run
 
 
 def _reopened(resume: Path, *, alone: bool) -> RunFolder:
@@ -97,7 +114,8 @@ def _started(recipe: Recipe, out: Path | None) -> RunFolder:
     return create_run(recipe, out, versions={"versions": versions()})
 
 
-def _trained(run: RunFolder, threads: int | None) -> dict[str, Any]:
+def trained(run: RunFolder, threads: int | None) -> dict[str, Any]:
+    """Train what is unfinished; Ctrl-C says how to go on."""
     from mstl_edge.training import pipeline
 
     try:

@@ -45,9 +45,9 @@ def image_folders(tmp_path_factory: pytest.TempPathFactory, draw_classes: Callab
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_recipe(image_folders: dict[str, Path]) -> Callable[..., Recipe]:
-    """Return a recipe on MobileNet 0.25 at 32 pixels with random weights; one stage per named data set."""
+    """Return a recipe on the bundled MobileNet 0.25 at 32 pixels; one stage per named data set."""
 
     def make(*stages: str, seed: int = 0, backbone: dict[str, Any] | None = None, **stage_keys: Any) -> Recipe:
         tables = [
@@ -62,7 +62,7 @@ def tiny_recipe(image_folders: dict[str, Path]) -> Callable[..., Recipe]:
             }
             for name in stages
         ]
-        net = {"alpha": 0.25, "input_size": 32, "weights": "none", **(backbone or {})}
+        net = {"alpha": 0.25, "input_size": 32, "weights": "bundled", **(backbone or {})}
         return resolve({"name": "tiny", "seed": seed, "backbone": net, "stages": tables})
 
     return make

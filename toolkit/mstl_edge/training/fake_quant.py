@@ -9,6 +9,7 @@ arXiv:1806.08342).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -229,16 +230,25 @@ def correct_biases(quantized: Any, folded: Any, batch: NDArray[np.float32]) -> N
     """
     rounded: dict[str, Any] = {}
     exact: dict[str, Any] = {}
+    readers = Counter(_feeding(layer) for layer in quantized.layers)
     for layer in quantized.layers:
-        name = layer.name.removeprefix("quant_")
-        if isinstance(layer, keras.layers.InputLayer):
-            rounded[layer.name] = exact[layer.name] = tf.constant(batch)
+        name, before = layer.name.removeprefix("quant_"), _feeding(layer)
+        if not before:
+            rounded[name] = exact[name] = tf.constant(batch)
             continue
-        (before,) = {fed.name.removeprefix("quant_") for fed in [layer.inbound_nodes[0].inbound_layers]}
         inner = getattr(layer, "layer", None)
-        exact[name] = folded.get_layer(name)(exact[before]) if inner is not None else exact[before]
+        exact[name] = exact[before] if inner is None else folded.get_layer(name)(exact[before])
         rounded[name] = layer(rounded[before], training=False)
         if inner is not None and type(inner) in _KERNELS:
-            channel_means = [tf.reduce_mean(values, axis=[0, 1, 2]) for values in (rounded[name], exact[name])]
-            inner.bias.assign_sub(channel_means[0] - channel_means[1])
+            error = tf.reduce_mean(rounded[name], axis=[0, 1, 2]) - tf.reduce_mean(exact[name], axis=[0, 1, 2])
+            inner.bias.assign_sub(error)
             rounded[name] = layer(rounded[before], training=False)
+        readers[before] -= 1
+        if not readers[before]:  # The activations of a whole network would not fit into memory.
+            del rounded[before], exact[before]
+
+
+def _feeding(layer: Any) -> str:
+    """Return the name of the one layer in front, without tfmot's prefix; empty for the input."""
+    inbound = layer.inbound_nodes[0].inbound_layers
+    return inbound.name.removeprefix("quant_") if not isinstance(inbound, list) else ""

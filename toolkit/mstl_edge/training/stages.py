@@ -73,12 +73,28 @@ def prepare_stage(recipe: Recipe, stage: StageSpec, run: RunFolder, reporter: Re
         with reporter.bar(f"{stage.name}: checking images", len(source.images)) as advance:
             scan = scan_source(source, recipe.preprocess, advance=advance)
         manifest = split_source(source, scan, stage.split, seed=recipe.seed)
-        _refuse_overlap(recipe, stage, manifest, run)
+        refuse_overlap(recipe, stage, manifest, run)
         save_manifest(manifest_file, manifest)
     _tell(stage, manifest, reporter)
+    return read_images(recipe, stage, manifest, source.folder, reporter)
+
+
+def read_images(recipe: Recipe, stage: StageSpec, manifest: Manifest, folder: Path, reporter: Reporter) -> StageData:
+    """Return the images of a manifest, decoded.
+
+    Args:
+        recipe: Says how an image becomes an array.
+        stage: Named in the progress bar.
+        manifest: Which images.
+        folder: What the manifest's names are relative to.
+        reporter: Shown while images are decoded.
+
+    Raises:
+        DataError: A file is gone, damaged, or another one than when the manifest was made.
+    """
     size = recipe.backbone.input_size
     with reporter.bar(f"{stage.name}: decoding images", len(manifest.rows)) as advance:
-        pixels = load_pixels(source.folder, manifest.rows, size, recipe.preprocess, advance=advance)
+        pixels = load_pixels(folder, manifest.rows, size, recipe.preprocess, advance=advance)
     spec_key = spec_digest(size, recipe.preprocess)
     keys = tuple(digest(spec_key, row.sha256) for row in manifest.rows)
     numbers = {label: number for number, label in enumerate(manifest.labels)}
@@ -95,8 +111,12 @@ def _tell(stage: StageSpec, manifest: Manifest, reporter: Reporter) -> None:
         reporter.say(f"{stage.name}: {len(manifest.unreadable)} unreadable files left out: {first}")
 
 
-def _refuse_overlap(recipe: Recipe, stage: StageSpec, manifest: Manifest, run: RunFolder) -> None:
-    """An image that an earlier stage has seen in training must not judge this one."""
+def refuse_overlap(recipe: Recipe, stage: StageSpec, manifest: Manifest, run: RunFolder) -> None:
+    """Refuse data of `stage` that is not its training part and that an earlier stage has seen.
+
+    Raises:
+        DataError: An image is in both.
+    """
     judged = {row.sha256: row.name for row in manifest.rows if row.split != "train"}
     for earlier in recipe.stages:
         if earlier.name == stage.name:

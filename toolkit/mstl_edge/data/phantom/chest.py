@@ -155,17 +155,17 @@ def _lobar(chest: _Chest, rng: Generator) -> None:
     if chance(rng, 0.5):
         opacity = opacity * below(v, between(rng, 0.0, 0.1), 0.05)
     opacity = opacity * (1 - np.float32(0.4) * line(smooth_noise(rng, 16), 0.2))
-    chest.film += lung * opacity * np.float32(between(rng, 0.12, 0.28))
+    chest.film += lung * opacity * np.float32(between(rng, 0.2, 0.36))
 
 
 def _patchy(chest: _Chest, rng: Generator) -> None:
     """Several ill-defined opacities in one or both lungs."""
     for _ in range(int(rng.integers(2, 6))):
         lung, place = _place(chest, rng)
-        size = between(rng, 0.07, 0.17)
+        size = between(rng, 0.1, 0.2)
         ragged = radius(chest.u - np.float32(place[0]), chest.v - np.float32(place[1]), size, size)
         opacity = below(ragged + np.float32(0.3) * smooth_noise(rng, 14), 1.0, 0.9)
-        chest.film += lung * opacity * np.float32(between(rng, 0.1, 0.25))
+        chest.film += lung * opacity * np.float32(between(rng, 0.18, 0.34))
 
 
 def _interstitial(chest: _Chest, rng: Generator) -> None:
@@ -174,7 +174,7 @@ def _interstitial(chest: _Chest, rng: Generator) -> None:
     chosen = chest.lungs if chance(rng, 0.6) else (chest.lungs[int(rng.integers(2))],)
     for lung in chosen:
         fading = np.clip(np.float32(between(rng, 0.5, 0.9)) + np.float32(between(rng, -0.6, 0.9)) * chest.v, 0, 1)
-        chest.film += lung * fading * net * np.float32(between(rng, 0.07, 0.16))
+        chest.film += lung * fading * net * np.float32(between(rng, 0.14, 0.24))
 
 
 def _place(chest: _Chest, rng: Generator) -> tuple[Picture, tuple[float, float]]:
@@ -199,4 +199,4 @@ def _exposed(chest: _Chest, rng: Generator) -> NDArray[np.uint8]:
     if chance(rng, 0.4):
         corner = (float(rng.choice([-0.85, 0.85])), between(rng, -0.9, -0.7))
         film = np.maximum(film, np.float32(0.9) * ellipse(x, y, corner, (0.03, 0.06), between(rng, -20, 20), 0.02))
-    return detected(np.clip(film, 0, 1), rng, noise=between(rng, 0.01, 0.035), blur_px=between(rng, 0.5, 1.1))
+    return detected(np.clip(film, 0, 1), rng, noise=between(rng, 0.008, 0.025), blur_px=between(rng, 0.5, 1.1))

@@ -141,17 +141,17 @@ def _add_mimics(head: _Head, rng: Generator) -> None:
     inside = below(head.r, 1.0, head.soft)
     midline = head.u + np.float32(between(rng, -0.05, 0.05)) * head.v * head.v
     far = below(-np.abs(head.v), -between(rng, 0.45, 0.7), 0.1)
-    _blend(head.density, inside * line(midline, 0.02) * far, between(rng, 38, 62))
-    if chance(rng, 0.6):
+    _blend(head.density, inside * line(midline, 0.02) * far, between(rng, 38, 52))
+    if chance(rng, 0.4):
         sinus = ellipse(head.u, head.v, (0, between(rng, 0.9, 0.97)), (0.09, 0.07), 0, 0.05)
-        _blend(head.density, inside * sinus, between(rng, 45, 68))
-    for _ in range(int(rng.integers(0, 4))):
+        _blend(head.density, inside * sinus, between(rng, 42, 60))
+    for _ in range(int(rng.integers(0, 3))):
         _add_calcification(head, rng)
-    if chance(rng, 0.45):
+    if chance(rng, 0.3):
         _add_partial_volume(head, rng, inside)
     if chance(rng, 0.3):
         _add_old_infarct(head, rng)
-    if chance(rng, 0.35):
+    if chance(rng, 0.15):
         tangle = ellipse(head.u, head.v, _spot(rng, 0.55), (0.2, 0.2), 0, 0.2) * line(smooth_noise(rng, 10), 0.2)
         _blend(head.density, head.brain * tangle, between(rng, 42, 55))
 
@@ -164,7 +164,7 @@ def _spot(rng: Generator, reach: float) -> tuple[float, float]:
 
 def _add_calcification(head: _Head, rng: Generator) -> None:
     """Pineal gland, both choroid plexus, or anywhere: small, sharp, dense."""
-    size = between(rng, 0.02, 0.055)
+    size = between(rng, 0.02, 0.045)
     value = between(rng, 70, 220)
     kind = rng.random()
     if kind < 0.35:
@@ -182,7 +182,7 @@ def _add_partial_volume(head: _Head, rng: Generator, inside: Picture) -> None:
     towards = _towards(head, between(rng, 0, 360))
     depth = between(rng, 0.1, 0.25)
     veil = np.clip((head.r - np.float32(1 - depth)) * np.float32(1 / depth), 0, 1) * below(-towards, -0.7, 0.4)
-    head.density += inside * veil * veil * np.float32(between(rng, 15, 60))
+    head.density += inside * veil * veil * np.float32(between(rng, 10, 35))
 
 
 def _add_old_infarct(head: _Head, rng: Generator) -> None:
@@ -204,7 +204,7 @@ def _towards(head: _Head, degrees: float) -> Picture:
 
 def _blood(rng: Generator) -> float:
     """Fresh blood, or some days old and fading towards brain."""
-    return between(rng, 50, 76)
+    return between(rng, 58, 80)
 
 
 def _clot(rng: Generator) -> Picture:
@@ -214,7 +214,7 @@ def _clot(rng: Generator) -> Picture:
 def _epidural(head: _Head, rng: Generator) -> None:
     """A lens between skull and dura: sharp, bulging inwards."""
     angle = between(rng, 0, 360)
-    long, deep = between(rng, 0.22, 0.45), between(rng, 0.08, 0.2)
+    long, deep = between(rng, 0.28, 0.5), between(rng, 0.13, 0.26)
     away = between(rng, 0.93, 1.0)
     center = (0.8 * away * math.cos(math.radians(angle)), away * math.sin(math.radians(angle)))
     lens = ellipse(head.u, head.v, center, (deep, long), angle, 0.03)
@@ -225,7 +225,7 @@ def _subdural(head: _Head, rng: Generator) -> None:
     """A crescent along the inner table, thin and long, tapering at both ends; sometimes layered with older blood."""
     towards = _towards(head, float(rng.choice([0, 180])) + between(rng, -50, 50))
     opening = between(rng, 0.0, 0.6)
-    thickness = np.float32(between(rng, 0.06, 0.16)) * np.sqrt(np.clip((towards - opening) / (1 - opening), 0, 1))
+    thickness = np.float32(between(rng, 0.1, 0.22)) * np.sqrt(np.clip((towards - opening) / (1 - opening), 0, 1))
     thickness = thickness * (1 + np.float32(0.15) * smooth_noise(rng, 6)) - np.float32(0.01)
     crescent = below(-head.r, -(1 - thickness), 0.03) * below(head.r, 1.0, head.soft)
     _blend(head.density, crescent, _clot(rng))
@@ -233,7 +233,7 @@ def _subdural(head: _Head, rng: Generator) -> None:
 
 def _intraparenchymal(head: _Head, rng: Generator) -> None:
     """A clot within the brain, ragged, in a dark rim of oedema."""
-    size = (between(rng, 0.07, 0.2), between(rng, 0.07, 0.2))
+    size = (between(rng, 0.11, 0.26), between(rng, 0.11, 0.26))
     u, v = posed(head.u, head.v, _spot(rng, 0.65), between(rng, 0, 180))
     ragged = radius(u, v, *size) + np.float32(0.15) * smooth_noise(rng, 12)
     _blend(head.density, head.brain * below(ragged, between(rng, 1.1, 1.6), 0.4) * np.float32(0.6), 17.0)
@@ -242,7 +242,7 @@ def _intraparenchymal(head: _Head, rng: Generator) -> None:
 
 def _subarachnoid(head: _Head, rng: Generator) -> None:
     """Blood instead of fluid in the sulci of a region and in the basal cisterns."""
-    region = below(radius(*posed(head.u, head.v, _spot(rng, 0.9), 0), 0.6, 0.6), 1.0, 0.4)
+    region = below(radius(*posed(head.u, head.v, _spot(rng, 0.9), 0), 0.8, 0.8), 1.0, 0.4)
     furrows = np.maximum(head.sulci, line(smooth_noise(rng, 12), 0.3) * head.brain * below(-head.r, -0.5, 0.3))
     _blend(head.density, np.maximum(furrows * region, head.cisterns) * np.float32(between(rng, 0.75, 1.0)), _clot(rng))
 
@@ -254,7 +254,7 @@ def _intraventricular(head: _Head, rng: Generator) -> None:
         return
     level = between(rng, -0.2, 0.25)
     where = below(-head.v, -level, 0.04) if chance(rng, 0.5) else below(head.u * float(rng.choice([-1, 1])), 0.0, 0.04)
-    wider = np.clip(head.ventricles * 1.5, 0, 1)
+    wider = np.clip(head.ventricles * 2, 0, 1)
     _blend(head.density, wider * where, _clot(rng))
     if chance(rng, 0.4):
         _intraparenchymal(head, rng)
@@ -280,6 +280,6 @@ def _scanned(head: _Head, rng: Generator) -> NDArray[np.uint8]:
     if chance(rng, 0.35):
         arc = np.sqrt(x * x + (y + 0.2) ** 2) - np.float32(between(rng, 1.1, 1.25))
         density = np.maximum(density, line(arc, 0.03) * below(-y, -0.3, 0.2) * 1100 - 1000)
-    level, width = between(rng, 32, 48), between(rng, 75, 130)
+    level, width = between(rng, 33, 45), between(rng, 75, 110)
     picture = np.clip((density - np.float32(level)) * np.float32(1 / width) + np.float32(0.5), 0, 1)
-    return detected(picture, rng, noise=between(rng, 0.02, 0.07), blur_px=between(rng, 0.5, 1.1))
+    return detected(picture, rng, noise=between(rng, 0.015, 0.045), blur_px=between(rng, 0.5, 1.1))

@@ -1,0 +1,164 @@
+"""A training run as figures and tables."""
+
+from __future__ import annotations
+
+from mstl_edge.report import run_figures as figures
+from mstl_edge.report import wording
+from mstl_edge.report.blocks import Part, Section, Table
+from mstl_edge.report.card_section import card_blocks
+from mstl_edge.report.markup import Markup, join, tag
+from mstl_edge.report.mistakes import Thumbnails, mistakes
+from mstl_edge.report.paired import Paired
+from mstl_edge.report.run_record import Answered, Candidate, RunRecord
+
+
+def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None) -> Part:
+    """Return what a run gives to the page.
+
+    Args:
+        run: The run.
+        paired: Answers of the float32 and the int8 file, or why there are none.
+        thumbnails: Pictures of test images by name; None shows none, and no file names either.
+    """
+    models: list[tuple[str, Answered]] = [(entry.name, run.answered[entry.name]) for entry in run.stages]
+    if isinstance(paired, Paired):
+        models = [*models[:-1], (f"{run.last.name}, float32", paired.float32), (f"{run.last.name}, int8", paired.int8)]
+    final = models[-1]
+    answers = [figures.roc(models), figures.confusions(models), figures.reliability_diagram(models)]
+    if isinstance(paired, Paired):
+        answers.append(figures.float_against_int8(paired))
+    sections = [
+        Section("Stages", (_stages_table(run), *figures.training_curves(run))),
+        Section("Answers to the test images", tuple(answers)),
+    ]
+    if run.export is not None:
+        sections.append(Section("Quantization", _export_blocks(run)))
+    sections.append(Section("Worst mistakes", mistakes(final[0], final[1], thumbnails)))
+    sections.append(Section("Model card", card_blocks(run)))
+    return Part(_headline(run), tuple(sections), _missing(run, paired))
+
+
+def _missing(run: RunRecord, paired: Paired | str) -> tuple[str, ...]:
+    missing = []
+    if run.export is None:
+        missing.append(f"candidates and gate: mstl-edge export {run.folder.path} --int8")
+    if isinstance(paired, str):
+        missing.append(paired)
+    return tuple(missing)
+
+
+def _headline(run: RunRecord) -> tuple[str, ...]:
+    export, entry = run.export, run.last
+    test = export.test.int8 if export and export.test else entry.test
+    model = "int8 model" if export and export.test else "float model"
+    right = sum(test.confusion[i][i] for i in range(len(test.confusion)))
+    sentences = [
+        f"The {model} labels {right} of {test.n} test images right: {wording.interval_in_words(test.accuracy)}. "
+        f"One image is {100 / test.n:.1f} points."
+    ]
+    if test.sensitivity and test.specificity and test.auc:
+        sentences.append(
+            f"Sensitivity for {entry.positive} {wording.interval_in_words(test.sensitivity)}, specificity "
+            f"{wording.interval_in_words(test.specificity)}, area under the ROC curve {wording.share_interval(test.auc)}."
+        )
+    if export and export.test:
+        pair = export.test
+        alike = round(pair.agreement.agreement.value * pair.agreement.n)
+        sentences.append(
+            f"Float32 and int8 label {alike} of {pair.agreement.n} test images alike. Quantization costs "
+            f"{100 * pair.drop.value + 0.0:.1f} points of accuracy (95 % interval {wording.points(pair.drop.low)} to "
+            f"{wording.points(pair.drop.high)}; a negative cost is a gain; exact McNemar p = {wording.p_value(pair.mcnemar.p)}). "
+            f"The export gate's verdict: {export.verdict}{'; ' if export.reasons else ''}{'; '.join(export.reasons)}."
+        )
+    return tuple(sentences)
+
+
+def _stages_table(run: RunRecord) -> Table:
+    rows = []
+    for entry in run.stages:
+        images = entry.images
+        rows.append(
+            (
+                entry.name,
+                join(" / ".join(entry.labels), tag("br"), tag("small", f"positive: {entry.positive}")),
+                f"{images['train']:,} / {images['validation']:,} / {images['test']:,}",
+                "known" if entry.patients_known else "unknown",
+                f"{entry.selected_epoch} of {entry.epochs}",
+                f"{entry.parameters.trained / 1e6:.2f} of {entry.parameters.total / 1e6:.2f}",
+                wording.percent_interval(entry.test.accuracy),
+                wording.percent_interval(entry.test.sensitivity),
+                wording.percent_interval(entry.test.specificity),
+                wording.share_interval(entry.test.auc),
+            )
+        )
+    head = (
+        "Stage", "Classes", "Train / val. / test", "Patients", "Epoch kept", "Trained, millions",
+        "Accuracy, %", "Sensitivity, %", "Specificity, %", "AUC",
+    )  # fmt: skip
+    counts = ", ".join(f"{entry.name}: n = {entry.test.n}" for entry in run.stages)
+    caption = (
+        f"The float model after each stage, on that stage's own test split ({counts}), with 95 % intervals (Wilson; for the AUC Newcombe). "
+        "Temperature, threshold and epoch were chosen on validation images; the test split was scored once. "
+        "Where patients are unknown, near-duplicate images were kept on one side of the split."
+    )
+    return Table(head, tuple(rows), caption, words=frozenset((0, 1, 3)))
+
+
+def _export_blocks(run: RunRecord) -> tuple[Table | Markup, ...]:
+    export = run.export
+    assert export is not None
+    marked = next((i for i, row in enumerate(export.candidates) if row.scheme == export.chosen), None)
+    head = (
+        "Candidate", "Size, MB", "Accuracy on validation, %", "Same label as float32, %", "of",
+        "Largest difference in p", "Cost, points", "Gate",
+    )  # fmt: skip
+    blocks: list[Table | Markup] = [
+        Table(
+            head,
+            tuple(_candidate_row(row) for row in export.candidates),
+            f"Exported candidates; the chosen one is bold. Accuracy and its cost on n = {run.last.validation.n} validation images, agreement on the "
+            "gate's larger pool of images that no stage was trained on; 95 % intervals.",
+            words=frozenset((0, 7)),
+            marked=marked,
+        )
+    ]
+    if export.test is not None:
+        blocks.append(_paired_table(export.test.float32.n, run))
+    blocks += [tag("p", f"Calibration: {warning}.") for warning in export.calibration_warnings]
+    return tuple(blocks)
+
+
+def _candidate_row(row: Candidate) -> tuple[object, ...]:
+    gate, agreement = row.gate, row.agreement
+    verdict = tag("span", gate.verdict, tag("br"), tag("small", "; ".join(gate.reasons))) if gate else wording.NOT_MEASURED
+    return (
+        row.scheme,
+        wording.megabytes(row.size_bytes),
+        wording.percent_interval(row.accuracy),
+        wording.percent_interval(agreement.agreement) if agreement else wording.NOT_MEASURED,
+        agreement.n if agreement else wording.NOT_MEASURED,
+        f"{agreement.largest_difference:.3f}" if agreement else wording.NOT_MEASURED,
+        wording.points_interval(gate.drop.value, gate.drop.low, gate.drop.high) if gate else wording.NOT_MEASURED,
+        verdict,
+    )
+
+
+def _paired_table(n: int, run: RunRecord) -> Table:
+    assert run.export is not None
+    test = run.export.test
+    assert test is not None
+    rows = tuple(
+        (
+            name,
+            wording.percent_interval(scores.accuracy),
+            wording.percent_interval(scores.sensitivity),
+            wording.percent_interval(scores.specificity),
+            wording.share_interval(scores.auc),
+        )
+        for name, scores in (("float32", test.float32), ("int8", test.int8))
+    )
+    caption = (
+        f"The float32 and the chosen int8 file on the same n = {n} test images, in the runtime that a device uses, scored once. "
+        f"Right in float32 only: {test.mcnemar.a_only}; right in int8 only: {test.mcnemar.b_only}."
+    )
+    return Table(("File", "Accuracy, %", "Sensitivity, %", "Specificity, %", "AUC"), rows, caption)

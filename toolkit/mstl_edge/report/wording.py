@@ -1,0 +1,72 @@
+"""How numbers read in running text and in tables."""
+
+from __future__ import annotations
+
+from mstl_edge.metrics import Interval
+
+NOT_MEASURED = "–"
+_MOST_LETTERS = 24
+
+
+def percent(value: float) -> str:
+    """Return a share as `90.6 %`."""
+    return f"{100 * value:.1f} %"
+
+
+def percent_interval(interval: Interval | None) -> str:
+    """Return `90.6 (75.8 to 96.8)`, percentages for a column that says so."""
+    if interval is None:
+        return NOT_MEASURED
+    return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def share_interval(interval: Interval | None) -> str:
+    """Return `0.984 (0.845 to 0.998)`."""
+    if interval is None:
+        return NOT_MEASURED
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def interval_in_words(interval: Interval) -> str:
+    """Return `90.6 % (95 % interval 75.8 % to 96.8 %)`."""
+    return f"{percent(interval.value)} (95 % interval {percent(interval.low)} to {percent(interval.high)})"
+
+
+def points(value: float) -> str:
+    """Return a difference of shares in percentage points with its sign, `+1.0` or `−2.5`."""
+    rounded = round(100 * value, 1)
+    if rounded == 0:
+        return "0.0"
+    return f"{'+' if rounded > 0 else '−'}{abs(rounded):.1f}"
+
+
+def points_interval(value: float, low: float, high: float) -> str:
+    """Return `+1.0 (−2.0 to +4.0)`."""
+    return f"{points(value)} ({points(low)} to {points(high)})"
+
+
+def p_value(p: float | None) -> str:
+    """Return `0.21`, or `< 0.001`."""
+    if p is None:
+        return NOT_MEASURED
+    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def milliseconds(value: float) -> str:
+    """Return a time with three digits that count."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def megabytes(size_bytes: float) -> str:
+    """Return bytes as millions of them, `3.54`."""
+    return f"{size_bytes / 1e6:,.2f}"
+
+
+def short(text: str, most: int = _MOST_LETTERS) -> str:
+    """Return a label that fits into a drawing."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return `1 image` or `32 images`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,91 @@
+"""The images of a study, and the arms that have to agree on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from mstl_edge.data.scan import scan_source
+from mstl_edge.data.sources import DataSource, open_source
+from mstl_edge.data.splits import Manifest, split_source
+from mstl_edge.errors import DataError
+from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.runs import create_run
+from mstl_edge.training import pipeline, stages
+from mstl_edge.training._keras import versions
+from mstl_edge.training.study.folder import StudyFolder, bridge_recipe
+from mstl_edge.training.study.plan import Arm, StudyPlan
+
+
+def gather_images(plan: StudyPlan, reporter: Reporter) -> Manifest:
+    """Check every arm's ingredients, and read the target's images.
+
+    Returns:
+        The images with label and group; splits that folders declare are ignored, since folds are dealt from all images.
+
+    Raises:
+        DataError: Images or labels cannot be used, or arms differ in images, labels or positive class.
+        WeightsError: First weights are missing or belong to another network.
+    """
+    for arm in plan.arms:
+        pipeline.check_ingredients(arm.recipe)
+    target = plan.target
+    source = open_source(target.data, patient=target.split.patient, column=target.split.column)
+    for arm in plan.arms:
+        _check_agrees(plan, arm, source)
+    with reporter.bar(f"{target.name}: checking images", len(source.images)) as advance:
+        scan = scan_source(source, plan.recipe.preprocess, advance=advance)
+    whole = msgspec.structs.replace(target.split, resplit=True, subset=0)
+    manifest = split_source(source, scan, whole, seed=plan.recipe.seed)
+    patients = "" if manifest.patients_known else "; patients unknown, near-duplicates kept together"
+    reporter.say(f"{target.name}: {len(manifest.rows)} images, {' / '.join(manifest.labels)}{patients}")
+    if any(image.declared for image in source.images):
+        reporter.say(f"{target.name}: the splits that its folders declare are ignored; folds are dealt from all images")
+    return manifest
+
+
+def _check_agrees(plan: StudyPlan, arm: Arm, source: DataSource) -> None:
+    first, hint = plan.target, f"Name one data set for all: --data {arm.stage.name}=PATH"
+    own = open_source(arm.stage.data, patient=arm.stage.split.patient, column=arm.stage.split.column)
+    if own.labels != source.labels:
+        raise DataError(
+            f"the same labels in every arm ({', '.join(source.labels)} as in {plan.recipe.name})",
+            received=f"{', '.join(own.labels)} in arm {arm.name}",
+            hint=hint,
+        )
+    if {(image.name, image.label) for image in own.images} != {(image.name, image.label) for image in source.images}:
+        raise DataError(
+            f"the same images in every arm ({len(source.images)} of {source.source})",
+            received=f"{len(own.images)} of {own.source} in arm {arm.name}",
+            hint=hint,
+        )
+    wanted, given = (own.labels[stages.positive_class(stage, own.labels)] for stage in (first, arm.stage))
+    if wanted != given:
+        raise DataError(
+            f"the same positive class in every arm ({wanted})",
+            received=f"{given} in arm {arm.name}",
+            hint="Set 'positive' in the last stage of that recipe.",
+        )
+
+
+def train_bridges(study: StudyFolder, threads: int, reporter: Reporter) -> None:
+    """Train the stages before the target, once for all folds and for all arms that share them.
+
+    Raises:
+        DataError: A bridge was trained on an image of the target.
+    """
+    manifest = study.manifest()
+    for arm in study.plan().arms:
+        earlier, run = bridge_recipe(arm.recipe), study.bridge(arm)
+        if earlier is None or run is None or run.metrics.is_file():
+            continue
+        if not run.recipe_file.is_file():
+            create_run(earlier, run.path, versions={"versions": versions()})
+        for stage in earlier.stages:
+            stages.prepare_stage(earlier, stage, run, SILENT)
+        # Whatever part of the manifest an image was dealt to, some fold tests it.
+        judged = tuple(replace(row, split="test") for row in manifest.rows)
+        stages.refuse_overlap(arm.recipe, arm.stage, replace(manifest, rows=judged), run)
+        reporter.say(f"{arm.name}: training what comes before {arm.stage.name}, once for all folds")
+        pipeline.train(run, threads=threads, reporter=reporter)

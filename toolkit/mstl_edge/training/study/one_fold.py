@@ -1,0 +1,215 @@
+"""One arm in one fold: train the target stage, fit the decision, answer the test images in every scheme."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.data.sources import Split, open_source
+from mstl_edge.data.splits import Manifest
+from mstl_edge.metrics import softmax
+from mstl_edge.preprocess import normalize
+from mstl_edge.progress import SILENT
+from mstl_edge.recipe import Recipe
+from mstl_edge.runs import RunFolder
+from mstl_edge.storage import digest
+from mstl_edge.training import graph, stages
+from mstl_edge.training._keras import keras
+from mstl_edge.training.candidates import build_post_training, build_quantization_aware
+from mstl_edge.training.features import Images
+from mstl_edge.training.fold import fold_batch_norm
+from mstl_edge.training.qat import answers as int8_answers
+from mstl_edge.training.stages import StageData
+from mstl_edge.training.study.decision import Decision, fit_decision
+from mstl_edge.training.study.executor import FoldResult, FoldTask
+from mstl_edge.training.study.folder import StudyFolder
+from mstl_edge.training.study.folds import Fold, deal_folds
+from mstl_edge.training.study.plan import Arm, Scheme, StudyPlan
+from mstl_edge.training.study.predictions import FoldAnswers, answered, read_answers, write_answers
+from mstl_edge.training.trained import Trained
+
+SCALING_IMAGES = 64
+"""Training images that set the scale of random kernels."""
+
+
+@dataclass(frozen=True)
+class OpenArm:
+    """What all folds of an arm share.
+
+    Attributes:
+        plan: The study's plan.
+        arm: The arm.
+        data: All images of the target.
+        bridge: The run of the stages before the target, or None.
+        carried: Weights that bridge leaves, or None.
+    """
+
+    plan: StudyPlan
+    arm: Arm
+    data: StageData
+    bridge: RunFolder | None
+    carried: graph.Weights | None
+
+
+def run_fold(task: FoldTask) -> FoldResult:
+    """Do one task, unless its answers are on disk already.
+
+    Raises:
+        MstlEdgeError: Images or disk do not allow it; other folds' answers stay.
+    """
+    started = time.monotonic()
+    study = StudyFolder(task.study)
+    opened = _open_arm(task.study, task.arm)
+    labels = opened.data.manifest.labels
+    files = {s: study.answers(task.arm, s, task.repeat, task.fold, task.images) for s in task.schemes}
+    if not all(path.is_file() for path in files.values()):
+        network = _train(opened, task, study)
+        for scheme, path in files.items():
+            if not path.is_file():
+                write_answers(path, _answer(network, scheme, task.threads), labels)
+        shutil.rmtree(network.trained.run.path)
+        keras.backend.clear_session()
+    correct = {scheme: float(read_answers(path, labels).correct.mean()) for scheme, path in files.items()}
+    return FoldResult(task, correct, time.monotonic() - started)
+
+
+@functools.lru_cache(maxsize=8)
+def _open_arm(study_path: Path, name: str) -> OpenArm:
+    study = StudyFolder(study_path)
+    plan = study.plan()
+    arm = plan.arm(name)
+    source = open_source(plan.target.data)
+    data = stages.read_images(arm.recipe, arm.stage, study.manifest(), source.folder, SILENT)
+    bridge = study.bridge(arm)
+    carried = None
+    if bridge is not None:
+        carried = stages.read_weights(bridge.stage(arm.recipe.stages[-2].name).weights)
+    return OpenArm(plan, arm, data, bridge, carried)
+
+
+@dataclass(frozen=True)
+class FoldNetwork:
+    """The float network of one fold.
+
+    Attributes:
+        trained: Network and images in the form that quantization takes.
+        decision: Fitted on validation images.
+        test_logits: `(n, classes)`.
+        epoch: The epoch that validation chose.
+    """
+
+    trained: Trained
+    decision: Decision
+    test_logits: NDArray[np.float32]
+    epoch: int
+
+
+def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
+    plan, arm = opened.plan, opened.arm
+    fold = _find_fold(plan, opened.data.manifest, task)
+    data = fold_data(opened.data, fold)
+    recipe = msgspec.structs.replace(arm.recipe, seed=_seed(arm.recipe, plan, task))
+    work = _work_folder(study, task, opened.bridge)
+    labels = data.manifest.labels
+    positive = stages.positive_class(arm.stage, labels)
+    model = stages.build_network(recipe, arm.stage, len(labels), opened.carried)
+    if arm.from_scratch:
+        normalize_scratch(model, data)
+    history, scores = stages.fine_tune(model, data, recipe, arm.stage, work.stage(arm.stage.name), task.threads, SILENT)
+    decision = fit_decision(
+        scores.validation, data.part("validation")[1], positive=positive, sensitivity=plan.sensitivity
+    )
+    entry = {
+        "labels": list(labels),
+        "positive": labels[positive],
+        "temperature": decision.temperature,
+        "threshold": decision.threshold,
+    }
+    trained = Trained(work, recipe, arm.stage, entry, model, data)
+    return FoldNetwork(trained, decision, scores.test, stages.selected_epoch(arm.stage, history))
+
+
+def normalize_scratch(model: Any, data: StageData) -> None:
+    """Give random kernels a scale that training images can pass through."""
+    from mstl_edge.training.study.scratch import normalize_from_data
+
+    pixels = data.part("train")[0].pixels
+    first = np.asarray(pixels[np.arange(min(SCALING_IMAGES, len(pixels)))], dtype=np.uint8)
+    normalize_from_data(model, normalize(first))
+
+
+def _answer(network: FoldNetwork, scheme: Scheme, threads: int) -> FoldAnswers:
+    trained, decision = network.trained, network.decision
+    images, classes = trained.data.part("test")
+    names = [row.name for row in trained.data.manifest.part("test")]
+    if scheme == "float32":
+        probabilities: Any = softmax(network.test_logits, decision.temperature)
+    else:
+        flatbuffer = _int8_flatbuffer(network, scheme, threads)
+        probabilities = int8_answers(flatbuffer, trained.pixels(images), threads=threads)
+    return answered(names, classes, probabilities, decision, positive=trained.positive, epoch=network.epoch)
+
+
+def _int8_flatbuffer(network: FoldNetwork, scheme: Scheme, threads: int) -> bytes:
+    """Return the file that a device would get, without card and golden samples."""
+    trained = network.trained
+    spec = trained.recipe.quantize
+    folded = fold_batch_norm(graph.with_softmax(trained.model, network.decision.temperature))
+    calibration = trained.calibration(spec.calibration_images)[0]
+    if scheme == "int8-ptq":
+        return build_post_training(folded, calibration).flatbuffer
+    return build_quantization_aware(trained, folded, calibration, spec, threads, SILENT).flatbuffer
+
+
+def _find_fold(plan: StudyPlan, manifest: Manifest, task: FoldTask) -> Fold:
+    return next(
+        fold
+        for fold in plan_folds(plan, manifest, task.images)
+        if (fold.repeat, fold.number) == (task.repeat, task.fold)
+    )
+
+
+def plan_folds(plan: StudyPlan, manifest: Manifest, images: int) -> list[Fold]:
+    """Return the plan's folds; every arm gets the same."""
+    return deal_folds(
+        manifest.rows,
+        folds=plan.folds,
+        repeats=plan.repeats,
+        seed=plan.fold_seed,
+        validation=plan.target.split.validation,
+        images=images,
+    )
+
+
+def fold_data(data: StageData, fold: Fold) -> StageData:
+    """Return the images of one fold, dealt as the fold says; others are left out."""
+    part: dict[int, Split] = dict.fromkeys(fold.train, "train")
+    part |= dict.fromkeys(fold.validation, "validation") | dict.fromkeys(fold.test, "test")
+    kept = sorted(part)
+    rows = tuple(replace(data.manifest.rows[i], split=part[i]) for i in kept)
+    manifest = replace(data.manifest, rows=rows)
+    images = Images(data.images.pixels.select(kept), tuple(data.images.keys[i] for i in kept))
+    return StageData(manifest, images, data.classes[kept])
+
+
+def _seed(recipe: Recipe, plan: StudyPlan, task: FoldTask) -> int:
+    """Return a seed of the fold's own, the same for every arm whose recipe has the same."""
+    parts = (recipe.seed, plan.fold_seed, task.repeat, task.fold)
+    return int.from_bytes(digest(*map(str, parts))[:4], "little")
+
+
+def _work_folder(study: StudyFolder, task: FoldTask, bridge: RunFolder | None) -> RunFolder:
+    """Return the fold's own run folder; it knows the images of earlier stages, since quantization learns from them."""
+    work = study.work(task.arm, task.repeat, task.fold, task.images)
+    work.path.mkdir(parents=True, exist_ok=True)
+    if bridge is not None:
+        shutil.copytree(bridge.path / "splits", work.path / "splits", dirs_exist_ok=True)
+    return work

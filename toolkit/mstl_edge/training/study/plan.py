@@ -1,0 +1,134 @@
+"""What a study compares: its arms, each a recipe, and how often and on how much data each is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from mstl_edge.errors import MstlEdgeError, RecipeError
+from mstl_edge.recipe import Recipe, StageSpec
+from mstl_edge_models import backbones
+
+Scheme = Literal["float32", "int8-ptq", "int8-qat"]
+SCHEMES: tuple[Scheme, ...] = ("float32", "int8-ptq", "int8-qat")
+OWN_ARMS = ("scratch", "single", "multi")
+SCRATCH_ALPHA = 0.25
+"""A few hundred images cannot fill a wider network from nothing; a recipe that is narrower stays so."""
+
+
+class Arm(Struct, frozen=True):
+    """One way to train: a recipe whose last stage is cross-validated, and the schemes it is judged in."""
+
+    name: str
+    recipe: Recipe
+    schemes: tuple[Scheme, ...]
+
+    @property
+    def stage(self) -> StageSpec:
+        """The stage that is trained in every fold."""
+        return self.recipe.stages[-1]
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether nothing was learned before the folds."""
+        return len(self.recipe.stages) == 1 and self.recipe.backbone.weights == "none"
+
+
+class StudyPlan(Struct, frozen=True, kw_only=True):
+    """Everything that decides a study's numbers; saved in its folder, so that it can be resumed and repeated.
+
+    `sensitivity` is what the threshold must reach on validation images (0: Youden's rule). `learning_curve` counts the images of
+    a fold's training part, validation included. `fold_seed` decides who is in which fold and nothing else.
+    """
+
+    recipe: Recipe
+    arms: tuple[Arm, ...]
+    folds: int = 5
+    repeats: int = 2
+    fold_seed: int = 0
+    sensitivity: float = 0.0
+    learning_curve: tuple[int, ...] = ()
+
+    @property
+    def target(self) -> StageSpec:
+        """The stage whose images are dealt into folds."""
+        return self.recipe.stages[-1]
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm called `name`."""
+        return next(arm for arm in self.arms if arm.name == name)
+
+
+def build_arms(
+    recipe: Recipe,
+    *,
+    wanted: Sequence[str] = OWN_ARMS,
+    extra: Sequence[tuple[str, Recipe]] = (),
+    schemes: Sequence[str] = SCHEMES,
+) -> tuple[Arm, ...]:
+    """Return the arms of a study.
+
+    Args:
+        recipe: The recipe in question; `multi` is itself, `single` lacks its bridge, `scratch` also its first weights.
+        wanted: Which of the three; `multi` is left out where the recipe has one stage only.
+        extra: More arms by name.
+        schemes: What transfer arms are judged in; float32 is always among them, an arm from scratch has nothing else.
+
+    Raises:
+        MstlEdgeError: An unknown arm or scheme, no arm at all, or two of one name.
+        RecipeError: A target stage that keeps only a subset of its images.
+    """
+    _check_known("arm", wanted, OWN_ARMS)
+    _check_known("scheme", schemes, SCHEMES)
+    made = {"scratch": _scratch, "single": _single, "multi": lambda whole: whole}
+    own = [
+        (name, made[name](recipe)) for name in OWN_ARMS if name in wanted and (name != "multi" or _has_bridge(recipe))
+    ]
+    named = [*own, *extra]
+    names = [name for name, _ in named]
+    if not named or len(set(names)) < len(names):
+        raise MstlEdgeError(
+            "at least one arm, and different names for all of them",
+            received=", ".join(names) or "none",
+            hint="For example --arm best=my-recipe.toml",
+        )
+    for name, given in named:
+        if given.stages[-1].split.subset:
+            raise RecipeError(
+                f"arm {name} to use all images of its target, since the study deals them out",
+                received=f"split.subset={given.stages[-1].split.subset}",
+                hint="Use --learning-curve 20,40,80 to train on fewer.",
+            )
+    chosen = tuple(scheme for scheme in SCHEMES if scheme == "float32" or scheme in schemes)
+    arms = [Arm(name, given, chosen) for name, given in named]
+    return tuple(msgspec.structs.replace(arm, schemes=("float32",)) if arm.from_scratch else arm for arm in arms)
+
+
+def _check_known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise MstlEdgeError(f"{what}s among {', '.join(known)}", received=", ".join(unknown))
+
+
+def _has_bridge(recipe: Recipe) -> bool:
+    return len(recipe.stages) > 1
+
+
+def _single(recipe: Recipe) -> Recipe:
+    """Return the recipe without its bridge; every layer that any of its stages trains is trained on the target."""
+    layers = backbones.REGISTRY[recipe.backbone.name].layers
+    lowest = min((stage.unfreeze_from for stage in recipe.stages), key=layers.index)
+    target = msgspec.structs.replace(recipe.stages[-1], unfreeze_from=lowest)
+    return msgspec.structs.replace(recipe, stages=(target,))
+
+
+def _scratch(recipe: Recipe) -> Recipe:
+    """Return the target stage alone, on random weights, with every layer trained."""
+    first = backbones.REGISTRY[recipe.backbone.name].layers[0]
+    target = msgspec.structs.replace(recipe.stages[-1], unfreeze_from=first)
+    alpha = min(recipe.backbone.alpha, SCRATCH_ALPHA)
+    backbone = msgspec.structs.replace(recipe.backbone, weights="none", alpha=alpha)
+    return msgspec.structs.replace(recipe, stages=(target,), backbone=backbone)

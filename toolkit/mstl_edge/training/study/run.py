@@ -1,0 +1,119 @@
+"""The story of a study: images, folds, bridges once, every arm in every fold, tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.storage import write_text
+from mstl_edge.training.study.executor import Executor, FoldResult, FoldTask, OneAfterTheOther, seconds_left
+from mstl_edge.training.study.folder import StudyFolder, check_free, create_study
+from mstl_edge.training.study.folds import EVERYTHING
+from mstl_edge.training.study.images import gather_images, train_bridges
+from mstl_edge.training.study.one_fold import plan_folds, run_fold
+from mstl_edge.training.study.plan import StudyPlan
+from mstl_edge.training.study.summary import summarize
+
+
+def start_study(plan: StudyPlan, out: Path | None = None, *, reporter: Reporter = SILENT) -> StudyFolder:
+    """Check everything that can be checked before training, and make the study's folder.
+
+    Args:
+        plan: What to compare.
+        out: The folder; default `studies/RECIPE-DATE-TIME`.
+        reporter: Told of progress.
+
+    Raises:
+        RunError: `out` already holds something.
+        DataError: Arms differ in images or labels, or folds or subsets cannot hold every class.
+        WeightsError: First weights are missing or belong to another network.
+    """
+    check_free(out)
+    manifest = gather_images(plan, reporter)
+    for images in plan.learning_curve:
+        plan_folds(plan, manifest, images)
+    return create_study(plan, manifest, plan_folds(plan, manifest, EVERYTHING), out)
+
+
+def run_study(
+    study: StudyFolder, *, threads: int | None = None, executor: Executor | None = None, reporter: Reporter = SILENT
+) -> dict[str, Any]:
+    """Do what is left of a study; every finished fold is kept.
+
+    Args:
+        study: From `start_study` or `open_study`.
+        threads: CPU threads; default all.
+        executor: Where folds run; default here, one after the other.
+        reporter: Told of progress.
+
+    Returns:
+        The tree of `study.json`.
+
+    Raises:
+        MstlEdgeError: Images or disk do not allow it; what is finished stays.
+    """
+    threads = threads or os.cpu_count() or 1
+    for leftover in study.path.rglob("*.partial"):  # of a process that was killed while it wrote
+        leftover.unlink()
+    train_bridges(study, threads, reporter)
+    tasks = plan_tasks(study, threads)
+    waiting = [task for task in tasks if not _is_done(study, task)]
+    if len(waiting) < len(tasks):
+        reporter.say(f"{len(tasks) - len(waiting)} of {len(tasks)} trainings finished earlier, kept")
+    _run(executor or OneAfterTheOther(run_fold), waiting, reporter)
+    tree = summarize(study)
+    write_text(study.result, json.dumps(tree, indent=2) + "\n")
+    shutil.rmtree(study.path / "work", ignore_errors=True)
+    return tree
+
+
+def plan_tasks(study: StudyFolder, threads: int) -> list[FoldTask]:
+    """Return every training of a study; all arms of a fold before the next fold, subsets last and in float32 alone."""
+    plan = study.plan()
+    places = [(repeat, fold) for repeat in range(1, plan.repeats + 1) for fold in range(1, plan.folds + 1)]
+    return [
+        FoldTask(
+            study.path.resolve(),
+            arm.name,
+            repeat,
+            fold,
+            images,
+            arm.schemes if images == EVERYTHING else ("float32",),
+            threads,
+        )
+        for images in (EVERYTHING, *sorted(plan.learning_curve, reverse=True))
+        for repeat, fold in places
+        for arm in plan.arms
+    ]
+
+
+def _is_done(study: StudyFolder, task: FoldTask) -> bool:
+    return all(
+        study.answers(task.arm, scheme, task.repeat, task.fold, task.images).is_file() for scheme in task.schemes
+    )
+
+
+def _run(executor: Executor, waiting: Sequence[FoldTask], reporter: Reporter) -> None:
+    left = dict.fromkeys(waiting)
+    finished: list[FoldResult] = []
+    with reporter.bar("trainings", len(waiting)) as advance:
+        for result in executor.run(waiting):
+            finished.append(result)
+            del left[result.task]
+            advance(1, _told(result, len(finished), len(waiting), seconds_left(finished, list(left))))
+
+
+def _told(result: FoldResult, done: int, total: int, seconds: float) -> str:
+    task = result.task
+    on = f" on {task.images} images" if task.images else ""
+    right = ", ".join(f"{scheme} {100 * share:.1f} %" for scheme, share in result.correct.items())
+    return f"{done}/{total} {task.arm}{on}, repeat {task.repeat} fold {task.fold}: {right}; {_left(seconds)}"
+
+
+def _left(seconds: float) -> str:
+    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"

@@ -1,0 +1,107 @@
+"""Intervals and tests for repeated cross-validation, whose folds share training images and so are not independent."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+from scipy import stats
+
+from mstl_edge.metrics import Interval
+
+Verdict = Literal["helped", "hurt", "cannot tell"]
+LEVEL = 0.95
+POWER = 0.8
+
+
+class PairedTest(Struct, frozen=True):
+    """A mean difference over folds with its 95 % interval, and the two-sided p of no difference."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def resampled_interval(values: NDArray[Any], test_to_train: float) -> Interval | None:
+    """Return the mean over folds with the corrected resampled t interval.
+
+    Nadeau and Bengio 2003 (Machine Learning 52:239, section 3): training sets overlap, so the variance of the mean over J folds is not
+    s²/J; it is estimated by (1/J + n_test/n_train) s². The bounds of a share are cut off at 0 and 1.
+
+    Args:
+        values: One share per fold and repeat, at least two.
+        test_to_train: Number of test images over number of training images of a fold.
+
+    Returns:
+        None where all values are equal: no spread, no t interval.
+    """
+    spread = _standard_error(values, test_to_train)
+    if spread == 0.0:
+        return None
+    mean, reach = float(np.mean(values)), float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * spread
+    return Interval(mean, max(0.0, mean - reach), min(1.0, mean + reach))
+
+
+def resampled_paired_test(differences: NDArray[Any], test_to_train: float) -> PairedTest | None:
+    """Return the corrected resampled paired t-test (Nadeau and Bengio 2003; see `resampled_interval`).
+
+    Args:
+        differences: One per fold and repeat: both arms on the same images.
+        test_to_train: Number of test images over number of training images of a fold.
+
+    Returns:
+        None where all differences are equal: no spread, no t-test.
+    """
+    spread = _standard_error(differences, test_to_train)
+    if spread == 0.0:
+        return None
+    mean, freedom = float(np.mean(differences)), len(differences) - 1
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * spread
+    return PairedTest(mean, mean - reach, mean + reach, float(2 * stats.t.sf(abs(mean) / spread, freedom)))
+
+
+def _standard_error(values: NDArray[Any], test_to_train: float) -> float:
+    if np.ptp(values) < 1e-12:
+        return 0.0
+    return math.sqrt((1 / len(values) + test_to_train) * float(np.var(values, ddof=1)))
+
+
+def judge(low: float, high: float) -> Verdict:
+    """Return what the interval of a difference allows to say."""
+    return "helped" if low > 0 else "hurt" if high < 0 else "cannot tell"
+
+
+def images_needed(difference: float, discordant: float) -> int | None:
+    """Return how many paired images would show a difference of this size at 5 % with 80 % power.
+
+    Connor 1987 (Biometrics 43:207), for McNemar's test: n = (z₀.₉₇₅ √ψ + z₀.₈ √(ψ − δ²))² / δ².
+
+    Args:
+        difference: δ, difference of the two accuracies.
+        discordant: ψ, share of images that only one of the two gets right; at least |δ|.
+
+    Returns:
+        None where there is no difference to show.
+    """
+    if abs(difference) < 1e-12:
+        return None
+    discordant = max(discordant, abs(difference))
+    z_level, z_power = float(stats.norm.ppf((1 + LEVEL) / 2)), float(stats.norm.ppf(POWER))
+    reach = z_level * math.sqrt(discordant) + z_power * math.sqrt(max(discordant - difference**2, 0.0))
+    return math.ceil((reach / difference) ** 2)
+
+
+def in_words(verdict: Verdict, a: str, b: str, test: PairedTest, images: int, needed: int | None) -> str:
+    """Return the verdict on going from `a` to `b` as a sentence."""
+    points = f"{100 * test.difference:+.1f} points ({100 * test.low:+.1f} to {100 * test.high:+.1f})"
+    if verdict != "cannot tell":
+        return f"{b} {verdict} against {a}: {points}"
+    if needed is None:
+        return f"cannot tell with n = {images:,}: no difference was seen ({points})"
+    if needed <= images:
+        return f"cannot tell with n = {images:,}: {points}; the folds differ more than the images alone explain"
+    return f"cannot tell with n = {images:,}: {points}; to show a difference of this size takes about {needed:,} images"
