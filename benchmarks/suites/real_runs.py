@@ -1,8 +1,8 @@
-"""Train and export the published setting on real images over several seeds, and keep what the commands wrote.
+r"""Train and export the published setting on real images over several seeds, and keep what the commands wrote.
 
     python benchmarks/suites/real_runs.py --bridge CHEST_FOLDER --target HEAD_CT_FOLDER \
         --weights-1.0 mobilenet_1_0_224_tf_no_top.h5 --weights-0.25 mobilenet_2_5_224_tf_no_top.h5 \
-        --patient '^(\\d+)_' --about data.txt --runs /tmp/real --out benchmarks/results/real-runs.json
+        --patient '^(\d+)_' --about data.txt --runs /tmp/real --out benchmarks/results/real-runs.json
 
 A run folder that is finished is kept, so the command can be stopped and repeated. `--about` is a text that says which images and
 which weights these are; it goes into the file, and from there into the README.

@@ -9,7 +9,7 @@ import typer
 
 from mstl_edge.errors import MstlEdgeError
 
-COMMANDS = ("run", "train", "export", "bench", "predict", "inspect", "recipes", "runs", "data")
+COMMANDS = ("run", "train", "export", "bench", "report", "predict", "inspect", "study", "recipes", "runs", "data")
 """Modules of `mstl_edge_cli.commands`, in the order of `--help`; each has `register(app)`."""
 
 app = typer.Typer(

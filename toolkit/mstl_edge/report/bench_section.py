@@ -80,7 +80,7 @@ def _table(rows: Sequence[Row]) -> Table:
                 result.runtime,
                 result.threads,
                 *times,
-                wording.percent_interval(accuracy.interval) if accuracy else wording.NOT_MEASURED,
+                wording.percent_cell(accuracy.interval) if accuracy else wording.NOT_MEASURED,
                 accuracy.n if accuracy else wording.NOT_MEASURED,
                 wording.megabytes(result.size_bytes),
                 f"{result.peak_rss_bytes / 1e6:,.0f}" if result.peak_rss_bytes else wording.NOT_MEASURED,

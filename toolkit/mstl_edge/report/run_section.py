@@ -41,7 +41,7 @@ def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None
 def _missing(run: RunRecord, paired: Paired | str) -> tuple[str, ...]:
     missing = []
     if run.export is None:
-        missing.append(f"candidates and gate: mstl-edge export {run.folder.path} --int8")
+        missing.append("candidates and gate: mstl-edge export RUN --int8")
     if isinstance(paired, str):
         missing.append(paired)
     return tuple(missing)
@@ -85,10 +85,10 @@ def _stages_table(run: RunRecord) -> Table:
                 "known" if entry.patients_known else "unknown",
                 f"{entry.selected_epoch} of {entry.epochs}",
                 f"{entry.parameters.trained / 1e6:.2f} of {entry.parameters.total / 1e6:.2f}",
-                wording.percent_interval(entry.test.accuracy),
-                wording.percent_interval(entry.test.sensitivity),
-                wording.percent_interval(entry.test.specificity),
-                wording.share_interval(entry.test.auc),
+                wording.percent_cell(entry.test.accuracy),
+                wording.percent_cell(entry.test.sensitivity),
+                wording.percent_cell(entry.test.specificity),
+                wording.share_cell(entry.test.auc),
             )
         )
     head = (
@@ -134,11 +134,11 @@ def _candidate_row(row: Candidate) -> tuple[object, ...]:
     return (
         row.scheme,
         wording.megabytes(row.size_bytes),
-        wording.percent_interval(row.accuracy),
-        wording.percent_interval(agreement.agreement) if agreement else wording.NOT_MEASURED,
+        wording.percent_cell(row.accuracy),
+        wording.percent_cell(agreement.agreement) if agreement else wording.NOT_MEASURED,
         agreement.n if agreement else wording.NOT_MEASURED,
         f"{agreement.largest_difference:.3f}" if agreement else wording.NOT_MEASURED,
-        wording.points_interval(gate.drop.value, gate.drop.low, gate.drop.high) if gate else wording.NOT_MEASURED,
+        wording.points_cell(gate.drop.value, gate.drop.low, gate.drop.high) if gate else wording.NOT_MEASURED,
         verdict,
     )
 
@@ -150,10 +150,10 @@ def _paired_table(n: int, run: RunRecord) -> Table:
     rows = tuple(
         (
             name,
-            wording.percent_interval(scores.accuracy),
-            wording.percent_interval(scores.sensitivity),
-            wording.percent_interval(scores.specificity),
-            wording.share_interval(scores.auc),
+            wording.percent_cell(scores.accuracy),
+            wording.percent_cell(scores.sensitivity),
+            wording.percent_cell(scores.specificity),
+            wording.share_cell(scores.auc),
         )
         for name, scores in (("float32", test.float32), ("int8", test.int8))
     )

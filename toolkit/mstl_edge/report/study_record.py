@@ -6,6 +6,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from mstl_edge.errors import RunError
 from mstl_edge.metrics import Interval
 from mstl_edge.report.records import read_record
 
@@ -13,12 +14,13 @@ STUDY_SCHEMA = "mstl-edge/study/1"
 
 
 class Arm(Struct, frozen=True, kw_only=True):
-    """One way to train, cross-validated; `n` images were answered out of fold."""
+    """One way to train, cross-validated: `n` images were answered out of fold; `images` of a fold's training part were used, 0 for all."""
 
     name: str
     n: int
     accuracy: Interval
     scheme: str = ""
+    images: int = 0
     sensitivity: Interval | None = None
     specificity: Interval | None = None
     auc: Interval | None = None
@@ -26,12 +28,12 @@ class Arm(Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """Name and scheme."""
-        return f"{self.name}, {self.scheme}" if self.scheme else self.name
+        """Name and scheme, as comparisons call it."""
+        return f"{self.name}/{self.scheme}" if self.scheme else self.name
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """Accuracy of `a` minus accuracy of `b`, as a share, with its 95 % interval and what it means in words."""
+    """What going from `a` to `b` did to accuracy: a difference of shares with its 95 % interval, a verdict, and that in words."""
 
     a: str
     b: str
@@ -40,15 +42,15 @@ class Comparison(Struct, frozen=True, kw_only=True):
     high: float
     verdict: str
     p: float | None = None
+    words: str = ""
+    images: int = 0
 
 
-class LearningPoint(Struct, frozen=True, kw_only=True):
-    """An arm's accuracy after training on `images` images."""
+class LearningCurve(Struct, frozen=True, kw_only=True):
+    """Arms and comparisons after training on `images` images each."""
 
-    name: str
-    images: int
-    accuracy: Interval
-    scheme: str = ""
+    arms: tuple[Arm, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
 
 
 class Study(Struct, frozen=True, kw_only=True):
@@ -56,14 +58,22 @@ class Study(Struct, frozen=True, kw_only=True):
 
     arms: tuple[Arm, ...]
     comparisons: tuple[Comparison, ...] = ()
-    learning_curve: tuple[LearningPoint, ...] = ()
-    recipe: str = ""
+    learning_curve: LearningCurve = LearningCurve()
+    folds: int | None = None
+    repeats: int | None = None
+    patients_known: bool = False
+    threshold_rule: str = ""
+    interval: str = "95 %"
 
 
 def read_study(path: Path) -> Study:
     """Read a study's JSON.
 
     Raises:
-        RunError: Unreadable, of another schema, or a field is missing or wrong.
+        RunError: Unreadable, of another schema, without arms, or a field is missing or wrong.
     """
-    return read_record(path, Study, STUDY_SCHEMA, hint="Write one with 'mstl-edge study RECIPE'.")
+    hint = "Write one with 'mstl-edge study RECIPE'."
+    study = read_record(path, Study, STUDY_SCHEMA, hint=hint)
+    if not study.arms:
+        raise RunError("a study with at least one arm", received=path, hint=hint)
+    return study

@@ -18,54 +18,92 @@ _ROW_HEIGHT = 32.0
 
 def study_part(study: Study) -> Part:
     """Return what a study gives to the page."""
-    blocks: list[Figure | Table] = [_arms_table(study.arms), _arms_figure(study.arms)]
+    blocks: list[Figure | Table | Markup] = [tag("p", _method(study)), _arms_table(study), _arms_figure(study)]
     if study.comparisons:
-        blocks += [_comparisons_table(study.comparisons), _comparisons_figure(study.comparisons)]
+        blocks += [_comparisons_figure(study.comparisons), _comparisons_table(study.comparisons, "Arms compared on the same images and folds")]
     missing = []
-    if study.learning_curve:
-        blocks.append(_learning_curve(study))
+    curve = study.learning_curve
+    if curve.arms:
+        blocks.append(_learning_curve(curve.arms))
+        if curve.comparisons:
+            caption = "Arms compared after training on fewer images, on the same images and folds"
+            blocks.append(_comparisons_table(curve.comparisons, caption))
     else:
         missing.append("learning curve: mstl-edge study RECIPE --learning-curve 20,40,80,160")
-    sentences = tuple(
-        f"{entry.a} against {entry.b}: {wording.points_interval(entry.difference, entry.low, entry.high)} points of accuracy; {entry.verdict}."
-        for entry in study.comparisons
-    )
-    return Part(sentences, (Section("Cross-validated study", tuple(blocks)),), tuple(missing))
+    return Part(_headline(study), (Section("Cross-validated study", tuple(blocks)),), tuple(missing))
 
 
-def _arms_table(arms: Sequence[Arm]) -> Table:
+def _headline(study: Study) -> tuple[str, ...]:
+    best = max(study.arms, key=lambda arm: arm.accuracy.value)
+    first = f"Highest cross-validated accuracy: {best.title}, {wording.interval_in_words(best.accuracy)}, n = {best.n:,} images."
+    return (first, *(f"{_said(entry)}." for entry in study.comparisons if _same_scheme(entry)))
+
+
+def _same_scheme(entry: Comparison) -> bool:
+    """Whether two ways to train are compared, in float32: the question of a study; the tables have the rest."""
+    a, b = entry.a.rpartition("/"), entry.b.rpartition("/")
+    return a[2] == b[2] and (not a[1] or a[2] == "float32")
+
+
+def _said(entry: Comparison) -> str:
+    told = entry.words or f"{wording.points_interval(entry.difference, entry.low, entry.high)} points, {entry.verdict}"
+    return f"From {entry.a} to {entry.b}: {told}"
+
+
+def _method(study: Study) -> str:
+    parts = []
+    if study.folds and study.repeats:
+        parts.append(f"{study.folds}-fold cross-validation, repeated {wording.count_of(study.repeats, 'time')}, the same folds for every arm")
+    parts.append("grouped by patient" if study.patients_known else "near-duplicate images kept together, patients unknown")
+    if study.threshold_rule:
+        parts.append(f"thresholds chosen inside each training part by the rule {study.threshold_rule!r}")
+    parts.append(f"intervals: {study.interval}")
+    whole = "; ".join(parts)
+    return f"{whole[0].upper()}{whole[1:]}."
+
+
+def _arms_table(study: Study) -> Table:
     rows = tuple(
         (
             arm.name,
             arm.scheme or wording.NOT_MEASURED,
             arm.n,
-            wording.percent_interval(arm.accuracy),
-            wording.percent_interval(arm.sensitivity),
-            wording.percent_interval(arm.specificity),
-            wording.share_interval(arm.auc),
-            wording.share_interval(arm.calibration_error),
+            wording.percent_cell(arm.accuracy),
+            wording.percent_cell(arm.sensitivity),
+            wording.percent_cell(arm.specificity),
+            wording.share_cell(arm.auc),
+            wording.share_cell(arm.calibration_error),
         )
-        for arm in arms
+        for arm in study.arms
     )
     head = ("Arm", "Scheme", "n", "Accuracy, %", "Sensitivity, %", "Specificity, %", "AUC", "Calibration error")
-    caption = f"The arms of the study on the same folds ({_counts(arms)} images answered out of fold), means with 95 % intervals."
+    caption = f"The arms of the study on the same folds ({_counts(study.arms)} images answered out of fold): means over folds with 95 % intervals."
     return Table(head, rows, caption, words=frozenset((0, 1)))
 
 
-def _arms_figure(arms: Sequence[Arm]) -> Figure:
-    values = [bound for arm in arms for bound in (arm.accuracy.low, arm.accuracy.high)]
-    rows = [(arm.title, wording.percent_interval(arm.accuracy), arm.accuracy, "a") for arm in arms]
+def _arms_figure(study: Study) -> Figure:
+    values = [bound for arm in study.arms for bound in (arm.accuracy.low, arm.accuracy.high)]
+    rows = [(arm.title, wording.percent_interval(arm.accuracy), arm.accuracy, "a") for arm in study.arms]
     drawing = _forest(linear_axis("accuracy, %", values, percent=True), rows, "Accuracy of each arm", reference=None)
-    return Figure((drawing,), f"Cross-validated accuracy of each arm with its 95 % interval; {_counts(arms)} images.")
+    return Figure((drawing,), f"Cross-validated accuracy of each arm with its 95 % interval; {_counts(study.arms)} images.")
 
 
-def _comparisons_table(comparisons: Sequence[Comparison]) -> Table:
-    rows = tuple(
-        (entry.a, entry.b, wording.points_interval(entry.difference, entry.low, entry.high), wording.p_value(entry.p), entry.verdict)
-        for entry in comparisons
+def _comparisons_table(comparisons: Sequence[Comparison], caption: str) -> Table:
+    counted = any(entry.images for entry in comparisons)
+    rows = []
+    for entry in comparisons:
+        told = [entry.verdict, tag("br"), tag("small", entry.words)] if entry.words else entry.verdict
+        images = (f"{entry.images:,}",) if counted else ()
+        difference = wording.points_cell(entry.difference, entry.low, entry.high)
+        rows.append((*images, entry.a, entry.b, difference, wording.p_value(entry.p), told))
+    head = ("From", "To", "Difference, points", "p", "Verdict")
+    words = (1, 2, 5) if counted else (0, 1, 4)
+    return Table(
+        ("Images", *head) if counted else head,
+        tuple(rows),
+        f"{caption}: accuracy of the second minus that of the first, 95 % intervals.",
+        words=frozenset(words),
     )
-    head = ("Arm", "Against", "Difference, points (95 %)", "p", "Verdict")
-    return Table(head, rows, "Arms compared on the same images and folds.", words=frozenset((0, 1, 4)))
 
 
 def _comparisons_figure(comparisons: Sequence[Comparison]) -> Figure:
@@ -74,11 +112,11 @@ def _comparisons_figure(comparisons: Sequence[Comparison]) -> Figure:
     for entry in comparisons:
         style = "c" if entry.low > 0 else "b" if entry.high < 0 else "faint"
         told = wording.points_interval(entry.difference, entry.low, entry.high)
-        rows.append((f"{entry.a} − {entry.b}", told, Interval(entry.difference, entry.low, entry.high), style))
+        rows.append((f"{entry.a} → {entry.b}", told, Interval(entry.difference, entry.low, entry.high), style))
     axis = linear_axis("difference in accuracy, points", values, percent=True)
-    drawing = _forest(axis, rows, "Differences between arms", reference=0.0)
-    legend = (Key("dot", "c", "better"), Key("dot", "b", "worse"), Key("dot", "faint", "cannot tell"))
-    caption = "Differences in cross-validated accuracy, with 95 % intervals; an interval that holds zero cannot tell the two apart."
+    drawing = _forest(axis, rows, "From one arm to another", reference=0.0)
+    legend = (Key("dot", "c", "helped"), Key("dot", "b", "hurt"), Key("dot", "faint", "cannot tell"))
+    caption = "Differences in cross-validated accuracy with 95 % intervals; where an interval holds zero, the study cannot tell the two apart."
     return Figure((drawing,), caption, legend)
 
 
@@ -101,35 +139,33 @@ def _forest(
     return chart(frame, marks, heading=heading, description=seen)
 
 
-def _learning_curve(study: Study) -> Figure:
-    curves: dict[str, list[tuple[int, Interval]]] = {}
-    for entry in study.learning_curve:
-        title = f"{entry.name}, {entry.scheme}" if entry.scheme else entry.name
-        curves.setdefault(title, []).append((entry.images, entry.accuracy))
-    sizes = sorted({entry.images for entry in study.learning_curve})
-    bounds = [bound for entry in study.learning_curve for bound in (entry.accuracy.low, entry.accuracy.high)]
+def _learning_curve(arms: Sequence[Arm]) -> Figure:
+    curves: dict[str, list[Arm]] = {}
+    for arm in sorted(arms, key=lambda arm: arm.images):
+        curves.setdefault(arm.title, []).append(arm)
+    sizes = sorted({arm.images for arm in arms})
+    bounds = [bound for arm in arms for bound in (arm.accuracy.low, arm.accuracy.high)]
     spread = log_axis("training images (logarithmic)", sizes)
     x = Axis(spread.label, spread.low, spread.high, tuple((float(size), f"{size:,}") for size in sizes), logarithmic=True)
     frame = Frame(x, linear_axis("accuracy, %", bounds, percent=True), height=300)
-    bands, marks, legend = [], [], []
-    for number, (title, unsorted_points) in enumerate(curves.items()):
-        style, points = STYLES[number % len(STYLES)], sorted(unsorted_points, key=lambda point: point[0])
+    behind, marks, legend = [], [], []
+    for number, (title, curve) in enumerate(curves.items()):
+        style = STYLES[number % len(STYLES)]
         legend.append(Key("line", style, title))
-        xs = [float(size) for size, _ in points]
-        if len(xs) > 1:
-            bands.append(band(frame, xs, [i.low for _, i in points], [i.high for _, i in points], style))
-            marks.append(line(frame, xs, [i.value for _, i in points], style))
-        else:
-            bands.append(upright_bar(frame, xs[0], points[0][1].low, points[0][1].high, style))
-        for size, interval in points:
-            note = f"{title}, {size} images: {wording.interval_in_words(interval)}"
-            marks.append(dot(frame, float(size), interval.value, style, note=note))
+        shift = 1 + 0.025 * (number - (len(curves) - 1) / 2)  # bars of one size side by side
+        places = [arm.images * shift for arm in curve]
+        behind.append(band(frame, places, [a.accuracy.low for a in curve], [a.accuracy.high for a in curve], f"{style} pale"))
+        marks.append(line(frame, places, [arm.accuracy.value for arm in curve], style))
+        for place, arm in zip(places, curve, strict=True):
+            note = f"{title}, {arm.images:,} images: {wording.interval_in_words(arm.accuracy)}"
+            marks.append(upright_bar(frame, place, arm.accuracy.low, arm.accuracy.high, f"{style} pale"))
+            marks.append(dot(frame, place, arm.accuracy.value, style, note=note))
     caption = (
-        f"Learning curve: cross-validated accuracy after training on {', '.join(f'{size:,}' for size in sizes)} images, with 95 % intervals; "
-        f"{_counts(study.arms)} images answered out of fold."
+        f"Learning curve: cross-validated accuracy after training and validating on {', '.join(f'{size:,}' for size in sizes)} images, with "
+        f"95 % intervals; {_counts(arms)} images answered out of fold."
     )
     seen = f"{len(curves)} curves over {len(sizes)} sizes of the training set"
-    return Figure((chart(frame, [*bands, *marks], heading="Learning curve", description=seen),), caption, tuple(legend))
+    return Figure((chart(frame, [*behind, *marks], heading="Learning curve", description=seen),), caption, tuple(legend))
 
 
 def _counts(arms: Sequence[Arm]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mstl_edge.metrics import Interval
+from mstl_edge.report.markup import Markup, join, tag
 
 NOT_MEASURED = "–"
 _MOST_LETTERS = 24
@@ -14,17 +15,38 @@ def percent(value: float) -> str:
 
 
 def percent_interval(interval: Interval | None) -> str:
-    """Return `90.6 (75.8 to 96.8)`, percentages for a column that says so."""
+    """Return `90.6 (75.8 to 96.8)`, percentages where something else says so."""
     if interval is None:
         return NOT_MEASURED
     return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
-def share_interval(interval: Interval | None) -> str:
+def share_interval(interval: Interval) -> str:
     """Return `0.984 (0.845 to 0.998)`."""
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def percent_cell(interval: Interval | None) -> Markup | str:
+    """Return a table's cell: a percentage, and below it its interval."""
     if interval is None:
         return NOT_MEASURED
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+    return _cell(f"{100 * interval.value:.1f}", f"{100 * interval.low:.1f} to {100 * interval.high:.1f}")
+
+
+def share_cell(interval: Interval | None) -> Markup | str:
+    """Return a table's cell: a share, and below it its interval."""
+    if interval is None:
+        return NOT_MEASURED
+    return _cell(f"{interval.value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
+
+
+def points_cell(value: float, low: float, high: float) -> Markup:
+    """Return a table's cell: a difference in points, and below it its interval."""
+    return _cell(points(value), f"{points(low)} to {points(high)}")
+
+
+def _cell(value: str, interval: str) -> Markup:
+    return join(value, tag("br"), tag("small", interval))
 
 
 def interval_in_words(interval: Interval) -> str:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
-from mstl_edge.recipe import QuantizeSpec
 from mstl_edge.runs import StageFolder
 from mstl_edge.storage import write_text
 from mstl_edge.training import qat
@@ -55,19 +54,24 @@ def build_post_training(folded: Any, calibration: NDArray[np.uint8]) -> Candidat
 
 
 def build_quantization_aware(
-    trained: Trained, folded: Any, calibration: NDArray[np.uint8], spec: QuantizeSpec, threads: int, reporter: Reporter
+    trained: Trained,
+    folded: Any,
+    calibration: NDArray[np.uint8],
+    folder: StageFolder,
+    *,
+    threads: int,
+    reporter: Reporter,
 ) -> Candidate:
-    """Return the candidate whose upper layers were fine-tuned under fake quantization."""
+    """Return the candidate whose upper layers were fine-tuned under fake quantization; `folder` keeps its checkpoint."""
     quantized = qat.calibrated(folded, calibration)
-    folder = StageFolder(trained.run.path / "stages" / "quantize")
     history = qat.fine_tune(
         quantized,
         _lessons(trained, folded),
         qat.Lesson(*trained.data.part("validation")),
         trained.stage,
-        spec,
+        trained.recipe.quantize,
         seed=trained.seed,
-        checkpoint=folder.checkpoint,
+        folder=folder.path,
         threads=threads,
         reporter=reporter,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from mstl_edge.errors import GateRefusedError
 from mstl_edge.metrics import classification_metrics, decide, mcnemar_exact, paired_agreement, paired_difference
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import to_tree
-from mstl_edge.runs import RunFolder
+from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.storage import write_bytes, write_text
 from mstl_edge.training import gate
 from mstl_edge.training._keras import versions
@@ -148,7 +150,8 @@ def _folded(trained: Trained) -> Any:
 
 def _build(kind: Kind, trained: Trained, folded: Any, pixels: Any, threads: int, reporter: Reporter) -> Candidate:
     if kind == "qat":
-        return build_quantization_aware(trained, folded, pixels, trained.recipe.quantize, threads, reporter)
+        folder = StageFolder(trained.run.path / "stages" / "quantize")
+        return build_quantization_aware(trained, folded, pixels, folder, threads=threads, reporter=reporter)
     return build_post_training(folded, pixels) if kind == "ptq" else build_mixed(folded, pixels)
 
 
@@ -253,7 +256,7 @@ def score_test(trained: Trained, flatbuffer: bytes) -> dict[str, Any]:
 
 
 def _paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: bytes) -> dict[str, Any]:
-    """Score the chosen file and its twin on the test split, paired."""
+    """Score the chosen file and its twin on the test split, paired, and keep their answers beside them."""
     images, classes = trained.data.part("test")
     pixels = trained.pixels(images)
     positive, threshold = trained.positive, trained.entry["threshold"]
@@ -261,6 +264,7 @@ def _paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: byt
         "float32": answers(float_flatbuffer, pixels, threads=1),
         "int8": answers(int8_flatbuffer, pixels, threads=1),
     }
+    write_text(trained.run.test_predictions, _test_predictions_csv(trained, rows))
     correct = {
         name: np.asarray(decide(p, positive=positive, threshold=threshold) == classes) for name, p in rows.items()
     }
@@ -276,6 +280,15 @@ def _paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: byt
     }
     tree: dict[str, Any] = msgspec.to_builtins({**scored, **compared})
     return tree
+
+
+def _test_predictions_csv(trained: Trained, rows: dict[str, Any]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "label", *(f"{model} {label}" for model in rows for label in trained.labels)])
+    for row, *given in zip(trained.data.manifest.part("test"), *rows.values(), strict=True):
+        writer.writerow([row.name, row.label, *(f"{p:.6f}" for probabilities in given for p in probabilities)])
+    return text.getvalue()
 
 
 def _card(trained: Trained, flatbuffer: bytes, scheme: Any, verdict: Any, metrics: dict[str, Any]) -> Card:

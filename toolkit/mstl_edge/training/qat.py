@@ -115,7 +115,7 @@ def fine_tune(
     spec: QuantizeSpec,
     *,
     seed: int,
-    checkpoint: Path,
+    folder: Path,
     threads: int,
     reporter: Reporter,
 ) -> list[Epoch]:
@@ -128,7 +128,7 @@ def fine_tune(
         stage: The stage whose network this is; says what is frozen, and how losses are weighted.
         spec: Epochs, learning rate and batch size.
         seed: Decides the order of the samples.
-        checkpoint: Written after each epoch; where it exists already, training goes on behind it.
+        folder: Gets a checkpoint after each epoch; where this very network has one already, training goes on behind it.
         threads: Threads of the engine that computes the features.
         reporter: Told of progress.
 
@@ -156,7 +156,7 @@ def fine_tune(
         judged,
         fitted,
         seed=seed,
-        checkpoint=checkpoint,
+        checkpoint=folder / f"checkpoint-{digest(prefix).hex()[:12]}.npz",
         reporter=reporter,
         title="quantization-aware fine-tuning",
     )

@@ -69,8 +69,8 @@ def deal_folds(
 def training_subset(rows: Sequence[ManifestRow], positions: Sequence[int], images: int, *, seed: int) -> list[int]:
     """Return `images` of `positions`, each class in proportion; a smaller subset lies inside a larger one.
 
-    The images are put in one random order in which every beginning holds the classes in proportion: each next image is of the class that
-    Webster's method of apportionment would seat next. A subset is a beginning.
+    The images are put in one random order in which every beginning holds the classes in proportion: each next image is of the
+    class that Webster's method of apportionment would seat next. A subset is a beginning.
 
     Raises:
         DataError: There are fewer than `images`.

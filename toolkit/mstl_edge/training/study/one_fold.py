@@ -19,7 +19,7 @@ from mstl_edge.metrics import softmax
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import Recipe
-from mstl_edge.runs import RunFolder
+from mstl_edge.runs import StageFolder, RunFolder
 from mstl_edge.storage import digest
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import keras
@@ -166,7 +166,8 @@ def _int8_flatbuffer(network: FoldNetwork, scheme: Scheme, threads: int) -> byte
     calibration = trained.calibration(spec.calibration_images)[0]
     if scheme == "int8-ptq":
         return build_post_training(folded, calibration).flatbuffer
-    return build_quantization_aware(trained, folded, calibration, spec, threads, SILENT).flatbuffer
+    folder = StageFolder(trained.run.path / "stages" / "quantize")
+    return build_quantization_aware(trained, folded, calibration, folder, threads=threads, reporter=SILENT).flatbuffer
 
 
 def _find_fold(plan: StudyPlan, manifest: Manifest, task: FoldTask) -> Fold:
@@ -191,8 +192,8 @@ def plan_folds(plan: StudyPlan, manifest: Manifest, images: int) -> list[Fold]:
 
 def fold_data(data: StageData, fold: Fold) -> StageData:
     """Return the images of one fold, dealt as the fold says; others are left out."""
-    part: dict[int, Split] = dict.fromkeys(fold.train, "train")
-    part |= dict.fromkeys(fold.validation, "validation") | dict.fromkeys(fold.test, "test")
+    dealt: dict[Split, tuple[int, ...]] = {"train": fold.train, "validation": fold.validation, "test": fold.test}
+    part = {position: split for split, positions in dealt.items() for position in positions}
     kept = sorted(part)
     rows = tuple(replace(data.manifest.rows[i], split=part[i]) for i in kept)
     manifest = replace(data.manifest, rows=rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -83,7 +83,7 @@ def build_arms(
     """
     _check_known("arm", wanted, OWN_ARMS)
     _check_known("scheme", schemes, SCHEMES)
-    made = {"scratch": _scratch, "single": _single, "multi": lambda whole: whole}
+    made: dict[str, Callable[[Recipe], Recipe]] = {"scratch": _scratch, "single": _single, "multi": _whole}
     own = [
         (name, made[name](recipe)) for name in OWN_ARMS if name in wanted and (name != "multi" or _has_bridge(recipe))
     ]
@@ -115,6 +115,10 @@ def _check_known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
 
 def _has_bridge(recipe: Recipe) -> bool:
     return len(recipe.stages) > 1
+
+
+def _whole(recipe: Recipe) -> Recipe:
+    return recipe
 
 
 def _single(recipe: Recipe) -> Recipe:

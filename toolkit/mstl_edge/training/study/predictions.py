@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,14 +49,14 @@ class FoldAnswers:
 def answered(
     images: Sequence[str],
     classes: NDArray[np.int64],
-    probabilities: NDArray[np.floating],  # type: ignore[type-arg]
+    probabilities: NDArray[Any],
     decision: Decision,
     *,
     positive: int,
     epoch: int,
 ) -> FoldAnswers:
     """Return answers by the fold's decision, rounded as the CSV rounds them."""
-    rounded = np.round(probabilities.astype(np.float64), 6)
+    rounded = np.asarray(np.round(probabilities.astype(np.float64), 6))
     decided = decide(rounded, positive=positive, threshold=decision.threshold)
     return FoldAnswers(tuple(images), classes, decided, rounded, decision, epoch)
 

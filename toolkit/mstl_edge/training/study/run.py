@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.storage import write_text
 from mstl_edge.training.study.executor import Executor, FoldResult, FoldTask, OneAfterTheOther, seconds_left
 from mstl_edge.training.study.folder import StudyFolder, check_free, create_study
-from mstl_edge.training.study.folds import EVERYTHING
+from mstl_edge.training.study.folds import EVERYTHING, Fold
 from mstl_edge.training.study.images import gather_images, train_bridges
 from mstl_edge.training.study.one_fold import plan_folds, run_fold
 from mstl_edge.training.study.plan import StudyPlan
@@ -35,9 +37,23 @@ def start_study(plan: StudyPlan, out: Path | None = None, *, reporter: Reporter 
     """
     check_free(out)
     manifest = gather_images(plan, reporter)
+    folds = plan_folds(plan, manifest, EVERYTHING)
+    plan = _with_real_subsets(plan, folds, reporter)
     for images in plan.learning_curve:
         plan_folds(plan, manifest, images)
-    return create_study(plan, manifest, plan_folds(plan, manifest, EVERYTHING), out)
+    return create_study(plan, manifest, folds, out)
+
+
+def _with_real_subsets(plan: StudyPlan, folds: Sequence[Fold], reporter: Reporter) -> StudyPlan:
+    """Drop points of the learning curve that no training part is larger than: the study itself measures that."""
+    smallest = min(len(fold.train) + len(fold.validation) for fold in folds)
+    kept = tuple(sorted({images for images in plan.learning_curve if images < smallest}))
+    if dropped := sorted(set(plan.learning_curve) - set(kept)):
+        told = ", ".join(map(str, dropped))
+        reporter.say(
+            f"learning curve: {told} left out; a training part holds {smallest} images, and all of them are the last point"
+        )
+    return msgspec.structs.replace(plan, learning_curve=kept)
 
 
 def run_study(

@@ -19,8 +19,8 @@ LEAST_SPREAD = 1e-8
 def normalize_from_data(model: Any, batch: NDArray[np.float32]) -> None:
     """Scale random kernels so that every channel in front of a BatchNorm has mean 0 and variance 1 on `batch`.
 
-    Data-dependent initialization (Salimans and Kingma 2016, arXiv:1602.07868, section 3), layer by layer from the input. The scale goes into the
-    kernel, the mean into the BatchNorm behind it.
+    Data-dependent initialization (Salimans and Kingma 2016, arXiv:1602.07868, section 3), layer by layer from the input. The scale
+    goes into the kernel, the mean into the BatchNorm behind it.
 
     Args:
         model: A flat network with one input, each BatchNorm behind a convolution; changed in place.

@@ -29,8 +29,8 @@ class PairedTest(Struct, frozen=True):
 def resampled_interval(values: NDArray[Any], test_to_train: float) -> Interval | None:
     """Return the mean over folds with the corrected resampled t interval.
 
-    Nadeau and Bengio 2003 (Machine Learning 52:239, section 3): training sets overlap, so the variance of the mean over J folds is not
-    s²/J; it is estimated by (1/J + n_test/n_train) s². The bounds of a share are cut off at 0 and 1.
+    Nadeau and Bengio 2003 (Machine Learning 52:239, section 3): training sets overlap, so the variance of the mean over J folds is
+    not s²/J; it is estimated by (1/J + n_test/n_train) s². The bounds of a share are cut off at 0 and 1.
 
     Args:
         values: One share per fold and repeat, at least two.

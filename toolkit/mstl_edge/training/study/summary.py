@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mstl_edge.data.splits import Manifest
 from mstl_edge.metrics import (
     Interval,
     auc_interval,

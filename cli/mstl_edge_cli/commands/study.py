@@ -1,0 +1,221 @@
+"""`mstl-edge study`: repeated cross-validation of a recipe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mstl_edge.errors import MstlEdgeError, RunError
+from mstl_edge_cli import options
+from mstl_edge_cli.commands.train import INTERRUPTED, percent
+from mstl_edge_cli.console import Terminal, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from mstl_edge.recipe import Recipe
+    from mstl_edge.training.study.folder import StudyFolder
+    from mstl_edge.training.study.plan import StudyPlan
+
+DEFAULT = "phantom"
+FOLDS, REPEATS = 5, 2
+_ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(study)
+
+
+def study(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RECIPE]",
+            help="A built-in recipe or the path of a TOML file; default phantom.",
+            show_default=False,
+        ),
+    ] = None,
+    data: options.Data = None,
+    weights: options.Weights = None,
+    overrides: options.Overrides = None,
+    seed: options.Seed = None,
+    arm: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=RECIPE", help="One more arm; takes --data and --seed too.")
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(help="Which arms RECIPE itself gives; default scratch,single,multi.", show_default=False),
+    ] = None,
+    schemes: Annotated[
+        str | None,
+        typer.Option(help="Of transfer arms; default float32,int8-ptq,int8-qat.", show_default=False),
+    ] = None,
+    folds: Annotated[int | None, typer.Option(min=2, help="Default 5.", show_default=False)] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="Default 2.", show_default=False)] = None,
+    fold_seed: Annotated[
+        int | None, typer.Option(min=0, help="Decides who is in which fold; default 0.", show_default=False)
+    ] = None,
+    sensitivity: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=1.0,
+            help="Threshold that finds this share of positive validation images; default Youden's rule.",
+            show_default=False,
+        ),
+    ] = None,
+    learning_curve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…", help="Also train on so many images of each training part, float32.", show_default=False
+        ),
+    ] = None,
+    out: options.Out = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="STUDY", help="Go on with a study that was stopped.", show_default=False)
+    ] = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Did the bridge help, did int8 hurt: cross-validate the last stage from scratch, without and with what comes before it.
+
+    Example: mstl-edge study ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct --learning-curve 20,40,80
+    """
+    from mstl_edge.recipe import load_recipe
+
+    def read(source: str, stages_data: dict[str, str]) -> Recipe:
+        return load_recipe(source, overrides=overrides or (), data=stages_data, weights=weights, seed=seed)
+
+    of_recipe = recipe or data or weights or overrides or seed is not None
+    if resume is not None:
+        of_plan = (arm, arms, schemes, folds, repeats, fold_seed, sensitivity, learning_curve, out)
+        opened = _reopened(resume, alone=all(option is None for option in of_plan))
+        if of_recipe:
+            from mstl_edge.training.study.folder import refuse_other_recipe
+
+            refuse_other_recipe(opened, read(recipe or DEFAULT, options.stage_data(data)))
+        say(f"resuming {resume}; starting TensorFlow")
+    else:
+        from mstl_edge.training.study.folder import check_free
+        from mstl_edge.training.study.plan import OWN_ARMS, SCHEMES, StudyPlan, build_arms
+
+        check_free(out)
+        whole = read(recipe or DEFAULT, options.stage_data(data))
+        extra = [_extra_arm(pair, options.stage_data(data), seed) for pair in arm or []]
+        built = build_arms(whole, wanted=_listed(arms) or OWN_ARMS, extra=extra, schemes=_listed(schemes) or SCHEMES)
+        plan = StudyPlan(
+            recipe=whole,
+            arms=built,
+            folds=folds or FOLDS,
+            repeats=repeats or REPEATS,
+            fold_seed=fold_seed or 0,
+            sensitivity=sensitivity or 0.0,
+            learning_curve=_counts(learning_curve),
+        )
+        default = "" if recipe else " (default)"
+        say(f"recipe: {recipe or DEFAULT}{default}; arms {', '.join(one.name for one in built)}; starting TensorFlow")
+        opened = _started(plan, out)
+    say(f"study: {opened.path}")
+    tree = _finished(opened, threads)
+    if json:
+        print_json({**tree, "study": str(opened.path)})
+    else:
+        print_study(tree)
+        say(f"next: mstl-edge report {opened.path}")
+
+
+def _reopened(resume: Path, *, alone: bool) -> StudyFolder:
+    from mstl_edge.training.study.folder import open_study
+
+    opened = open_study(resume)
+    if not alone:
+        raise RunError(
+            "--resume without options that would change the study, since it goes on by its own plan",
+            received="such an option",
+            hint=f"Go on with it: mstl-edge study --resume {resume}",
+        )
+    return opened
+
+
+def _extra_arm(pair: str, data: dict[str, str], seed: int | None) -> tuple[str, Recipe]:
+    """Read `NAME=RECIPE`; the arm takes the data of stages that it has."""
+    from mstl_edge.recipe import load_recipe
+
+    name, separator, source = pair.partition("=")
+    if not separator or not source or not _ARM_NAME.fullmatch(name):
+        raise MstlEdgeError("--arm NAME=RECIPE", received=pair, hint="For example --arm best=my-recipe.toml")
+    stages = {stage.name for stage in load_recipe(source).stages}
+    return name, load_recipe(source, data={key: path for key, path in data.items() if key in stages}, seed=seed)
+
+
+def _listed(names: str | None) -> Sequence[str]:
+    return [name.strip() for name in names.split(",") if name.strip()] if names else []
+
+
+def _counts(numbers: str | None) -> tuple[int, ...]:
+    listed = _listed(numbers)
+    wrong = [number for number in listed if not number.isdecimal() or int(number) < 1]
+    if wrong:
+        raise MstlEdgeError(
+            "numbers of images for the learning curve", received=", ".join(wrong), hint="For example 20,40,80"
+        )
+    return tuple(sorted({int(number) for number in listed}))
+
+
+def _started(plan: StudyPlan, out: Path | None) -> StudyFolder:
+    from mstl_edge.training.study.run import start_study
+
+    return start_study(plan, out, reporter=Terminal())
+
+
+def _finished(opened: StudyFolder, threads: int | None) -> dict[str, Any]:
+    from mstl_edge.training.study.run import run_study
+
+    try:
+        return run_study(opened, threads=threads, reporter=Terminal())
+    except KeyboardInterrupt:
+        say(f"stopped; go on with: mstl-edge study --resume {opened.path}")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def print_study(tree: dict[str, Any]) -> None:
+    """Print the arms, what each comparison came to, and the learning curve."""
+    print_table(
+        f"{tree['recipe']}: {tree['n']} images, {tree['folds']} folds, {tree['repeats']} repeats (95 % intervals over folds)",
+        ("arm", "scheme", "accuracy %", "sensitivity %", "specificity %", "AUC", "calibration error"),
+        [_arm_row(arm) for arm in tree["arms"]],
+    )
+    print_table(
+        "What each step did to accuracy, on the same images",
+        ("from", "to", "points", "p", "exact p by repeat", "verdict"),
+        [_comparison_row(entry) for entry in tree["comparisons"]],
+    )
+    for entry in tree["comparisons"]:
+        say(f"{entry['a']} → {entry['b']}: {entry['words']}")
+    curve = tree["learning_curve"]
+    if curve["arms"]:
+        print_table(
+            "Learning curve, float32: accuracy by the number of images to train and validate on",
+            ("images", "arm", "accuracy %", "AUC"),
+            [(arm["images"], arm["name"], percent(arm["accuracy"]), _share(arm["auc"])) for arm in curve["arms"]],
+        )
+        for entry in curve["comparisons"]:
+            say(f"{entry['images']} images, {entry['a']} → {entry['b']}: {entry['words']}")
+
+
+def _arm_row(arm: dict[str, Any]) -> list[object]:
+    shares = [percent(arm[key]) for key in ("accuracy", "sensitivity", "specificity")]
+    return [arm["name"], arm["scheme"], *shares, _share(arm["auc"]), _share(arm["calibration_error"])]
+
+
+def _comparison_row(entry: dict[str, Any]) -> list[object]:
+    points = f"{100 * entry['difference']:+.1f} ({100 * entry['low']:+.1f} to {100 * entry['high']:+.1f})"
+    exact = ", ".join(f"{one['p']:.2g}" for one in entry["mcnemar"])
+    return [entry["a"], entry["b"], points, f"{entry['p']:.2g}", exact, entry["verdict"]]
+
+
+def _share(interval: dict[str, float]) -> str:
+    return f"{interval['value']:.3f} ({interval['low']:.3f} to {interval['high']:.3f})"
