@@ -202,13 +202,14 @@ def _conclude(
     if chosen is None:
         _reject(trained, judged)
     test = _paired_test(trained, float_flatbuffer, chosen.candidate.flatbuffer)
-    rows = [_float_row(trained, float_path)]
+    rows = [{**_float_row(trained, float_path), "flatbuffer_bytes": len(float_flatbuffer)}]
     for entry in judged:
         path = _write_candidate(trained, entry, chosen, test)
         rows.append(_row(run, entry, path, entry is chosen))
     int8_path = run.exports / f"{name}-int8.tflite"
     details = {
         "test": test,
+        "float_flatbuffer_bytes": len(float_flatbuffer),
         "calibration_warnings": warnings,
         "verdict": chosen.report.verdict,
         "reasons": list(chosen.report.reasons),

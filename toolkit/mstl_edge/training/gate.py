@@ -71,6 +71,7 @@ class GateReport(Struct, frozen=True):
 
     verdict: Verdict
     reasons: tuple[str, ...]
+    validation_n: int
     accuracy: dict[str, Interval]
     drop: Interval
     mcnemar: McNemar
@@ -133,6 +134,7 @@ def judge(
     return GateReport(
         verdict="refused" if refusals else "undecided" if doubts else "proven",
         reasons=tuple(refusals + doubts),
+        validation_n=len(pool.classes),
         accuracy={
             "float": wilson(int(float_correct.sum()), len(float_correct)),
             "int8": wilson(int(int8_correct.sum()), len(int8_correct)),

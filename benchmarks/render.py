@@ -1,0 +1,185 @@
+"""Write the tables of README and docs from the committed results: `python benchmarks/render.py`, or `--check` to compare.
+
+A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; no number in it is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mstl_edge.metrics import wilson
+from mstl_edge.storage import write_text
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PUBLISHED = {"ct-hemorrhage": "87.5 (one split of 40)", "ct-hemorrhage-single": "75.0 (one split of 40)"}
+
+
+def main() -> int:
+    """Render every table; with `--check`, return 1 where a file would change."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="Change nothing; exit 1 where a table is out of date.")
+    check = parser.parse_args().check
+    stale = []
+    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        text = document.read_text(encoding="utf-8")
+        rendered = render(text)
+        if rendered != text:
+            stale.append(document.relative_to(ROOT).as_posix())
+            if not check:
+                write_text(document, rendered)
+    if stale:
+        sys.stderr.write(f"{'out of date' if check else 'rendered'}: {', '.join(stale)}\n")
+    return int(check and bool(stale))
+
+
+def render(text: str) -> str:
+    """Return `text` with every marked table drawn anew."""
+    for name, draw in TABLES.items():
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        if begin in text:
+            before, _, rest = text.partition(begin)
+            text = f"{before}{begin}\n{draw()}\n{end}{rest.partition(end)[2]}"
+    return text
+
+
+def read(name: str) -> Any:
+    """Return a committed result."""
+    return json.loads((RESULTS / name).read_text(encoding="utf-8"))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in row) + " |" for row in lines)
+
+
+def share(interval: Any) -> str:
+    """Return an interval of shares in per cent."""
+    return f"{100 * interval['value']:.1f} ({100 * interval['low']:.0f} to {100 * interval['high']:.0f})"
+
+
+def pooled(entries: Sequence[Any]) -> str:
+    """Return the accuracy over all seeds' images, with Wilson's interval on the pooled count."""
+    n = sum(entry["n"] for entry in entries)
+    correct = sum(round(entry["accuracy"]["value"] * entry["n"]) for entry in entries)
+    interval = wilson(correct, n)
+    return f"{share({'value': interval.value, 'low': interval.low, 'high': interval.high})}, n = {n}"
+
+
+def real_runs() -> str:
+    """Return accuracy of the published setting and its control on real images."""
+    tree = read("real-runs.json")
+    recipes = list(dict.fromkeys(run["recipe"] for run in tree["runs"]))
+    rows = []
+    for recipe in recipes:
+        tests = [run["metrics"]["stages"][-1]["test"] for run in tree["runs"] if run["recipe"] == recipe]
+        accuracies = [100 * test["accuracy"]["value"] for test in tests]
+        aucs = [test["auc"]["value"] for test in tests]
+        rows.append(
+            [
+                f"`{recipe}`",
+                f"{statistics.mean(accuracies):.1f}",
+                ", ".join(f"{value:.1f}" for value in accuracies),
+                pooled(tests),
+                f"{statistics.mean(aucs):.3f}",
+                PUBLISHED.get(recipe, "–"),
+            ]
+        )
+    columns = ["recipe", "mean accuracy %", "by seed", "pooled % (95 %)", "mean AUC", "published %"]
+    return f"{tree['about']}\n\nFloat models on their test splits:\n\n{table(columns, rows)}"
+
+
+def real_int8() -> str:
+    """Return float, post-training and quantization-aware int8 on real images."""
+    tree = read("real-runs.json")
+    rows = []
+    for recipe in dict.fromkeys(run["recipe"] for run in tree["runs"] if "candidates" in run.get("export", {})):
+        exports = [run["export"] for run in tree["runs"] if run["recipe"] == recipe and "candidates" in run["export"]]
+        for scheme in ("float32", "int8-ptq", "int8-qat"):
+            found = [c for export in exports for c in export["candidates"] if c["scheme"] == scheme]
+            if found:
+                rows.append(_candidate_row(recipe, scheme, exports, found))
+    columns = [
+        "recipe",
+        "model",
+        "validation % (95 %, all seeds)",
+        "agreement with float %",
+        "flatbuffer",
+        "test % (95 %), when chosen",
+    ]
+    return table(columns, rows)
+
+
+def _candidate_row(recipe: str, scheme: str, exports: Sequence[Any], found: Sequence[Any]) -> list[object]:
+    key = "float" if scheme == "float32" else "int8"
+    reports = [
+        c["gate"]
+        for export in exports
+        for c in export["candidates"]
+        if c["scheme"] == ("int8-qat" if key == "float" else scheme)
+    ]
+    accuracies = [{"accuracy": report["accuracy"][key], "n": report["validation_n"]} for report in reports]
+    agreements = [report["agreement"]["agreement"]["value"] for report in reports]
+    tests = [
+        e["test"]["float32" if key == "float" else "int8"] for e in exports if key == "float" or e["chosen"] == scheme
+    ]
+    float_bytes = statistics.mean(export["float_flatbuffer_bytes"] for export in exports)
+    size = statistics.mean(c["flatbuffer_bytes"] for c in found)
+    return [
+        f"`{recipe}`",
+        scheme,
+        pooled(accuracies),
+        "–" if key == "float" else ", ".join(f"{100 * value:.1f}" for value in agreements),
+        f"{size / 1000:,.0f} kB ({100 * size / float_bytes:.1f} %)",
+        pooled(tests) if tests else "–",
+    ]
+
+
+def quantization() -> str:
+    """Return what each step of quantization brings."""
+    runs = read("quantization.json")["runs"]
+    rows = []
+    for recipe in dict.fromkeys(run["recipe"] for run in runs):
+        chosen = [run["schemes"] for run in runs if run["recipe"] == recipe]
+        for scheme in chosen[0]:
+            entries = [schemes[scheme] for schemes in chosen]
+            correct, n = (sum(entry[key] for entry in entries) for key in ("validation_correct", "validation_n"))
+            use = [entry["depthwise_channels"]["at_127"] for entry in entries if "depthwise_channels" in entry]
+            rows.append(
+                [
+                    f"`{recipe}`",
+                    scheme,
+                    f"{100 * statistics.mean(entry['agreement'] for entry in entries):.1f}",
+                    f"{statistics.mean(entry['mean_difference'] for entry in entries):.3f}",
+                    f"{correct}/{n}",
+                    f"{100 * statistics.mean(use):.0f}" if use else "–",
+                    f"{statistics.mean(entry['seconds'] for entry in entries):.1f}" if use else "–",
+                ]
+            )
+    columns = [
+        "recipe",
+        "int8 by",
+        "agreement with float %",
+        "mean |Δp|",
+        "validation",
+        "depthwise channels at 127, %",
+        "seconds",
+    ]
+    return table(columns, rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "real-runs": real_runs,
+    "real-int8": real_int8,
+    "quantization": quantization,
+}
+
+if __name__ == "__main__":
+    raise SystemExit(main())

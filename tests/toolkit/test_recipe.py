@@ -1,0 +1,195 @@
+"""Recipes: what is built in, what `--set` changes, and one clear line for whatever does not hold."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mstl_edge.errors import RecipeError
+from mstl_edge.recipe import load_recipe, resolve, to_toml, to_tree
+from mstl_edge_models import recipes
+
+BUILT_IN = recipes.names()
+STAGE = {"name": "one", "data": "somewhere", "unfreeze_from": "conv_dw_12"}
+
+
+def tree(**keys: Any) -> dict[str, Any]:
+    return {"name": "mine", "stages": [dict(STAGE)], **keys}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_a_built_in_recipe_resolves_and_survives_the_way_through_toml(name: str, tmp_path: Path) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.description
+    path = tmp_path / "saved.toml"
+    path.write_text(to_toml(recipe), encoding="utf-8")
+    assert load_recipe(path) == recipe
+    assert resolve(to_tree(recipe)) == recipe
+
+
+def test_the_default_comes_first_and_needs_no_download() -> None:
+    assert BUILT_IN[0] == recipes.DEFAULT == "phantom"
+    recipe = load_recipe("phantom")
+    assert recipe.backbone.weights == "bundled"
+    assert all(stage.data.startswith("phantom:") for stage in recipe.stages)
+
+
+def test_the_published_setting_is_what_the_paper_says() -> None:
+    bridge, target = load_recipe("ct-hemorrhage").stages
+    assert (bridge.epochs, bridge.batch_size, bridge.optimizer) == (20, 16, "adam")
+    assert (target.epochs, target.batch_size, target.optimizer) == (10, 8, "adam")
+    assert (bridge.unfreeze_from, target.unfreeze_from) == ("conv_dw_12", "conv_dw_13")
+    backbone = load_recipe("ct-hemorrhage").backbone
+    assert (backbone.alpha, backbone.input_size) == (1.0, 224)
+    assert len(load_recipe("ct-hemorrhage-single").stages) == 1
+    assert load_recipe("ct-hemorrhage-lite").backbone.alpha == 0.25
+
+
+@pytest.mark.parametrize(
+    ("override", "read"),
+    [
+        ("seed=7", lambda r: r.seed == 7),
+        ("name=mine", lambda r: r.name == "mine"),
+        ("backbone.alpha=0.5", lambda r: r.backbone.alpha == 0.5),
+        ("backbone.weights=none", lambda r: r.backbone.weights == "none"),
+        ('backbone.weights="a b.h5"', lambda r: r.backbone.weights == "a b.h5"),
+        ("preprocess.window=[-100, 200.5]", lambda r: r.preprocess.window == (-100.0, 200.5)),
+        ("quantize.epochs=3", lambda r: r.quantize.epochs == 3),
+        ("stages.bridge.epochs=5", lambda r: [s.epochs for s in r.stages] == [5, 10]),
+        ("stages.1.epochs=5", lambda r: [s.epochs for s in r.stages] == [20, 5]),
+        ("stages.target.augment.views=4", lambda r: [s.augment.views for s in r.stages] == [1, 4]),
+        ("stages.target.split.resplit=true", lambda r: [s.split.resplit for s in r.stages] == [False, True]),
+        ("stages.target.split.patient=^(p[0-9]+)_", lambda r: r.stages[1].split.patient == "^(p[0-9]+)_"),
+        ("stages.target.split={test = 0.3}", lambda r: r.stages[1].split.test == 0.3),
+    ],
+)
+def test_set_reaches_every_level(override: str, read: Any) -> None:
+    assert read(load_recipe("ct-hemorrhage", overrides=[override]))
+
+
+def test_the_command_line_replaces_data_weights_seed_and_declared_splits() -> None:
+    recipe = load_recipe("ct-hemorrhage", data={"target": "here"}, weights="none", seed=9, resplit=True)
+    assert (recipe.stages[1].data, recipe.backbone.weights, recipe.seed) == ("here", "none", 9)
+    assert recipe.stages[0].data != "here"
+    assert [stage.split.resplit for stage in recipe.stages] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("sed=1", "Received: sed. Did you mean seed?"),
+        ("backbone.alhpa=1", "Received: backbone.alhpa. Did you mean alpha?"),
+        ("stages.bridge.epoch=1", "Received: stages.bridge.epoch. Did you mean epochs?"),
+        ("stages.bridge.augment.veiws=1", "Received: stages.bridge.augment.veiws. Did you mean views?"),
+        ("stages.target.split.patients=x", "Received: stages.target.split.patients. Did you mean patient?"),
+        ("quantize.max_dropp=1", "Received: quantize.max_dropp. Did you mean max_drop?"),
+        ("preprocess.colour=grey", "Received: preprocess.colour. See 'mstl-edge recipes show phantom'."),
+        ("stages.brigde.epochs=1", "Received: brigde. Did you mean bridge?"),
+        ("backbone.name=mobilenet_v2", "Received: backbone.name=mobilenet_v2. Did you mean mobilenet_v1?"),
+        ("stages.bridge.unfreeze_from=conv_dw_14", "Received: conv_dw_14. Did you mean conv_dw_"),
+        ("stages.bridge.epochs=0", "`int` >= 1"),
+        ("stages.bridge.epochs=many", "Expected `int`, got `str`"),
+        ("stages.bridge.optimizer=lion", "Invalid enum value 'lion'"),
+        ("stages.bridge.name=target", "stages with different names. Received: target, target"),
+        ("stages.bridge.split={validation = 0.6, test = 0.5}", "Received: 0.6 + 0.5"),
+        ("preprocess.window=[5, 1]", "low below high. Received: [5.0, 1.0]"),
+        ("seed", "expected --set KEY=VALUE. Received: seed. For example"),
+        ("=1", "expected --set KEY=VALUE. Received: =1."),
+        ("seed.deep=1", "expected seed as a table"),
+        ("stages=[]", "`array` of length >= 1"),
+        ("stages=5", "Expected `array`, got `int`"),
+    ],
+)
+def test_what_does_not_hold_is_one_line_that_names_it(override: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("ct-hemorrhage", overrides=["seed=1", override])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_recipes_and_files_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"Received: phantm. Did you mean phantom\?"):
+        load_recipe("phantm")
+    with pytest.raises(RecipeError, match="List them with 'mstl-edge recipes list'"):
+        load_recipe("zzz")
+    with pytest.raises(RecipeError, match="a recipe file that exists. Received: absent.toml"):
+        load_recipe("absent.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("name = ")
+    with pytest.raises(RecipeError, match=r"a TOML file \(Invalid value .*Received: "):
+        load_recipe(broken)
+    broken.write_bytes(b"\xff\xfe")
+    with pytest.raises(RecipeError, match="a TOML file"):
+        load_recipe(broken)
+
+
+def test_unknown_stage_in_data_names_the_nearest() -> None:
+    with pytest.raises(RecipeError, match=r"\(bridge, target\). Received: taget. Did you mean target\?"):
+        load_recipe("ct-hemorrhage", data={"taget": "x"})
+
+
+@pytest.mark.parametrize("stages", [5, "text", [5], [[1]], {"a": 1}])
+def test_stages_that_are_no_tables_are_one_line(stages: Any, tmp_path: Path) -> None:
+    import tomli_w
+
+    path = tmp_path / "odd.toml"
+    path.write_text(tomli_w.dumps({"name": "odd", "stages": stages, "backbone": 3}))
+    for options in ({}, {"data": {"one": "x"}}, {"weights": "none"}, {"resplit": True}, {"overrides": ["stages.one.epochs=1"]}):
+        with pytest.raises(RecipeError):
+            load_recipe(path, **options)
+
+
+@given(st.integers(1, 10**6) | st.booleans() | st.floats(0.001, 1e6) | st.text("abc_./:-", min_size=1))
+def test_a_value_that_set_carries_arrives_as_toml_says_or_as_the_bare_word(value: Any) -> None:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    loaded = load_recipe("phantom", overrides=[f"description={text}"] if isinstance(value, str) else [])
+    if isinstance(value, str):
+        try:
+            expected = tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            expected = text
+        assert loaded.description == expected
+    elif isinstance(value, bool):
+        assert load_recipe("phantom", overrides=[f"stages.0.augment.flip={text}"]).stages[0].augment.flip is value
+    elif isinstance(value, int):
+        assert load_recipe("phantom", overrides=[f"seed={text}"]).seed == value
+    else:
+        assert load_recipe("phantom", overrides=[f"stages.0.learning_rate={text}"]).stages[0].learning_rate == value
+
+
+KEYS = st.sampled_from(
+    ["name", "seed", "backbone", "alpha", "stages", "0", "bridge", "split", "augment", "views", "preprocess", "window", ""]
+)
+
+
+@given(st.lists(KEYS, max_size=4), st.text(max_size=20) | st.sampled_from(["1", "[1, 2]", "{a = 1}", "9" * 5000, "nan"]))
+def test_any_set_gives_a_recipe_or_a_recipe_error(path: list[str], value: str) -> None:
+    try:
+        recipe = load_recipe("phantom", overrides=[f"{'.'.join(path)}={value}"])
+    except RecipeError as error:
+        assert "\n" not in str(error)
+    else:
+        assert resolve(to_tree(recipe)) == recipe
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=5))
+def test_any_tree_gives_a_recipe_or_a_recipe_error(extra: dict[str, Any]) -> None:
+    try:
+        recipe = resolve(tree(**extra))
+    except RecipeError as error:
+        assert "\n" not in str(error)
+    else:
+        assert resolve(to_tree(recipe)) == recipe
