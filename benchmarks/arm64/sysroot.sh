@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Build a folder in which `mstl-edge` runs as on a Raspberry Pi: an arm64 Debian 12 with Python 3.11, one TFLite runtime and the
-# wheel, run by qemu-user. Needs no Docker, binfmt, chroot or root rights; about 20 seconds. Times measured there mean nothing.
+# Build a folder in which `mstl-edge` runs as on a Raspberry Pi: an arm64 Debian with its Python (bookworm 3.11, trixie 3.13),
+# one TFLite runtime and the wheel, run by qemu-user. Needs no Docker, binfmt, chroot or root rights; about 20 seconds. Times measured there mean nothing.
 #
-#   benchmarks/arm64/sysroot.sh DIR litert|tflite-runtime WHEEL
+#   benchmarks/arm64/sysroot.sh DIR litert|tflite-runtime WHEEL [bookworm|trixie]
 #   DIR/mstl-edge predict model-int8.tflite image.png             # a Pi 4's core (Cortex-A72)
 #   QEMU_CPU=cortex-a76 DIR/python script.py                      # a Pi 5's core
 #
@@ -11,10 +11,16 @@
 set -euo pipefail
 
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
-[ $# -eq 3 ] || usage
+[ $# -eq 3 ] || [ $# -eq 4 ] || usage
 case $2 in
   litert) extra='' ;;
   tflite-runtime) extra='[tflite-runtime]' ;;
+  *) usage ;;
+esac
+release=${4:-bookworm}
+case $release in
+  bookworm) version=3.11 ;;
+  trixie) version=3.13 ;;
   *) usage ;;
 esac
 for tool in qemu-aarch64 mmdebstrap; do
@@ -27,14 +33,16 @@ root=$dir/root site=$dir/site
 if [ -e "$root" ] || [ -e "$site" ]; then echo "$0: $dir holds a sysroot already; name an empty folder" >&2; exit 1; fi
 
 # `extract` unpacks the packages and runs none of their scripts, so that no arm64 program runs while this is built.
-mmdebstrap --quiet --variant=extract --architectures=arm64 --include=python3,libstdc++6 bookworm "$root"
+mmdebstrap --quiet --variant=extract --architectures=arm64 --include=python3,libstdc++6 "$release" "$root"
+# From trixie on, /lib is a link that the package of the whole system makes.
+[ -e "$root/lib" ] || ln -s usr/lib "$root/lib"
 
-# pip takes a platform tag literally, so every glibc up to Debian 12's is named. Markers are evaluated for the host, which is
-# right as long as no dependency tells arm64 and x86-64 apart.
+# pip takes a platform tag literally, so every glibc up to Debian 12's is named. Markers are evaluated for the host's
+# Python and machine, which is right as long as no dependency tells arm64 and x86-64 apart.
 platforms=(--platform manylinux2014_aarch64)
 for minor in $(seq 36 -1 17); do platforms+=(--platform "manylinux_2_${minor}_aarch64"); done
 "$python" -m pip install --quiet --disable-pip-version-check --no-compile --target "$site" --only-binary=:all: \
-  --python-version 3.11 --implementation cp "${platforms[@]}" "$wheel$extra"
+  --python-version "$version" --implementation cp "${platforms[@]}" "$wheel$extra"
 
 # qemu looks for a file below its prefix first. /proc/cpuinfo and /sys would otherwise be the host's: LiteRT reads them to
 # choose kernels, and crashes on an x86 one. One prefix for each core, alike but for these files.
@@ -61,11 +69,11 @@ cpu_files cortex-a76 0xd0b 4r1 \
 
 cat >"$dir/python" <<LAUNCHER
 #!/bin/sh
-# Python 3.11 for arm64 under qemu-user. QEMU_CPU: cortex-a72 (default) or cortex-a76; QEMU_ARGS: more options for qemu.
+# Python $version for arm64 under qemu-user. QEMU_CPU: cortex-a72 (default) or cortex-a76; QEMU_ARGS: more options for qemu.
 cpu=\${QEMU_CPU:-cortex-a72}
 [ -d "$dir/\$cpu" ] || { echo "QEMU_CPU: expected cortex-a72 or cortex-a76. Received: \$cpu" >&2; exit 2; }
 exec qemu-aarch64 -L "$dir/\$cpu" -cpu "\$cpu" \$QEMU_ARGS \\
-  -E PYTHONNOUSERSITE=1 -E PYTHONPATH="$site" "$root/usr/bin/python3.11" "\$@"
+  -E PYTHONNOUSERSITE=1 -E PYTHONPATH="$site" "$root/usr/bin/python$version" "\$@"
 LAUNCHER
 cat >"$dir/mstl-edge" <<LAUNCHER
 #!/bin/sh

@@ -44,10 +44,9 @@ def test_split_of(run: RunFolder) -> TestSet:
     Raises:
         DataError: The manifest or the data set it speaks of is gone.
     """
-    recipe = run.recipe()
-    stage = recipe.stages[-1]
+    stage = run.recipe().stages[-1]
     manifest = load_manifest(run.manifest(stage.name))
-    source = open_source(manifest.source, patient=stage.split.patient, column=stage.split.column)
+    source = open_source(manifest.source)
     images = tuple(
         TestImage(source.folder / row.name, row.label, row.sha256) for row in manifest.rows if row.split == "test"
     )

@@ -100,7 +100,8 @@ def refuse_regressions(changes: Sequence[Change], tolerances: Tolerances) -> Non
     """
     worse = [change for change in changes if change.verdict == "regression"]
     if worse:
-        bounds = [f"{name} within {bound:.4g}" for name, bound in _bounds(tolerances)]
+        shown = {"latency": "{:.4g} %", "accuracy": "{:.4g} points"}
+        bounds = [f"{name} within {shown[name].format(100 * bound)}" for name, bound in _bounds(tolerances)]
         raise GateRefusedError(
             f"{' and '.join(bounds)} of the baseline",
             received="; ".join(describe_change(change) for change in worse),

@@ -30,7 +30,13 @@ from mstl_edge.storage import write_text
 
 SCHEMA = "mstl-edge/phantom-difficulty/1"
 RESULT = Path(__file__).parents[1] / "results" / "phantom-difficulty.json"
-BOUNDS = {"linear_below": 0.75, "bundled_from": 0.85, "bundled_to": 0.97, "bundled_beats_none_by": 0.05, "test_images": 200}
+BOUNDS = {
+    "linear_below": 0.75,
+    "bundled_from": 0.85,
+    "bundled_to": 0.97,
+    "bundled_beats_none_by": 0.05,
+    "test_images": 200,
+}
 
 THUMBNAILS = (24, 96)
 INVERSE_PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -124,7 +130,9 @@ def _bridge(metrics: dict[str, Any]) -> float:
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the rows, the means over seeds, and which of the issue's bounds hold for the means."""
-    mean = {name: round(statistics.fmean(row[name]["value"] for row in rows), 4) for name in ("linear", "bundled", "none")}
+    mean = {
+        name: round(statistics.fmean(row[name]["value"] for row in rows), 4) for name in ("linear", "bundled", "none")
+    }
     holds = {
         "linear_below": mean["linear"] < BOUNDS["linear_below"],
         "bundled_from": mean["bundled"] >= BOUNDS["bundled_from"],
@@ -132,9 +140,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "bundled_beats_none_by": mean["bundled"] - mean["none"] >= BOUNDS["bundled_beats_none_by"],
         "test_images": min(row["test_images"] for row in rows) >= BOUNDS["test_images"],
     }
-    spread = {
-        name: [min(row[name]["value"] for row in rows), max(row[name]["value"] for row in rows)] for name in mean
-    }
+    spread = {name: [min(row[name]["value"] for row in rows), max(row[name]["value"] for row in rows)] for name in mean}
     return {
         "schema": SCHEMA,
         "command": "python benchmarks/suites/phantom_difficulty.py",

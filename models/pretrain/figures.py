@@ -239,7 +239,7 @@ def _noise(count: int, size: int, power: Array, rng: Generator) -> Array:
     across, down = np.fft.rfftfreq(size), np.fft.fftfreq(size)[:, None]
     frequency = np.hypot(across, down)
     frequency[0, 0] = 1
-    spectrum *= frequency ** -power
+    spectrum *= frequency**-power
     spectrum[:, 0, 0] = 0
     noise = np.fft.irfft2(spectrum, s=(size, size)).astype(np.float32)
     return noise / (noise.std(axis=(1, 2), keepdims=True) + np.float32(1e-6))

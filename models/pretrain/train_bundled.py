@@ -70,7 +70,7 @@ def main() -> None:
     for listener, epochs in GROWTH:
         measured = _grow(backbone, listener, max(1, round(epochs * arguments.effort)), train, held_out, arguments.seed)
         print(listener, json.dumps(measured), f"{time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
-        backbone.save_weights(str(arguments.out), save_format="h5")
+    backbone.save_weights(str(arguments.out), save_format="h5")
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,8 +1,8 @@
 """Train, stop and resume a recipe many times, each in a child forked after one import of TensorFlow.
 
-`test_resume.py` runs this as a program: `stopped_runs.py RECIPE FOLDER SEED`. It trains once undisturbed and notes every event at which
-a kill could hurt: rows and keys of the cache, renames of finished files, training steps. Then it trains again for each chosen
-event, dies there by SIGKILL (or SIGINT), resumes, and prints what happened as JSON.
+`test_resume.py` runs this as a program: `stopped_runs.py RECIPE FOLDER SEED`. It trains once undisturbed and notes every
+event at which a kill could hurt: rows and keys of the cache, renames of finished files, training steps. Then it trains again
+for each chosen event, dies there by SIGKILL (or SIGINT), resumes, and prints what happened as JSON.
 """
 
 from __future__ import annotations
@@ -139,7 +139,9 @@ def choose(events: list[str], seed: int) -> list[int]:
     return chosen + rng.sample([i for i in possible if i not in chosen], KILLS - len(chosen))
 
 
-def stop_and_resume(recipe: str, job: Path, stop_at: int, again_after: int | None, signal_number: int) -> dict[str, Any]:
+def stop_and_resume(
+    recipe: str, job: Path, stop_at: int, again_after: int | None, signal_number: int
+) -> dict[str, Any]:
     """Stop one run, if wanted once more while it resumes, then let it end."""
     out = str(job / "run")
     codes = [run_child(job, [recipe, "--out", out], stop_at=stop_at, signal_number=signal_number)[0]]

@@ -41,7 +41,9 @@ def test_runs_without_a_name_never_share_a_folder(recipe):
 def test_an_output_folder_that_holds_a_run_says_how_to_go_on(recipe):
     runs.create_run(recipe, Path("taken"), versions={})
     before = sorted((path, path.read_bytes()) for path in Path("taken").rglob("*"))
-    with pytest.raises(RunError, match=r"Received: taken. Go on with it by 'mstl-edge train --resume taken', or choose"):
+    with pytest.raises(
+        RunError, match=r"Received: taken. Go on with it by 'mstl-edge train --resume taken', or choose"
+    ):
         runs.create_run(recipe, Path("taken"), versions={})
     assert sorted((path, path.read_bytes()) for path in Path("taken").rglob("*")) == before
 
@@ -85,7 +87,9 @@ def test_a_damaged_run_file_is_one_line(recipe, content):
 def test_a_run_of_another_version_says_how_to_repeat_it(recipe):
     run = runs.create_run(recipe, Path("run"), versions={})
     (run.path / "run.json").write_text('{"schema": "mstl-edge/run/99"}')
-    with pytest.raises(RunError, match=r"run/1\). Received: run \(mstl-edge/run/99\). .* mstl-edge train run/recipe.toml"):
+    with pytest.raises(
+        RunError, match=r"run/1\). Received: run \(mstl-edge/run/99\). .* mstl-edge train run/recipe.toml"
+    ):
         runs.open_run(run.path)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Models = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[MODEL]...",
+        metavar="MODEL",
         help="Model files or one run folder; default the latest run's exports.",
         show_default=False,
     ),
@@ -164,7 +164,7 @@ def print_report(report: BenchReport, form: str = "table") -> None:
     else:
         print_table(f"speed on {tables.describe_host(report.host)}", tables.SPEED_COLUMNS, tables.speed_rows(report))
         scored = next((row.accuracy for row in report.results if row.accuracy), None)
-        where = f"accuracy on the {scored.data} (95 % intervals)" if scored else "no accuracy"
+        where = f"accuracy: {scored.data} (95 % intervals)" if scored else "no accuracy"
         print_table(f"\n{where}, and footprint", tables.SIZE_COLUMNS, tables.size_rows(report))
         for line in [line for comparison in report.comparisons for line in tables.comparison_lines(comparison)]:
             typer.echo(line)

@@ -14,7 +14,7 @@ from mstl_edge_cli.console import Terminal, print_json, say
 Sources = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="[RUN|STUDY|BENCH.json]…",
+        metavar="RUN|STUDY|BENCH.json",
         help="Run folders, studies, benchmark reports; default the latest run.",
         show_default=False,
     ),

@@ -1,4 +1,4 @@
-"""`mstl-edge run`: train, export and bench, the main job in one command."""
+"""`mstl-edge run`: train, export, bench and report, the main job in one command."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def run(
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Do the main job: train every stage, export int8 through the gate, bench it here against float.
+    """Do the main job: train every stage, export int8 through the gate, bench it here against float, report.
 
     Example: mstl-edge run ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct
     """
@@ -46,14 +46,18 @@ def run(
 
     exported = export_int8(folder, Int8Options(), threads=threads, reporter=Terminal())
     measured = _bench(folder.path, threads)
+    from mstl_edge.report import write_report
+
+    report = write_report([folder.path], reporter=Terminal()).path
     if json:
         tree: dict[str, Any] = {"run": str(folder.path), "metrics": metrics, "export": exported}
-        print_json({**tree, "bench": _plain(measured)})
+        print_json({**tree, "bench": _plain(measured), "report": str(report)})
         return
     print_metrics(metrics)
     print_candidates(exported)
     print_bench(measured)
     say(f"model: {folder.path / exported['model']}")
+    say(f"report: {report}")
 
 
 def _bench(folder: Path, threads: int) -> BenchReport:

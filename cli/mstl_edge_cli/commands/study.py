@@ -190,11 +190,12 @@ def print_study(tree: dict[str, Any]) -> None:
     )
     print_table(
         "What each step did to accuracy, on the same images",
-        ("from", "to", "points", "p", "exact p by repeat", "verdict"),
+        ("from", "to", "points", "p", "exact p by repeat", "verdict", "images that would tell"),
         [_comparison_row(entry) for entry in tree["comparisons"]],
     )
     for entry in tree["comparisons"]:
-        say(f"{entry['a']} → {entry['b']}: {entry['words']}")
+        if (entry["a"], entry["b"]) == ("single/float32", "multi/float32"):
+            say(f"did the bridge help? {entry['words']}")
     curve = tree["learning_curve"]
     if curve["arms"]:
         print_table(
@@ -202,8 +203,11 @@ def print_study(tree: dict[str, Any]) -> None:
             ("images", "arm", "accuracy %", "AUC"),
             [(arm["images"], arm["name"], percent(arm["accuracy"]), _share(arm["auc"])) for arm in curve["arms"]],
         )
-        for entry in curve["comparisons"]:
-            say(f"{entry['images']} images, {entry['a']} → {entry['b']}: {entry['words']}")
+        print_table(
+            "What each step did to accuracy, by the number of images",
+            ("images", "from", "to", "points", "p", "exact p by repeat", "verdict", "images that would tell"),
+            [[entry["images"], *_comparison_row(entry)] for entry in curve["comparisons"]],
+        )
 
 
 def _arm_row(arm: dict[str, Any]) -> list[object]:
@@ -214,7 +218,9 @@ def _arm_row(arm: dict[str, Any]) -> list[object]:
 def _comparison_row(entry: dict[str, Any]) -> list[object]:
     points = f"{100 * entry['difference']:+.1f} ({100 * entry['low']:+.1f} to {100 * entry['high']:+.1f})"
     exact = ", ".join(f"{one['p']:.2g}" for one in entry["mcnemar"])
-    return [entry["a"], entry["b"], points, f"{entry['p']:.2g}", exact, entry["verdict"]]
+    verdict = entry["verdict"] if entry["verdict"] != "cannot tell" else f"cannot tell with n = {entry['n']}"
+    needed = entry["images_needed"] if entry["verdict"] == "cannot tell" else None
+    return [entry["a"], entry["b"], points, f"{entry['p']:.2g}", exact, verdict, needed]
 
 
 def _share(interval: dict[str, float]) -> str:

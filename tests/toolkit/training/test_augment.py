@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mstl_edge.recipe import AugmentSpec
@@ -63,6 +63,7 @@ def test_black_around_the_tissue_stays_black(pixels):
         assert not draw_view(framed, view, brighter, KEY)[:6].any()
 
 
+@settings(deadline=None)
 @given(
     view=st.integers(1, 50),
     rotate=st.floats(0, 180),

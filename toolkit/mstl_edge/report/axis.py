@@ -10,6 +10,11 @@ from mstl_edge.errors import MstlEdgeError
 
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _ROUNDING = 1e-9
+_MULTIPLES = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0))
+"""What is tried in each decade of a logarithmic axis, until there are enough ticks."""
+_LEAST_TICKS = 4
+_LOG_ROOM = 1.2
+"""Room beyond the outermost values of a logarithmic axis, as a ratio."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,16 @@ def log_axis(label: str, values: Sequence[float]) -> Axis:
     low, high = _bounds(values)
     if low <= 0:
         raise MstlEdgeError(f"values above 0 for {label}", received=low)
-    low, high = low / 1.15, high * 1.15
+    low, high = low / _LOG_ROOM, high * _LOG_ROOM
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for multiples in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)):
-        found = [m * 10.0**d for d in decades for m in multiples if low <= m * 10.0**d <= high]
-        if len(found) >= 4:
+    for multiples in _MULTIPLES:
+        found = [multiple * 10.0**decade for decade in decades for multiple in multiples]
+        found = [value for value in found if low <= value <= high]
+        if len(found) >= _LEAST_TICKS:
             break
+    else:  # less than a factor of two from end to end: steps are as good as ratios
+        step = round_step(high - low, 5)
+        found = [k * step for k in range(math.ceil(low / step), math.floor(high / step) + 1)]
     return Axis(label, low, high, tuple((value, f"{value:,.6g}") for value in found), logarithmic=True)
 
 

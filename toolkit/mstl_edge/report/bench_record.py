@@ -55,13 +55,17 @@ class Result(Struct, frozen=True, kw_only=True):
     invalid_because: str | None = None
 
 
+class SpeedupAt(Struct, frozen=True, kw_only=True):
+    """How many times as fast the quantized model is at one number of threads."""
+
+    threads: int
+    speedup: float
+
+
 class Comparison(Struct, frozen=True, kw_only=True):
     """A quantized model against its float twin."""
 
-    speedup: float | None = None
-    agreement: float | None = None
-    accuracy_drop: float | None = None
-    model: str = ""
+    by_threads: tuple[SpeedupAt, ...] = ()
 
 
 class Host(Struct, frozen=True, kw_only=True):
@@ -85,7 +89,6 @@ class Bench(Struct, frozen=True, kw_only=True):
     host: Host
     results: tuple[Result, ...]
     comparison: Comparison | None = None
-    comparisons: tuple[Comparison, ...] = ()
     notes: tuple[str, ...] = ()
 
 

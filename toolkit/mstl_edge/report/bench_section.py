@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mstl_edge.report import wording
 from mstl_edge.report.axis import Axis, linear_axis, log_axis
-from mstl_edge.report.bench_record import Bench, Host, Result
+from mstl_edge.report.bench_record import Bench, Host, Result, Timing
 from mstl_edge.report.blocks import Figure, Key, Part, Section, Table
-from mstl_edge.report.chart import WIDTH, Frame, band, chart, dot, level_bar, line, upright_bar
-from mstl_edge.report.markup import Markup, tag
+from mstl_edge.report.chart import Frame, band, chart, dot, level_bar, line, upright_bar
+from mstl_edge.report.markup import Markup, join, tag
 
 STYLES = ("a", "b", "c", "d", "e")
 _HISTOGRAM_BINS = 48
@@ -33,13 +34,15 @@ def bench_part(benches: Sequence[Bench]) -> Part:
     if pictured:
         blocks.append(_trade_off(pictured))
     else:
-        missing.append("accuracy against latency: the benchmark has no row with both; mstl-edge bench --data SOURCE --out FILE")
+        missing.append(
+            "accuracy against latency: the benchmark has no row with both; mstl-edge bench --data SOURCE --out FILE"
+        )
     distributed = [(host, result) for host, result in timed if result.latency_ms and len(result.latency_ms.raw) > 1]
     if distributed:
         blocks.append(_distributions(distributed))
-    notes = dict.fromkeys(note for bench in benches for note in bench.notes)
-    if notes:
-        blocks.append(tag("ul", [tag("li", note) for note in notes]))
+    remarks = _remarks(benches)
+    if remarks:
+        blocks.append(tag("ul", [tag("li", remark) for remark in remarks]))
     return Part(_headline(benches), (Section("On the device", tuple(blocks)),), tuple(missing))
 
 
@@ -53,7 +56,8 @@ def _headline(benches: Sequence[Bench]) -> tuple[str, ...]:
         )
         if fastest is None or fastest.latency_ms is None:
             continue
-        compared = bench.comparison.speedup if bench.comparison else None
+        ratios = {entry.threads: entry.speedup for entry in bench.comparison.by_threads} if bench.comparison else {}
+        compared = ratios.get(fastest.threads)
         faster = f", {compared:.2f} times as fast as float32" if compared else ""
         sentences.append(
             f"On {bench.host.name}, int8 answers in {wording.milliseconds(fastest.latency_ms.median)} ms (median, "
@@ -63,38 +67,56 @@ def _headline(benches: Sequence[Bench]) -> tuple[str, ...]:
 
 
 def _table(rows: Sequence[Row]) -> Table:
-    head = (
-        "Device", "Model", "Scheme", "Runtime", "Threads", "Median, ms", "p90", "p99", "Accuracy, %", "n", "Size, MB", "Peak memory, MB",
-        "Million MACs", "Valid",
-    )  # fmt: skip
+    head = ("Model", "Device", "Median, ms", "Accuracy, %", "n", "Size, MB", "Peak memory, MB", "Valid")
     shown = []
     for host, result in rows:
         timing, accuracy = result.latency_ms, result.accuracy
-        times = [wording.milliseconds(value) for value in (timing.median, timing.p90, timing.p99)] if timing else ["–"] * 3
-        reason = result.invalid_because or host.emulated or "no"
+        where = f"{result.runtime}, {wording.count_of(result.threads, 'thread')}"
         shown.append(
             (
-                host.name,
-                result.model,
-                result.scheme,
-                result.runtime,
-                result.threads,
-                *times,
+                _lines(result.scheme, result.model),
+                _lines(host.name, where),
+                _lines(wording.milliseconds(timing.median), _spread(timing)) if timing else wording.NOT_MEASURED,
                 wording.percent_cell(accuracy.interval) if accuracy else wording.NOT_MEASURED,
                 accuracy.n if accuracy else wording.NOT_MEASURED,
                 wording.megabytes(result.size_bytes),
                 f"{result.peak_rss_bytes / 1e6:,.0f}" if result.peak_rss_bytes else wording.NOT_MEASURED,
-                f"{result.macs / 1e6:,.0f}",
-                "yes" if result.valid else tag("small", reason),
+                "yes" if result.valid else "no",
             )
         )
     counts = sorted({len(result.latency_ms.raw) for _, result in rows if result.latency_ms and result.latency_ms.raw})
-    times_said = f"n = {' or '.join(f'{count:,}' for count in counts)} times each, batch 1; " if counts else ""
+    times = f"{_either(counts)} times each, batch 1; " if counts else ""
     caption = (
-        f"Latency of one inference ({times_said}input set, invoked, output read), accuracy with its 95 % interval on n images, and size. No time "
-        "of an emulated processor is shown."
+        f"Latency of one inference ({times}input set, invoked, output read; below it the 90th and the 99th percentile), "
+        "accuracy with its 95 % interval on n images, and size of the file. Times on an emulated processor are not shown."
     )
-    return Table(head, tuple(shown), caption, words=frozenset((0, 1, 2, 3, 13)))
+    return Table(head, tuple(shown), caption, words=frozenset((0, 1, 7)))
+
+
+def _lines(first: str, second: str) -> Markup:
+    return join(first, tag("br"), tag("small", second))
+
+
+def _spread(timing: Timing) -> str:
+    return f"{wording.milliseconds(timing.p90)}; {wording.milliseconds(timing.p99)}"
+
+
+def _either(counts: Sequence[int]) -> str:
+    return f"n = {' or '.join(f'{count:,}' for count in counts)}"
+
+
+def _remarks(benches: Sequence[Bench]) -> list[str]:
+    """Return why rows are not valid, and the benchmarks' own notes, each once."""
+    remarks = [note for bench in benches for note in bench.notes]
+    for bench in benches:
+        if bench.host.emulated:
+            remarks.append(f"{bench.host.name}: emulated, {bench.host.emulated}")
+        remarks += [
+            f"Not valid: {row.model}, {wording.count_of(row.threads, 'thread')}, {bench.host.name}: {row.invalid_because}"
+            for row in bench.results
+            if row.invalid_because
+        ]
+    return list(dict.fromkeys(remarks))
 
 
 def _trade_off(rows: Sequence[Row]) -> Figure:
@@ -102,29 +124,36 @@ def _trade_off(rows: Sequence[Row]) -> Figure:
     styles = _device_styles(rows)
     medians = [result.latency_ms.median for _, result in rows if result.latency_ms]
     bounds = [bound for _, result in rows if result.accuracy for bound in (result.accuracy.low, result.accuracy.high)]
-    frame = Frame(log_axis("median latency, ms (logarithmic)", medians), linear_axis("accuracy, %", bounds, percent=True), height=300)
+    x = log_axis("median latency, ms (logarithmic)", medians)
+    frame = Frame(x, linear_axis("accuracy, %", bounds, percent=True), height=300)
     largest = max(result.size_bytes for _, result in rows)
-    marks, discs = [], []
+    bars, discs = [], []
     for host, result in rows:
-        assert result.latency_ms is not None
-        assert result.accuracy is not None
+        if result.latency_ms is None or result.accuracy is None:
+            continue
         style, median, accuracy = styles[host.name], result.latency_ms.median, result.accuracy
-        marks.append(upright_bar(frame, median, accuracy.low, accuracy.high, f"{style} pale"))
+        bars.append(upright_bar(frame, median, accuracy.low, accuracy.high, f"{style} pale"))
         fill = f"disc {style}" if result.scheme == "int8" else f"ring {style}"
         note = (
-            f"{result.model}, {result.runtime}, {wording.count_of(result.threads, 'thread')}, {host.name}: {wording.milliseconds(median)} ms, "
-            f"{wording.interval_in_words(accuracy.interval)}, {wording.megabytes(result.size_bytes)} MB"
+            f"{result.model}, {result.runtime}, {wording.count_of(result.threads, 'thread')}, {host.name}: "
+            f"{wording.milliseconds(median)} ms, {wording.interval_in_words(accuracy.interval)}, "
+            f"{wording.megabytes(result.size_bytes)} MB"
         )
-        discs.append(dot(frame, median, accuracy.value, fill, note=note, radius=12 * math.sqrt(result.size_bytes / largest)))
+        radius = 12 * math.sqrt(result.size_bytes / largest)
+        discs.append(dot(frame, median, accuracy.value, fill, note=note, radius=radius))
     counts = sorted({result.accuracy.n for _, result in rows if result.accuracy})
     caption = (
-        f"Accuracy, latency and size of {wording.count_of(len(rows), 'measurement')}: the area of a disc is the size of the file (the largest is "
-        f"{wording.megabytes(largest)} MB), filled discs are int8, rings other schemes; bars are 95 % intervals on n = "
-        f"{' or '.join(f'{count:,}' for count in counts)} images. Up and to the left is better."
+        f"Accuracy, latency and size of {wording.count_of(len(rows), 'measurement')}. The area of a disc is the size of the file "
+        f"(the largest is {wording.megabytes(largest)} MB); filled discs are int8, rings other schemes; bars are 95 % intervals "
+        f"on {_either(counts)} images. Up and to the left is better."
     )
-    legend = tuple(Key("dot", f"disc {style}", name) for name, style in styles.items())
     seen = f"{len(rows)} discs; medians from {wording.milliseconds(min(medians))} to {wording.milliseconds(max(medians))} ms"
-    return Figure((chart(frame, [*marks, *discs], heading="Accuracy, latency, size", description=seen),), caption, legend)
+    drawing = chart(frame, [*bars, *discs], heading="Accuracy, latency, size", description=seen)
+    return Figure((drawing,), caption, _device_legend(styles))
+
+
+def _device_legend(styles: dict[str, str]) -> tuple[Key, ...]:
+    return tuple(Key("dot", f"disc {style}", name) for name, style in styles.items())
 
 
 def _device_styles(rows: Sequence[Row]) -> dict[str, str]:
@@ -143,18 +172,19 @@ def _distributions(rows: Sequence[Row]) -> Figure:
     marks = []
     for number, ((host, result), values) in enumerate(zip(rows, times, strict=True)):
         marks += _ridge(frame, len(rows) - 1 - number, values, styles[host.name])
-        label = f"{result.scheme}, {result.runtime}, {wording.count_of(result.threads, 'thread')}, {host.name}"
+        label = f"{result.scheme}, {result.runtime}, {wording.count_of(result.threads, 'thread')}"
         top_of_row = frame.down(len(rows) - number) + 11
         marks.append(tag("text", wording.short(label, 60), x=frame.left, y=top_of_row, class_="note"))
+    counts = sorted({len(values) for values in times})
     caption = (
-        f"Latency of single inferences ({wording.count_of(len(rows), 'measurement')}, n = {min(map(len, times)):,} to {max(map(len, times)):,} times each). "
+        f"Latency of single inferences, {wording.count_of(len(rows), 'measurement')} of {_either(counts)} times each. "
         "Thick line: median; thin line: 10th to 90th percentile. What lies beyond the axis stands at its end."
     )
     drawing = chart(frame, marks, heading="Latency distributions", description=f"{len(rows)} histograms")
-    return Figure((drawing,), caption)
+    return Figure((drawing,), caption, _device_legend(styles))
 
 
-def _ridge(frame: Frame, row: int, values: np.ndarray, style: str) -> list[Markup]:  # type: ignore[type-arg]
+def _ridge(frame: Frame, row: int, values: NDArray[np.float64], style: str) -> list[Markup]:
     edges = np.geomspace(frame.x.low, frame.x.high, _HISTOGRAM_BINS + 1)
     counts, _ = np.histogram(np.clip(values, frame.x.low, frame.x.high), edges)
     heights = row + 0.62 * counts / counts.max()

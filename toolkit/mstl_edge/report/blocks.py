@@ -24,7 +24,6 @@ class Figure:
     drawings: tuple[Markup, ...]
     caption: str
     legend: tuple[Key, ...] = ()
-    wide: bool = False
 
 
 @dataclass(frozen=True)

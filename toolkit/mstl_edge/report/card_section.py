@@ -15,10 +15,10 @@ from mstl_edge.report.run_record import RunRecord
 
 def card_blocks(run: RunRecord) -> tuple[Table | Markup, ...]:
     """Return the card of the exported file, or of the trained network where nothing was exported."""
-    recipe = without_paths(to_tree(run.recipe))
+    recipe, backbone = without_paths(to_tree(run.recipe)), run.recipe.backbone
     rows: list[tuple[Child, ...]] = [
         ("Made by", f"recipe {run.recipe.name}, seed {run.recipe.seed}"),
-        ("Backbone", f"{run.recipe.backbone.name}, alpha {run.recipe.backbone.alpha:g}, {run.recipe.backbone.input_size}×{run.recipe.backbone.input_size} pixels"),
+        ("Backbone", f"{backbone.name}, alpha {backbone.alpha:g}, {backbone.input_size}×{backbone.input_size} pixels"),
         ("Classes", ", ".join(f"{label} (positive)" if label == run.last.positive else label for label in run.last.labels)),
         ("Decision threshold", f"{run.last.threshold:.4f} on the probability of {run.last.positive}, chosen on validation"),
         ("Temperature", f"{run.last.temperature:.4f}, fitted on validation"),
@@ -48,7 +48,8 @@ def _file_rows(artifact: Artifact) -> list[tuple[Child, ...]]:
         said = card.input.preprocess
         rows += [
             ("Scheme and verdict", f"{card.scheme}, {card.verdict}"),
-            ("Input", f"{said.aspect} to {card.input.width}×{card.input.height}, {said.resize}, {card.input.normalization}, {card.input.dtype}"),
+            ("Input", f"{said.aspect} to {card.input.width}×{card.input.height}, {said.resize}, {card.input.dtype}"),
+            ("Normalization", card.input.normalization),
             ("SHA-256 of the flatbuffer", tag("code", card.hashes.flatbuffer)),
         ]  # fmt: skip
     return rows

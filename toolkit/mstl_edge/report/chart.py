@@ -1,7 +1,7 @@
 """Small charts as inline SVG: a frame with two axes, and the marks that are put into it.
 
-Colours come from classes (`a` … `e`, `faint`) that the page's style sheet defines for light, dark and print. A chart is 340 units wide,
-about what a phone shows, so that its writing stays readable there; several of them stand side by side on a wide page.
+Colours come from classes (`a` … `e`, `faint`) that the page's style sheet defines for light, dark and print. A chart is 340
+units wide, about what a phone shows, so that its writing stays readable there; several stand side by side on a wide page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Frame:
     y: Axis
     width: float = WIDTH
     height: float = HEIGHT
-    left: float = 44.0
+    left: float = 48.0
     right: float = 10.0
     top: float = 24.0
     bottom: float = 38.0
@@ -118,8 +118,3 @@ def level_bar(frame: Frame, y: float, low: float, high: float, style: str) -> Ma
     """Return a horizontal bar from `low` to `high`."""
     place = frame.down(y)
     return tag("line", x1=frame.across(low), x2=frame.across(high), y1=place, y2=place, class_=f"whisker {style}")
-
-
-def words(frame: Frame, x: float, y: float, text: str, *, anchor: str = "start", dx: float = 0.0, dy: float = 0.0) -> Markup:
-    """Return text at a value's place, moved by `dx` and `dy` units."""
-    return tag("text", text, x=frame.across(x) + dx, y=frame.down(y) + dy, class_="note", text_anchor=anchor)

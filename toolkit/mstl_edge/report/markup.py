@@ -48,10 +48,15 @@ def _text(child: Child) -> str:
     if isinstance(child, Markup):
         return child.text
     if isinstance(child, str):
-        return html.escape(child, quote=False)
+        return html.escape(_unbroken(child), quote=False)
     if isinstance(child, int | float):
         return number(child)
     return "".join(_text(inner) for inner in child)
+
+
+def _unbroken(text: str) -> str:
+    """Keep a number and its per cent sign, and `n = 32`, on one line."""
+    return text.replace(" %", "\u00a0%").replace("n = ", "n\u00a0=\u00a0")
 
 
 def _attribute(key: str, value: Attribute) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 from mstl_edge.preprocess import load_image
 from mstl_edge.report import wording
 from mstl_edge.report.blocks import Table
-from mstl_edge.report.markup import Markup, tag
+from mstl_edge.report.markup import Child, Markup, tag
 from mstl_edge.report.paired import test_images
 from mstl_edge.report.run_record import Answered, RunRecord
 
@@ -30,7 +30,7 @@ def mistakes(model: str, answers: Answered, thumbnails: Thumbnails | None) -> tu
     wrong = int(np.count_nonzero(answers.decided != answers.classes))
     if not wrong:
         return (tag("p", f"{model}: all {n} test images are labelled right."),)
-    rows = []
+    rows: list[tuple[Child, ...]] = []
     for position in positions:
         truth, decided = int(answers.classes[position]), int(answers.decided[position])
         row = [
@@ -51,8 +51,8 @@ def mistakes(model: str, answers: Answered, thumbnails: Thumbnails | None) -> tu
         head = ["Picture", *head, "File"]
     words = (0, 1, 2, 3, 6) if thumbnails is not None else (0, 1, 2)
     caption = (
-        f"{model}: {'the' if wrong <= MOST else f'the worst {MOST} of'} {wording.count_of(wrong, 'wrong answer')} among n = {n} test images, the most certain first. "
-        f"Rows count the test images in {'predictions.csv'} of stage {answers.entry.name}, in their order."
+        f"{model}: {'the' if wrong <= MOST else f'the worst {MOST} of'} {wording.count_of(wrong, 'wrong answer')} among n = {n} "
+        f"test images, the most certain first. Rows count the test images in predictions.csv of stage {answers.entry.name}."
     )
     return (Table(tuple(head), tuple(rows), caption, words=frozenset(words)),)
 

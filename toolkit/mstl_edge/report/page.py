@@ -28,7 +28,9 @@ def page(title: str, subtitle: str, part: Part) -> str:
         tag("title", f"{title} – mstl-edge report"),
         tag("style", Markup(style)),
     )
-    top = tag("header", tag("p", "mstl-edge report", class_="kind"), tag("h1", title), tag("p", subtitle, class_="subtitle"))
+    top = tag(
+        "header", tag("p", "mstl-edge report", class_="kind"), tag("h1", title), tag("p", subtitle, class_="subtitle")
+    )
     body = tag(
         "body",
         tag(
@@ -65,8 +67,7 @@ def _section(section: Section, figures: Iterator[int], tables: Iterator[int]) ->
 def _figure(figure: Figure, number: int) -> Markup:
     caption = tag("figcaption", tag("b", f"Figure {number}. "), figure.caption)
     legend = tag("div", [_key(key) for key in figure.legend], class_="legend") if figure.legend else None
-    kind = "drawings wide" if figure.wide else "drawings"
-    return tag("figure", tag("div", figure.drawings, class_=kind), legend, caption)
+    return tag("figure", tag("div", figure.drawings, class_="drawings"), legend, caption)
 
 
 def _key(key: Key) -> Markup:
@@ -86,12 +87,18 @@ def _table(table: Table, number: int) -> Markup:
 
     head = [cell("th", position, text) for position, text in enumerate(table.head)]
     rows = [
-        tag("tr", [cell("td", i, content) for i, content in enumerate(row)], class_="marked" if n == table.marked else None)
+        tag(
+            "tr",
+            [cell("td", i, content) for i, content in enumerate(row)],
+            class_="marked" if n == table.marked else None,
+        )
         for n, row in enumerate(table.rows)
     ]
     caption = tag("figcaption", tag("b", f"Table {number}. "), table.caption)
     shown_head = tag("thead", tag("tr", head)) if any(table.head) else None
-    return tag("figure", caption, tag("div", tag("table", shown_head, tag("tbody", rows)), class_="scroll"), class_="table")
+    return tag(
+        "figure", caption, tag("div", tag("table", shown_head, tag("tbody", rows)), class_="scroll"), class_="table"
+    )
 
 
 def _missing(entries: tuple[str, ...]) -> Markup | None:

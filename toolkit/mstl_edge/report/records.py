@@ -70,7 +70,9 @@ class Grid:
             RunError: A cell is no number.
         """
         try:
-            return np.array([[float(row[c]) for c in columns] for row in self.rows]).reshape(len(self.rows), len(columns))
+            return np.array([[float(row[c]) for c in columns] for row in self.rows]).reshape(
+                len(self.rows), len(columns)
+            )
         except ValueError as error:
             raise RunError("numbers in every row", received=f"{self.path} ({error})") from error
 

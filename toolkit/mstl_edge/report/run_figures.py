@@ -43,7 +43,9 @@ def _curve(history: Grid, quantity: str, stage: str, selected: int | None) -> Ma
     training, validation = history.column(quantity), history.column(f"validation_{quantity}")
     percent = quantity == "accuracy"
     values = [*training, *validation]
-    y = linear_axis("accuracy, %" if percent else "loss", [min(values), 1.0] if percent else [0.0, *values], percent=percent)
+    y = linear_axis(
+        "accuracy, %" if percent else "loss", [min(values), 1.0] if percent else [0.0, *values], percent=percent
+    )
     x = _epoch_axis(int(epochs[0]), int(epochs[-1]))
     frame = Frame(x, y)
     marks = [line(frame, list(epochs), list(training), "b dashed"), line(frame, list(epochs), list(validation), "a")]
@@ -56,8 +58,8 @@ def _curve(history: Grid, quantity: str, stage: str, selected: int | None) -> Ma
         frame,
         marks,
         heading=f"{title}: {quantity}",
-        description=f"{quantity} after epochs {int(epochs[0])} to {int(epochs[-1])}: training {training[0]:.3f} to {training[-1]:.3f}, "
-        f"validation {validation[0]:.3f} to {validation[-1]:.3f}",
+        description=f"{quantity} after epochs {int(epochs[0])} to {int(epochs[-1])}: training {training[0]:.3f} to "
+        f"{training[-1]:.3f}, validation {validation[0]:.3f} to {validation[-1]:.3f}",
     )
 
 
@@ -80,9 +82,9 @@ def roc(models: Named) -> Figure:
             f"{len(answers.classes) - positives} others"
         )
     caption = (
-        f"ROC on the test images. {'; '.join(areas)}. Band: pointwise 95 % interval ({DRAWS:,} seeded bootstrap samples of the images, each class by "
-        "itself; where the classes are separated almost perfectly it is too narrow, the interval of the AUC is not). Ring: the decision "
-        "threshold that validation chose."
+        f"ROC on the test images. {'; '.join(areas)}. Band: pointwise 95 % interval ({DRAWS:,} seeded bootstrap samples of the "
+        "images, each class by itself; where the classes are separated almost perfectly it is too narrow, the interval of the "
+        "AUC is not). Ring: the decision threshold that validation chose."
     )
     legend = (Key("line", "a", "ROC curve"), Key("band", "a", "95 % interval"), Key("ring", "b", "chosen threshold"))
     return Figure(tuple(_roc(name, answers) for name, answers in shown), caption, legend)
@@ -97,7 +99,10 @@ def _roc(name: str, answers: Answered) -> Markup:
     highs = stairs(at, high)[1]
     said_positive = answers.decided == answers.entry.positive_index
     point = (float(said_positive[~is_positive].mean()), float(said_positive[is_positive].mean()))
-    note = f"threshold {answers.entry.threshold:.3f}: sensitivity {wording.percent(point[1])}, specificity {wording.percent(1 - point[0])}"
+    note = (
+        f"threshold {answers.entry.threshold:.3f}: sensitivity {wording.percent(point[1])}, "
+        f"specificity {wording.percent(1 - point[0])}"
+    )
     marks = [
         band(frame, list(corners), list(lows), list(highs), "a"),
         line(frame, *_DIAGONAL, "faint"),
@@ -111,7 +116,8 @@ def confusions(models: Named) -> Figure:
     """Return confusion matrices of the test images."""
     counts = "; ".join(f"{name}: n = {len(answers.classes)}" for name, answers in models)
     caption = (
-        f"Confusion matrices on the test images ({counts}): rows are the truth, columns the answer; counts, and the share of the row. Darker is more."
+        f"Confusion matrices on the test images ({counts}): rows are the truth, columns the answer; counts, and the share "
+        "of the row. Darker is more."
     )
     return Figure(tuple(_confusion(name, answers) for name, answers in models), caption)
 
@@ -123,7 +129,9 @@ def _confusion(name: str, answers: Answered) -> Markup:
     )
     most = 12 if len(entry.labels) < 4 else 7
     corner = tag("th", tag("small", "truth ↓ answer →"))
-    head = tag("tr", corner, [tag("th", wording.short(label, most), scope="col", title=label) for label in entry.labels])
+    head = tag(
+        "tr", corner, [tag("th", wording.short(label, most), scope="col", title=label) for label in entry.labels]
+    )
     rows = []
     for label, row in zip(entry.labels, scores.confusion, strict=True):
         total = max(1, sum(row))
@@ -132,7 +140,9 @@ def _confusion(name: str, answers: Answered) -> Markup:
             for count in row
         ]
         rows.append(tag("tr", tag("th", wording.short(label, most), scope="row", title=label), cells))
-    table = tag("table", tag("caption", wording.short(name, 34)), tag("thead", head), tag("tbody", rows), class_="confusion")
+    table = tag(
+        "table", tag("caption", wording.short(name, 34)), tag("thead", head), tag("tbody", rows), class_="confusion"
+    )
     return tag("div", table, class_="chart")
 
 
@@ -144,8 +154,9 @@ def reliability_diagram(models: Named) -> Figure:
         for name, answers in models
     ]
     caption = (
-        f"Reliability on the test images. {'; '.join(errors)} (15 equal bins). Points: bins of equal numbers of images, with 95 % Wilson intervals; ticks: "
-        "single images, those of the positive class above, all others below. On the diagonal, probabilities mean what they say."
+        f"Reliability on the test images. {'; '.join(errors)} (15 equal bins). Points: bins of equal numbers of images, with "
+        "95 % Wilson intervals; ticks: single images, those of the positive class above, all others below. On the diagonal, "
+        "probabilities mean what they say."
     )
     legend = (Key("dot", "a", "share observed, 95 % interval"), Key("line", "faint", "perfect calibration"))
     return Figure(tuple(_reliability(name, answers) for name, answers in models), caption, legend)
@@ -161,7 +172,8 @@ def _reliability(name: str, answers: Answered) -> Markup:
     marks.append(line(frame, [entry.probability for entry in bins], [entry.observed.value for entry in bins], "a thin"))
     for entry in bins:
         marks.append(upright_bar(frame, entry.probability, entry.observed.low, entry.observed.high, "a"))
-        note = f"{entry.n} images, mean probability {wording.percent(entry.probability)}: {wording.interval_in_words(entry.observed)} observed"
+        told = wording.interval_in_words(entry.observed)
+        note = f"{entry.n} images, mean probability {wording.percent(entry.probability)}: {told} observed"
         marks.append(dot(frame, entry.probability, entry.observed.value, "a", note=note))
     seen = f"{len(bins)} bins of probabilities of {answers.entry.positive} against the share that came true"
     return chart(frame, marks, heading=wording.short(name, 34), description=seen)
@@ -185,8 +197,9 @@ def float_against_int8(paired: Paired) -> Figure:
     differences = np.abs(paired.float32.probabilities - paired.int8.probabilities)
     n = len(paired.int8.classes)
     caption = (
-        f"Probability of {entry.positive} by the float32 and the int8 file for each of n = {n} test images. {labels_differ(paired)} of {n} are labelled "
-        f"differently; largest difference {differences.max():.3f}, mean {differences.mean():.3f}. Dashed: the decision threshold, {threshold:.3f}."
+        f"Probability of {entry.positive} by the float32 and the int8 file for each of n = {n} test images. "
+        f"{labels_differ(paired)} of {n} are labelled differently; largest difference {differences.max():.3f}, mean "
+        f"{differences.mean():.3f}. Dashed: the decision threshold, {threshold:.3f}."
     )
     others = " / ".join(label for label in entry.labels if label != entry.positive)
     legend = (Key("dot", "b", entry.positive), Key("ring", "a", others))

@@ -197,7 +197,9 @@ def _answers(path: Path, entry: StageEntry) -> Answered:
     """Return the float model's answers to the test images of a stage."""
     grid = read_grid(path)
     if grid.head != ("image", "split", "label", *entry.labels):
-        raise RunError(f"columns image, split, label, {', '.join(entry.labels)}", received=f"{path}: {', '.join(grid.head)}")
+        raise RunError(
+            f"columns image, split, label, {', '.join(entry.labels)}", received=f"{path}: {', '.join(grid.head)}"
+        )
     test = Grid(path, grid.head, tuple(row for row in grid.rows if row[1] == "test"))
     return answered(test, entry, label_column=2, first_probability=3)
 
@@ -217,7 +219,9 @@ def answered(grid: Grid, entry: StageEntry, *, label_column: int, first_probabil
     numbers = {label: position for position, label in enumerate(entry.labels)}
     strangers = sorted({row[label_column] for row in grid.rows} - set(numbers))
     if strangers or not grid.rows:
-        raise RunError(f"rows labelled {', '.join(entry.labels)}", received=f"{grid.path}: {', '.join(strangers) or 'none'}")
+        raise RunError(
+            f"rows labelled {', '.join(entry.labels)}", received=f"{grid.path}: {', '.join(strangers) or 'none'}"
+        )
     classes = np.array([numbers[row[label_column]] for row in grid.rows], dtype=np.int64)
     columns = range(first_probability, first_probability + len(entry.labels))
     return Answered(tuple(row[0] for row in grid.rows), classes, grid.floats(columns), entry)

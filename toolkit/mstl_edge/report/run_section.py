@@ -6,10 +6,10 @@ from mstl_edge.report import run_figures as figures
 from mstl_edge.report import wording
 from mstl_edge.report.blocks import Part, Section, Table
 from mstl_edge.report.card_section import card_blocks
-from mstl_edge.report.markup import Markup, join, tag
+from mstl_edge.report.markup import Child, Markup, join, tag
 from mstl_edge.report.mistakes import Thumbnails, mistakes
 from mstl_edge.report.paired import Paired
-from mstl_edge.report.run_record import Answered, Candidate, RunRecord
+from mstl_edge.report.run_record import Answered, Candidate, Export, PairedTest, RunRecord, StageEntry
 
 
 def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None) -> Part:
@@ -32,7 +32,7 @@ def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None
         Section("Answers to the test images", tuple(answers)),
     ]
     if run.export is not None:
-        sections.append(Section("Quantization", _export_blocks(run)))
+        sections.append(Section("Quantization", _export_blocks(run.export, run.last.validation.n)))
     sections.append(Section("Worst mistakes", mistakes(final[0], final[1], thumbnails)))
     sections.append(Section("Model card", card_blocks(run)))
     return Part(_headline(run), tuple(sections), _missing(run, paired))
@@ -80,9 +80,12 @@ def _stages_table(run: RunRecord) -> Table:
         rows.append(
             (
                 entry.name,
-                join(" / ".join(entry.labels), tag("br"), tag("small", f"positive: {entry.positive}")),
-                f"{images['train']:,} / {images['validation']:,} / {images['test']:,}",
-                "known" if entry.patients_known else "unknown",
+                _classes(entry),
+                join(
+                    f"{images['train']:,} / {images['validation']:,} / {images['test']:,}",
+                    tag("br"),
+                    tag("small", f"patients {'known' if entry.patients_known else 'unknown'}"),
+                ),
                 f"{entry.selected_epoch} of {entry.epochs}",
                 f"{entry.parameters.trained / 1e6:.2f} of {entry.parameters.total / 1e6:.2f}",
                 wording.percent_cell(entry.test.accuracy),
@@ -92,61 +95,68 @@ def _stages_table(run: RunRecord) -> Table:
             )
         )
     head = (
-        "Stage", "Classes", "Train / val. / test", "Patients", "Epoch kept", "Trained, millions",
+        "Stage", "Classes", "Images: train / val. / test", "Epoch kept", "Trained, millions",
         "Accuracy, %", "Sensitivity, %", "Specificity, %", "AUC",
     )  # fmt: skip
     counts = ", ".join(f"{entry.name}: n = {entry.test.n}" for entry in run.stages)
     caption = (
-        f"The float model after each stage, on that stage's own test split ({counts}), with 95 % intervals (Wilson; for the AUC Newcombe). "
-        "Temperature, threshold and epoch were chosen on validation images; the test split was scored once. "
+        f"The float model after each stage, on that stage's own test split ({counts}), with 95 % intervals (Wilson; for the AUC "
+        "Newcombe). Temperature, threshold and epoch were chosen on validation images; the test split was scored once. "
         "Where patients are unknown, near-duplicate images were kept on one side of the split."
     )
-    return Table(head, tuple(rows), caption, words=frozenset((0, 1, 3)))
+    return Table(head, tuple(rows), caption, words=frozenset((0, 1)))
 
 
-def _export_blocks(run: RunRecord) -> tuple[Table | Markup, ...]:
-    export = run.export
-    assert export is not None
+def _classes(entry: StageEntry) -> Markup:
+    """Return the classes one below the other, the positive one marked."""
+    lines = [(label, " (positive)" if label == entry.positive else "") for label in entry.labels]
+    return join([join(tag("br") if n else None, label, tag("small", mark)) for n, (label, mark) in enumerate(lines)])
+
+
+def _export_blocks(export: Export, validated: int) -> tuple[Table | Markup, ...]:
     marked = next((i for i, row in enumerate(export.candidates) if row.scheme == export.chosen), None)
     head = (
-        "Candidate", "Size, MB", "Accuracy on validation, %", "Same label as float32, %", "of",
-        "Largest difference in p", "Cost, points", "Gate",
+        "Candidate", "Size, MB", "Accuracy on validation, %", "Cost, points", "Same label as float32, %", "of images",
+        "Largest difference in p", "Gate",
     )  # fmt: skip
     blocks: list[Table | Markup] = [
         Table(
             head,
             tuple(_candidate_row(row) for row in export.candidates),
-            f"Exported candidates; the chosen one is bold. Accuracy and its cost on n = {run.last.validation.n} validation images, agreement on the "
-            "gate's larger pool of images that no stage was trained on; 95 % intervals.",
+            f"Exported candidates; the chosen one is bold. Accuracy and its cost on n = {validated} validation "
+            "images, agreement on the gate's larger pool of images that no stage was trained on; 95 % intervals.",
             words=frozenset((0, 7)),
             marked=marked,
         )
     ]
+    reasons = [
+        f"{row.scheme}, {row.gate.verdict}: {'; '.join(row.gate.reasons)}."
+        for row in export.candidates
+        if row.gate and row.gate.reasons
+    ]
+    if reasons:
+        blocks.append(tag("ul", [tag("li", reason) for reason in reasons]))
     if export.test is not None:
-        blocks.append(_paired_table(export.test.float32.n, run))
+        blocks.append(_paired_table(export.test))
     blocks += [tag("p", f"Calibration: {warning}.") for warning in export.calibration_warnings]
     return tuple(blocks)
 
 
-def _candidate_row(row: Candidate) -> tuple[object, ...]:
+def _candidate_row(row: Candidate) -> tuple[Child, ...]:
     gate, agreement = row.gate, row.agreement
-    verdict = tag("span", gate.verdict, tag("br"), tag("small", "; ".join(gate.reasons))) if gate else wording.NOT_MEASURED
     return (
         row.scheme,
         wording.megabytes(row.size_bytes),
         wording.percent_cell(row.accuracy),
+        wording.points_cell(gate.drop.value, gate.drop.low, gate.drop.high) if gate else wording.NOT_MEASURED,
         wording.percent_cell(agreement.agreement) if agreement else wording.NOT_MEASURED,
         agreement.n if agreement else wording.NOT_MEASURED,
         f"{agreement.largest_difference:.3f}" if agreement else wording.NOT_MEASURED,
-        wording.points_cell(gate.drop.value, gate.drop.low, gate.drop.high) if gate else wording.NOT_MEASURED,
-        verdict,
+        gate.verdict if gate else wording.NOT_MEASURED,
     )
 
 
-def _paired_table(n: int, run: RunRecord) -> Table:
-    assert run.export is not None
-    test = run.export.test
-    assert test is not None
+def _paired_table(test: PairedTest) -> Table:
     rows = tuple(
         (
             name,
@@ -158,7 +168,7 @@ def _paired_table(n: int, run: RunRecord) -> Table:
         for name, scores in (("float32", test.float32), ("int8", test.int8))
     )
     caption = (
-        f"The float32 and the chosen int8 file on the same n = {n} test images, in the runtime that a device uses, scored once. "
-        f"Right in float32 only: {test.mcnemar.a_only}; right in int8 only: {test.mcnemar.b_only}."
+        f"The float32 and the chosen int8 file on the same n = {test.int8.n} test images, in the runtime that a device uses, "
+        f"scored once. Right in float32 only: {test.mcnemar.a_only}; right in int8 only: {test.mcnemar.b_only}."
     )
     return Table(("File", "Accuracy, %", "Sensitivity, %", "Specificity, %", "AUC"), rows, caption)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mstl_edge.progress import SILENT, Reporter
-from mstl_edge.report.bench_record import Bench, read_bench
+from mstl_edge.report.bench_record import read_bench
 from mstl_edge.report.bench_section import bench_part
 from mstl_edge.report.blocks import Part, Section, together
 from mstl_edge.report.mistakes import thumbnails_of
@@ -43,8 +44,8 @@ def write_report(
     """Write one self-contained HTML file; equal input gives equal bytes.
 
     Args:
-        named: Run folders, study folders or JSON files, benchmark JSON files; nothing takes the latest run. Benchmarks that a run folder
-            holds (`bench*.json`) are taken with it.
+        named: Run folders, study folders or JSON files, benchmark JSON files; nothing takes the latest run. Benchmarks that a
+            run folder holds (`bench*.json`) are taken with it.
         out: Where to; default `report.html` in the first folder named, or beside the first file.
         with_images: Show small pictures and file names of the worst mistakes; they may be patients' images.
         reporter: Told of progress where the exported files have to answer the test images once more.
@@ -54,14 +55,14 @@ def write_report(
     """
     sources = find_sources(named)
     parts, benches = [], []
-    several = sum(source.kind != "bench" for source in sources) > 1
+    kinds = Counter(source.kind for source in sources)
     for source in sources:
         if source.kind == "bench":
             benches.append(read_bench(source.path))
             continue
         part = _run(source.path, with_images, reporter) if source.kind == "run" else study_part(read_study(source.path))
-        parts.append(_named(source.title, part) if several else part)
-    whole = together([*parts, _benches(benches)])
+        parts.append(_named(source.shown, part) if kinds[source.kind] > 1 else part)
+    whole = together([*parts, bench_part(benches)])
     path = out or sources[0].report
     write_text(path, page(_title(sources), _subtitle(sources), whole))
     return Written(path, sources, whole.missing)
@@ -74,10 +75,6 @@ def _run(path: Path, with_images: bool, reporter: Reporter) -> Part:
         return run_part(run, paired, None)
     answers = paired.int8 if isinstance(paired, Paired) else run.answered[run.last.name]
     return run_part(run, paired, thumbnails_of(run, answers))
-
-
-def _benches(benches: Sequence[Bench]) -> Part:
-    return bench_part(benches)
 
 
 def _named(title: str, part: Part) -> Part:

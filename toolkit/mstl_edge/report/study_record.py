@@ -14,7 +14,10 @@ STUDY_SCHEMA = "mstl-edge/study/1"
 
 
 class Arm(Struct, frozen=True, kw_only=True):
-    """One way to train, cross-validated: `n` images were answered out of fold; `images` of a fold's training part were used, 0 for all."""
+    """One way to train, cross-validated: `n` images were answered out of fold.
+
+    `images` of a fold's training part were used; 0 for all.
+    """
 
     name: str
     n: int

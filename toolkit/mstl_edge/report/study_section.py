@@ -20,7 +20,10 @@ def study_part(study: Study) -> Part:
     """Return what a study gives to the page."""
     blocks: list[Figure | Table | Markup] = [tag("p", _method(study)), _arms_table(study), _arms_figure(study)]
     if study.comparisons:
-        blocks += [_comparisons_figure(study.comparisons), _comparisons_table(study.comparisons, "Arms compared on the same images and folds")]
+        blocks += [
+            _comparisons_figure(study.comparisons),
+            _comparisons_table(study.comparisons, "Arms compared on the same images and folds"),
+        ]
     missing = []
     curve = study.learning_curve
     if curve.arms:
@@ -46,6 +49,8 @@ def _same_scheme(entry: Comparison) -> bool:
 
 
 def _said(entry: Comparison) -> str:
+    if entry.words and entry.verdict != "cannot tell":
+        return entry.words  # it names both
     told = entry.words or f"{wording.points_interval(entry.difference, entry.low, entry.high)} points, {entry.verdict}"
     return f"From {entry.a} to {entry.b}: {told}"
 
@@ -53,8 +58,12 @@ def _said(entry: Comparison) -> str:
 def _method(study: Study) -> str:
     parts = []
     if study.folds and study.repeats:
-        parts.append(f"{study.folds}-fold cross-validation, repeated {wording.count_of(study.repeats, 'time')}, the same folds for every arm")
-    parts.append("grouped by patient" if study.patients_known else "near-duplicate images kept together, patients unknown")
+        parts.append(
+            f"{study.folds}-fold cross-validation, repeated {wording.count_of(study.repeats, 'time')}, the same folds for every arm"
+        )
+    parts.append(
+        "grouped by patient" if study.patients_known else "near-duplicate images kept together, patients unknown"
+    )
     if study.threshold_rule:
         parts.append(f"thresholds chosen inside each training part by the rule {study.threshold_rule!r}")
     parts.append(f"intervals: {study.interval}")
@@ -77,7 +86,10 @@ def _arms_table(study: Study) -> Table:
         for arm in study.arms
     )
     head = ("Arm", "Scheme", "n", "Accuracy, %", "Sensitivity, %", "Specificity, %", "AUC", "Calibration error")
-    caption = f"The arms of the study on the same folds ({_counts(study.arms)} images answered out of fold): means over folds with 95 % intervals."
+    caption = (
+        f"The arms of the study on the same folds ({_counts(study.arms)} images answered out of fold): "
+        "means over folds with 95 % intervals."
+    )
     return Table(head, rows, caption, words=frozenset((0, 1)))
 
 
@@ -85,14 +97,16 @@ def _arms_figure(study: Study) -> Figure:
     values = [bound for arm in study.arms for bound in (arm.accuracy.low, arm.accuracy.high)]
     rows = [(arm.title, wording.percent_interval(arm.accuracy), arm.accuracy, "a") for arm in study.arms]
     drawing = _forest(linear_axis("accuracy, %", values, percent=True), rows, "Accuracy of each arm", reference=None)
-    return Figure((drawing,), f"Cross-validated accuracy of each arm with its 95 % interval; {_counts(study.arms)} images.")
+    return Figure(
+        (drawing,), f"Cross-validated accuracy of each arm with its 95 % interval; {_counts(study.arms)} images."
+    )
 
 
 def _comparisons_table(comparisons: Sequence[Comparison], caption: str) -> Table:
     counted = any(entry.images for entry in comparisons)
     rows = []
     for entry in comparisons:
-        told = [entry.verdict, tag("br"), tag("small", entry.words)] if entry.words else entry.verdict
+        told = [entry.verdict, tag("div", entry.words, class_="remark")] if entry.words else entry.verdict
         images = (f"{entry.images:,}",) if counted else ()
         difference = wording.points_cell(entry.difference, entry.low, entry.high)
         rows.append((*images, entry.a, entry.b, difference, wording.p_value(entry.p), told))
@@ -116,7 +130,10 @@ def _comparisons_figure(comparisons: Sequence[Comparison]) -> Figure:
     axis = linear_axis("difference in accuracy, points", values, percent=True)
     drawing = _forest(axis, rows, "From one arm to another", reference=0.0)
     legend = (Key("dot", "c", "helped"), Key("dot", "b", "hurt"), Key("dot", "faint", "cannot tell"))
-    caption = "Differences in cross-validated accuracy with 95 % intervals; where an interval holds zero, the study cannot tell the two apart."
+    caption = (
+        "Differences in cross-validated accuracy with 95 % intervals; where an interval holds zero, the study cannot tell "
+        "the two apart."
+    )
     return Figure((drawing,), caption, legend)
 
 
@@ -146,7 +163,9 @@ def _learning_curve(arms: Sequence[Arm]) -> Figure:
     sizes = sorted({arm.images for arm in arms})
     bounds = [bound for arm in arms for bound in (arm.accuracy.low, arm.accuracy.high)]
     spread = log_axis("training images (logarithmic)", sizes)
-    x = Axis(spread.label, spread.low, spread.high, tuple((float(size), f"{size:,}") for size in sizes), logarithmic=True)
+    x = Axis(
+        spread.label, spread.low, spread.high, tuple((float(size), f"{size:,}") for size in sizes), logarithmic=True
+    )
     frame = Frame(x, linear_axis("accuracy, %", bounds, percent=True), height=300)
     behind, marks, legend = [], [], []
     for number, (title, curve) in enumerate(curves.items()):
@@ -154,18 +173,22 @@ def _learning_curve(arms: Sequence[Arm]) -> Figure:
         legend.append(Key("line", style, title))
         shift = 1 + 0.025 * (number - (len(curves) - 1) / 2)  # bars of one size side by side
         places = [arm.images * shift for arm in curve]
-        behind.append(band(frame, places, [a.accuracy.low for a in curve], [a.accuracy.high for a in curve], f"{style} pale"))
+        behind.append(
+            band(frame, places, [a.accuracy.low for a in curve], [a.accuracy.high for a in curve], f"{style} pale")
+        )
         marks.append(line(frame, places, [arm.accuracy.value for arm in curve], style))
         for place, arm in zip(places, curve, strict=True):
             note = f"{title}, {arm.images:,} images: {wording.interval_in_words(arm.accuracy)}"
             marks.append(upright_bar(frame, place, arm.accuracy.low, arm.accuracy.high, f"{style} pale"))
             marks.append(dot(frame, place, arm.accuracy.value, style, note=note))
     caption = (
-        f"Learning curve: cross-validated accuracy after training and validating on {', '.join(f'{size:,}' for size in sizes)} images, with "
-        f"95 % intervals; {_counts(arms)} images answered out of fold."
+        f"Learning curve: cross-validated accuracy after training and validating on {', '.join(f'{size:,}' for size in sizes)} "
+        f"images, with 95 % intervals; {_counts(arms)} images answered out of fold."
     )
     seen = f"{len(curves)} curves over {len(sizes)} sizes of the training set"
-    return Figure((chart(frame, [*behind, *marks], heading="Learning curve", description=seen),), caption, tuple(legend))
+    return Figure(
+        (chart(frame, [*behind, *marks], heading="Learning curve", description=seen),), caption, tuple(legend)
+    )
 
 
 def _counts(arms: Sequence[Arm]) -> str:

@@ -71,7 +71,7 @@ def p_value(p: float | None) -> str:
     """Return `0.21`, or `< 0.001`."""
     if p is None:
         return NOT_MEASURED
-    return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return "<\u00a00.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def milliseconds(value: float) -> str:

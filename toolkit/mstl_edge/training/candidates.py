@@ -61,9 +61,14 @@ def build_quantization_aware(
     *,
     threads: int,
     reporter: Reporter,
+    start: Candidate | None = None,
 ) -> Candidate:
-    """Return the candidate whose upper layers were fine-tuned under fake quantization; `folder` keeps its checkpoint."""
-    quantized = qat.calibrated(folded, calibration)
+    """Return the candidate whose upper layers were fine-tuned under fake quantization; `folder` keeps its checkpoint.
+
+    `start` is what `build_post_training` made of the same two, so that it need not be calibrated again; its model is fine-tuned in
+    place.
+    """
+    quantized = qat.calibrated(folded, calibration) if start is None else start.fake_quant
     history = qat.fine_tune(
         quantized,
         _lessons(trained, folded),

@@ -14,6 +14,7 @@ from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, read_json
 from mstl_edge.training import graph, stages
+from mstl_edge.training._keras import keras
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def open_trained(run: RunFolder, reporter: Reporter) -> Trained:
             hint=f"Finish it: mstl-edge train --resume {run.path}",
         )
     entry = read_json(folder.metrics)
+    keras.backend.clear_session()  # Keras numbers layers, and their names go into the file: the same bytes every time
     model = graph.build_classifier(recipe.backbone, len(entry["labels"]))
     graph.set_weights(model, stages.read_weights(folder.weights))
     data = stages.prepare_stage(recipe, stage, run, reporter)

@@ -22,7 +22,7 @@ from mstl_edge.data.phantom.drawing import SIDE
 from mstl_edge.errors import DataError
 from mstl_edge.storage import cache_folder
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same seed would give other images; part of the folder's name."""
 
 
@@ -47,8 +47,8 @@ class Phantom:
 
 
 KINDS = {
-    "chest": Phantom(1, chest.LABELS, 600, chest.draw),
-    "head-ct": Phantom(2, head_ct.LABELS, 1100, head_ct.draw),
+    "chest": Phantom(1, chest.LABELS, 800, chest.draw),
+    "head-ct": Phantom(2, head_ct.LABELS, 1500, head_ct.draw),
 }
 
 

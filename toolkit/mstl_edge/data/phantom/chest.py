@@ -155,7 +155,7 @@ def _lobar(chest: _Chest, rng: Generator) -> None:
     if chance(rng, 0.5):
         opacity = opacity * below(v, between(rng, 0.0, 0.1), 0.05)
     opacity = opacity * (1 - np.float32(0.4) * line(smooth_noise(rng, 16), 0.2))
-    chest.film += lung * opacity * np.float32(between(rng, 0.2, 0.36))
+    chest.film += lung * opacity * np.float32(between(rng, 0.24, 0.4))
 
 
 def _patchy(chest: _Chest, rng: Generator) -> None:
@@ -165,7 +165,7 @@ def _patchy(chest: _Chest, rng: Generator) -> None:
         size = between(rng, 0.1, 0.2)
         ragged = radius(chest.u - np.float32(place[0]), chest.v - np.float32(place[1]), size, size)
         opacity = below(ragged + np.float32(0.3) * smooth_noise(rng, 14), 1.0, 0.9)
-        chest.film += lung * opacity * np.float32(between(rng, 0.18, 0.34))
+        chest.film += lung * opacity * np.float32(between(rng, 0.22, 0.38))
 
 
 def _interstitial(chest: _Chest, rng: Generator) -> None:
@@ -174,7 +174,7 @@ def _interstitial(chest: _Chest, rng: Generator) -> None:
     chosen = chest.lungs if chance(rng, 0.6) else (chest.lungs[int(rng.integers(2))],)
     for lung in chosen:
         fading = np.clip(np.float32(between(rng, 0.5, 0.9)) + np.float32(between(rng, -0.6, 0.9)) * chest.v, 0, 1)
-        chest.film += lung * fading * net * np.float32(between(rng, 0.14, 0.24))
+        chest.film += lung * fading * net * np.float32(between(rng, 0.16, 0.26))
 
 
 def _place(chest: _Chest, rng: Generator) -> tuple[Picture, tuple[float, float]]:

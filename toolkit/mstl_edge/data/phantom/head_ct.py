@@ -144,10 +144,10 @@ def _add_mimics(head: _Head, rng: Generator) -> None:
     _blend(head.density, inside * line(midline, 0.02) * far, between(rng, 38, 52))
     if chance(rng, 0.4):
         sinus = ellipse(head.u, head.v, (0, between(rng, 0.9, 0.97)), (0.09, 0.07), 0, 0.05)
-        _blend(head.density, inside * sinus, between(rng, 42, 60))
+        _blend(head.density, inside * sinus, between(rng, 42, 55))
     for _ in range(int(rng.integers(0, 3))):
         _add_calcification(head, rng)
-    if chance(rng, 0.3):
+    if chance(rng, 0.2):
         _add_partial_volume(head, rng, inside)
     if chance(rng, 0.3):
         _add_old_infarct(head, rng)
@@ -182,7 +182,7 @@ def _add_partial_volume(head: _Head, rng: Generator, inside: Picture) -> None:
     towards = _towards(head, between(rng, 0, 360))
     depth = between(rng, 0.1, 0.25)
     veil = np.clip((head.r - np.float32(1 - depth)) * np.float32(1 / depth), 0, 1) * below(-towards, -0.7, 0.4)
-    head.density += inside * veil * veil * np.float32(between(rng, 10, 35))
+    head.density += inside * veil * veil * np.float32(between(rng, 10, 30))
 
 
 def _add_old_infarct(head: _Head, rng: Generator) -> None:
@@ -204,7 +204,7 @@ def _towards(head: _Head, degrees: float) -> Picture:
 
 def _blood(rng: Generator) -> float:
     """Fresh blood, or some days old and fading towards brain."""
-    return between(rng, 58, 80)
+    return between(rng, 62, 84)
 
 
 def _clot(rng: Generator) -> Picture:
@@ -214,7 +214,7 @@ def _clot(rng: Generator) -> Picture:
 def _epidural(head: _Head, rng: Generator) -> None:
     """A lens between skull and dura: sharp, bulging inwards."""
     angle = between(rng, 0, 360)
-    long, deep = between(rng, 0.28, 0.5), between(rng, 0.13, 0.26)
+    long, deep = between(rng, 0.3, 0.5), between(rng, 0.16, 0.28)
     away = between(rng, 0.93, 1.0)
     center = (0.8 * away * math.cos(math.radians(angle)), away * math.sin(math.radians(angle)))
     lens = ellipse(head.u, head.v, center, (deep, long), angle, 0.03)
@@ -225,7 +225,7 @@ def _subdural(head: _Head, rng: Generator) -> None:
     """A crescent along the inner table, thin and long, tapering at both ends; sometimes layered with older blood."""
     towards = _towards(head, float(rng.choice([0, 180])) + between(rng, -50, 50))
     opening = between(rng, 0.0, 0.6)
-    thickness = np.float32(between(rng, 0.1, 0.22)) * np.sqrt(np.clip((towards - opening) / (1 - opening), 0, 1))
+    thickness = np.float32(between(rng, 0.13, 0.25)) * np.sqrt(np.clip((towards - opening) / (1 - opening), 0, 1))
     thickness = thickness * (1 + np.float32(0.15) * smooth_noise(rng, 6)) - np.float32(0.01)
     crescent = below(-head.r, -(1 - thickness), 0.03) * below(head.r, 1.0, head.soft)
     _blend(head.density, crescent, _clot(rng))
@@ -233,7 +233,7 @@ def _subdural(head: _Head, rng: Generator) -> None:
 
 def _intraparenchymal(head: _Head, rng: Generator) -> None:
     """A clot within the brain, ragged, in a dark rim of oedema."""
-    size = (between(rng, 0.11, 0.26), between(rng, 0.11, 0.26))
+    size = (between(rng, 0.13, 0.28), between(rng, 0.13, 0.28))
     u, v = posed(head.u, head.v, _spot(rng, 0.65), between(rng, 0, 180))
     ragged = radius(u, v, *size) + np.float32(0.15) * smooth_noise(rng, 12)
     _blend(head.density, head.brain * below(ragged, between(rng, 1.1, 1.6), 0.4) * np.float32(0.6), 17.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mstl_edge.metrics import softmax
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import Recipe
-from mstl_edge.runs import StageFolder, RunFolder
+from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.storage import digest
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import keras
@@ -72,9 +73,8 @@ def run_fold(task: FoldTask) -> FoldResult:
     files = {s: study.answers(task.arm, s, task.repeat, task.fold, task.images) for s in task.schemes}
     if not all(path.is_file() for path in files.values()):
         network = _train(opened, task, study)
-        for scheme, path in files.items():
-            if not path.is_file():
-                write_answers(path, _answer(network, scheme, task.threads), labels)
+        for scheme, probabilities in _probabilities(network, task.schemes, task.threads):
+            write_answers(files[scheme], _answers(network, probabilities), labels)
         shutil.rmtree(network.trained.run.path)
         keras.backend.clear_session()
     correct = {scheme: float(read_answers(path, labels).correct.mean()) for scheme, path in files.items()}
@@ -146,28 +146,38 @@ def normalize_scratch(model: Any, data: StageData) -> None:
     normalize_from_data(model, normalize(first))
 
 
-def _answer(network: FoldNetwork, scheme: Scheme, threads: int) -> FoldAnswers:
-    trained, decision = network.trained, network.decision
-    images, classes = trained.data.part("test")
-    names = [row.name for row in trained.data.manifest.part("test")]
-    if scheme == "float32":
-        probabilities: Any = softmax(network.test_logits, decision.temperature)
-    else:
-        flatbuffer = _int8_flatbuffer(network, scheme, threads)
-        probabilities = int8_answers(flatbuffer, trained.pixels(images), threads=threads)
-    return answered(names, classes, probabilities, decision, positive=trained.positive, epoch=network.epoch)
-
-
-def _int8_flatbuffer(network: FoldNetwork, scheme: Scheme, threads: int) -> bytes:
-    """Return the file that a device would get, without card and golden samples."""
+def _answers(network: FoldNetwork, probabilities: NDArray[Any]) -> FoldAnswers:
     trained = network.trained
-    spec = trained.recipe.quantize
+    names = [row.name for row in trained.data.manifest.part("test")]
+    classes = trained.data.part("test")[1]
+    return answered(names, classes, probabilities, network.decision, positive=trained.positive, epoch=network.epoch)
+
+
+def _probabilities(
+    network: FoldNetwork, schemes: tuple[Scheme, ...], threads: int
+) -> Iterator[tuple[Scheme, NDArray[Any]]]:
+    """Yield each scheme with its `(n, classes)` answers to the test images.
+
+    Int8 answers come from the file that a device would get, without card and golden samples, in the runtime that a device uses.
+    """
+    if "float32" in schemes:
+        yield "float32", softmax(network.test_logits, network.decision.temperature)
+    if schemes == ("float32",):
+        return
+    trained = network.trained
     folded = fold_batch_norm(graph.with_softmax(trained.model, network.decision.temperature))
-    calibration = trained.calibration(spec.calibration_images)[0]
-    if scheme == "int8-ptq":
-        return build_post_training(folded, calibration).flatbuffer
-    folder = StageFolder(trained.run.path / "stages" / "quantize")
-    return build_quantization_aware(trained, folded, calibration, folder, threads=threads, reporter=SILENT).flatbuffer
+    calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
+    pixels = trained.pixels(trained.data.part("test")[0])
+    start = None
+    if "int8-ptq" in schemes:
+        start = build_post_training(folded, calibration)
+        yield "int8-ptq", int8_answers(start.flatbuffer, pixels, threads=threads)
+    if "int8-qat" in schemes:
+        folder = StageFolder(trained.run.path / "stages" / "quantize")
+        tuned = build_quantization_aware(
+            trained, folded, calibration, folder, threads=threads, reporter=SILENT, start=start
+        )
+        yield "int8-qat", int8_answers(tuned.flatbuffer, pixels, threads=threads)
 
 
 def _find_fold(plan: StudyPlan, manifest: Manifest, task: FoldTask) -> Fold:

@@ -17,6 +17,8 @@ from mstl_edge.metrics import decide
 from mstl_edge.storage import write_text
 from mstl_edge.training.study.decision import Decision
 
+DECIMALS = 9
+"""Of probabilities; a high temperature brings them close together."""
 FIXED = ("image", "label", "answer", "threshold", "temperature", "epoch")
 
 
@@ -56,7 +58,7 @@ def answered(
     epoch: int,
 ) -> FoldAnswers:
     """Return answers by the fold's decision, rounded as the CSV rounds them."""
-    rounded = np.asarray(np.round(probabilities.astype(np.float64), 6))
+    rounded = np.asarray(np.round(probabilities, DECIMALS), dtype=np.float64)
     decided = decide(rounded, positive=positive, threshold=decision.threshold)
     return FoldAnswers(tuple(images), classes, decided, rounded, decision, epoch)
 
@@ -76,7 +78,7 @@ def write_answers(path: Path, given: FoldAnswers, labels: Sequence[str]) -> None
             repr(decision.temperature),
             given.epoch,
         ]
-        writer.writerow([*fixed, *(f"{p:.6f}" for p in row)])
+        writer.writerow([*fixed, *(f"{p:.{DECIMALS}f}" for p in row)])
     write_text(path, text.getvalue())
 
 

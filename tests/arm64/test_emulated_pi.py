@@ -1,0 +1,124 @@
+"""The wheel on an emulated Raspberry Pi: same labels, bounded differences, and no milliseconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+NEEDED = ("MSTL_EDGE_ARM64_LITERT", "MSTL_EDGE_ARM64_TFLITE", "MSTL_EDGE_TFLITE_PYTHON")
+MISSING = [name for name in NEEDED if not os.environ.get(name)]
+
+pytestmark = [
+    pytest.mark.arm64,
+    pytest.mark.slow,
+    # Of the module, so that no fixture trains a model for tests that are skipped.
+    pytest.mark.skipif(bool(MISSING), reason=f"not set: {', '.join(MISSING)}; run .ci/arm64.sh"),
+]
+
+CORES = {"cortex-a72": "Raspberry Pi 4", "cortex-a76": "Raspberry Pi 5"}
+FLOAT_TOLERANCE = 1e-5
+LITERT_LSB = 1.0
+"""LiteRT on both machines quantizes by XNNPACK's rules; NEON and AVX kernels may still round a tie differently."""
+TFLITE_RUNTIME_LSB = 3.0
+"""Its convolutions are bit-identical (see below). Its average over the last feature map rounds some channels
+differently by NEON, and the logits' scale makes that up to 2 steps of the output."""
+REPOSITORY = Path(__file__).parents[2]
+
+cores = pytest.mark.parametrize("core", CORES)
+runtimes = pytest.mark.parametrize("runtime", ["litert", "tflite-runtime"])
+
+
+@pytest.fixture
+def here(runtime: str, tflite_python: Path) -> Path:
+    """The Python of this machine that holds the runtime."""
+    return Path(sys.executable) if runtime == "litert" else tflite_python
+
+
+@cores
+@runtimes
+def test_int8_gives_the_labels_of_this_machine_within_a_stated_tolerance(
+    runtime: str, core: str, sysroot: Callable, models_of_run: dict, ask: Callable, here: Path
+) -> None:
+    emulated = ask(sysroot(runtime) / "python", models_of_run["int8"], runtime, core)
+    local = ask(here, models_of_run["int8"], runtime)
+    assert len(set(local.labels)) == 2, "images of one label would prove little"
+    assert emulated.labels == local.labels
+    assert emulated.lsb_from(local) <= (LITERT_LSB if runtime == "litert" else TFLITE_RUNTIME_LSB)
+
+
+@cores
+@runtimes
+def test_float_agrees_with_this_machine_to_1e_5(
+    runtime: str, core: str, sysroot: Callable, models_of_run: dict, ask: Callable, here: Path
+) -> None:
+    emulated = ask(sysroot(runtime) / "python", models_of_run["float32"], runtime, core)
+    local = ask(here, models_of_run["float32"], runtime)
+    assert emulated.labels == local.labels
+    assert abs(emulated.probabilities - local.probabilities).max() <= FLOAT_TOLERANCE
+
+
+@cores
+def test_every_int8_operator_of_tflite_runtime_but_the_average_is_bit_identical(
+    core: str, sysroot: Callable, models_of_run: dict, tflite_python: Path
+) -> None:
+    emulated = _operator_outputs(sysroot("tflite-runtime") / "python", models_of_run["int8"], core)
+    here = _operator_outputs(tflite_python, models_of_run["int8"], "")
+    assert len(here) == len(emulated) >= 29
+    average = next((row["index"] for row in here if row["operator"] == "MEAN"), len(here))
+    for ours, theirs in zip(here[:average], emulated[:average], strict=True):
+        assert ours == theirs, f"operator {ours['index']} {ours['operator']} differs"
+    for ours, theirs in zip(here[average : average + 1], emulated[average : average + 1], strict=True):
+        assert max(abs(a - b) for a, b in zip(ours["values"], theirs["values"], strict=True)) <= 1
+
+
+def _operator_outputs(python: Path, model: Path, core: str) -> list[dict]:
+    script = REPOSITORY / "benchmarks" / "arm64" / "operator_outputs.py"
+    environment = os.environ | ({"QEMU_CPU": core} if core else {})
+    done = subprocess.run(
+        [str(python), str(script), str(model), "7"], env=environment, capture_output=True, text=True, check=True
+    )
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@runtimes
+def test_bench_scores_as_here_and_withholds_the_times_of_an_emulated_cpu(
+    runtime: str, sysroot: Callable, models_of_run: dict, bench: Callable, here: Path
+) -> None:
+    models = [models_of_run["int8"], models_of_run["float32"]]
+    emulated = bench(sysroot(runtime) / "python", models, runtime, QEMU_CPU="cortex-a76")
+    # Marked as emulated, this machine skips its own minutes of timing.
+    local = bench(here, models, runtime, MSTL_EDGE_EMULATED="1")
+    assert emulated["schema"] == local["schema"] == "mstl-edge/bench/1"
+    assert emulated["host"]["architecture"] == "aarch64"
+    assert emulated["host"]["bits"] == 64
+    assert "qemu" in emulated["host"]["emulated"]
+    assert emulated["comparison"]["speedup"] is None
+    for theirs, ours in zip(emulated["results"], local["results"], strict=True):
+        assert theirs["latency_ms"] is None
+        assert theirs["peak_rss_bytes"] is None
+        assert theirs["valid"] is False
+        assert "emulated" in theirs["invalid_because"]
+        assert theirs["runtime_kind"] == runtime
+        assert theirs["accuracy"]["correct"] == ours["accuracy"]["correct"]
+        assert (theirs["parameters"], theirs["macs"]) == (ours["parameters"], ours["macs"])
+
+
+@runtimes
+def test_nothing_of_tensorflow_is_installed_on_the_device(runtime: str, sysroot: Callable) -> None:
+    installed = {entry.name.split("-")[0].lower() for entry in (sysroot(runtime) / "site").iterdir()}
+    assert "mstl_edge" in installed
+    assert not installed & {"tensorflow", "tf_keras", "keras", "tensorflow_model_optimization", "scipy"}
+
+
+def test_instructions_per_inference_are_those_committed_within_1_percent(sysroot: Callable) -> None:
+    pytest.importorskip("tf_keras", reason="making the models needs the extra 'train'")
+    named = [part for runtime in ("litert", "tflite-runtime") for part in (f"--{runtime}", str(sysroot(runtime)))]
+    script = REPOSITORY / "benchmarks" / "suites" / "instructions.py"
+    done = subprocess.run([sys.executable, str(script), *named, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,101 @@
+"""A world for the benchmarks: a clock that ticks as told, a machine of plain files, labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mstl_edge.artifact import draw_golden_images
+from mstl_edge.artifact.golden import encode_image
+from mstl_edge_bench import bench as bench_module
+from mstl_edge_bench.bench import BenchPlan, Surroundings, run_bench
+from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.result import BenchReport, Conditions
+
+
+class TickingClock:
+    """Each look at it moves it on by about a millisecond, seeded."""
+
+    def __init__(self, seed: int = 0, factor: float = 1.0) -> None:
+        self._draw = np.random.default_rng(seed)
+        self._factor = factor
+        self.now_ns = 0
+
+    def __call__(self) -> int:
+        self.now_ns += int(self._factor * self._draw.integers(950_000, 1_050_000))
+        return self.now_ns
+
+
+def a_probe(model: Path, kind: str, threads: int) -> dict[str, float]:
+    steps = ("load", "allocate", "first_inference")
+    times = {f"{step}_ms": 2.0 + number for number, step in enumerate(steps)}
+    memory = {f"{step}_rss_bytes": 1_000_000.0 for step in ("imported", *steps)}
+    return {**times, **memory, "peak_rss_bytes": 50_000_000.0}
+
+
+@pytest.fixture(autouse=True)
+def small_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding is timed on a small image, since no test looks at how long it takes."""
+    small = encode_image(draw_golden_images(48, 1)[0])
+    monkeypatch.setattr(bench_module, "encoded_image", lambda: small)
+
+
+@pytest.fixture
+def around() -> Callable[..., Surroundings]:
+    """Make surroundings; keywords replace fields, `factor` makes every call that much slower."""
+
+    def make(seed: int = 0, factor: float = 1.0, **fields: Any) -> Surroundings:
+        calm = Conditions(clock_mhz=1800.0, temperature_c=50.0, throttled=0, load_1min=0.1)
+        given = {
+            "clock": TickingClock(seed, factor),
+            "host": describe_host,
+            "conditions": lambda: calm,
+            "probe": a_probe,
+        }
+        return Surroundings(**{**given, **fields})
+
+    return make
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, picture: Callable[[Path, int], Path]) -> Path:
+    """A folder of two classes with twelve images each."""
+    for seed in range(12):
+        picture(tmp_path / "data" / "normal" / f"{seed}.png", seed)
+        picture(tmp_path / "data" / "hemorrhage" / f"{seed}.png", 100 + seed)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def twins(exported: Callable[[str], Path]) -> tuple[Path, Path]:
+    return exported("tiny_float32"), exported("tiny_int8")
+
+
+@pytest.fixture
+def bench(around: Callable[..., Surroundings], twins: tuple[Path, Path]) -> Callable[..., BenchReport]:
+    """Run the benchmark on the twins in a made-up world; keywords go to the plan."""
+
+    def run(world: Surroundings | None = None, **plan: Any) -> BenchReport:
+        given = {"models": twins, "repeats": 20, "warmup_ms": 5.0}
+        return run_bench(BenchPlan(**{**given, **plan}), around=world or around())
+
+    return run
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
+    """Write files below a root that stands for `/`."""
+
+    def write(files: dict[str, str]) -> Path:
+        for name, content in files.items():
+            path = tmp_path / "root" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        (tmp_path / "root").mkdir(exist_ok=True)
+        return tmp_path / "root"
+
+    return write

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError, RunError
+from mstl_edge_bench import bench as bench_module
+from mstl_edge_bench import result
+from mstl_edge_bench.bench import BenchPlan, Surroundings, run_bench
+from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.result import BenchReport, Conditions, encode_report, load_report
+from mstl_edge_bench.startup import measure_startup, run_probe
+
+Bench = Callable[..., BenchReport]
+World = Callable[..., Surroundings]
+
+
+def test_every_number_the_schema_promises_is_there(bench: Bench, labelled: Path) -> None:
+    report = json.loads(encode_report(bench(data=str(labelled))))
+    assert report["schema"] == "mstl-edge/bench/1"
+    assert [row["scheme"] for row in report["results"]] == ["float32", "int8"]
+    for row in report["results"]:
+        assert {"median", "p90", "p99", "mean", "std", "min", "max", "raw"} <= row["latency_ms"].keys()
+        assert len(row["latency_ms"]["raw"]) == 100
+        assert {"n", "value", "low", "high"} <= row["accuracy"].keys()
+        assert row["accuracy"]["n"] == 24
+        assert row["parameters"] > 0
+        assert row["macs"] > 0
+        assert row["peak_rss_bytes"] == 50_000_000
+        assert row["startup"]["load_rss_bytes"] == 1_000_000
+        assert (row["valid"], row["invalid_because"]) == (True, None)
+        assert row["golden_lsb"] is not None
+    assert {"speedup", "agreement", "accuracy_drop"} <= report["comparison"].keys()
+    assert 0.9 < report["comparison"]["speedup"] < 1.1
+
+
+def test_a_report_survives_its_file(bench: Bench, labelled: Path, tmp_path: Path) -> None:
+    report = bench(data=str(labelled))
+    (tmp_path / "a.json").write_bytes(encode_report(report))
+    assert load_report(tmp_path / "a.json") == report
+
+
+def test_every_field_of_the_schema_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "bench-schema.md").read_text(encoding="utf-8")
+    structs = [
+        value for value in vars(result).values() if isinstance(value, type) and issubclass(value, msgspec.Struct)
+    ]
+    fields = {field for struct in structs for field in struct.__struct_fields__}
+    assert [field for field in sorted(fields) if f"`{field}`" not in page] == []
+
+
+def test_each_number_of_threads_gets_its_rows_and_its_reason(bench: Bench) -> None:
+    report = bench(threads=(1, 2))
+    assert [(row.scheme, row.threads) for row in report.results] == [
+        ("float32", 1),
+        ("int8", 1),
+        ("float32", 2),
+        ("int8", 2),
+    ]
+    assert report.comparison is not None
+    assert [at.threads for at in report.comparison.by_threads] == [1, 2]
+    assert all("XNNPACK runs 5 of 6 operators" in at.because for at in report.comparison.by_threads)
+
+
+def test_int8_and_float_are_paired_on_the_same_images(bench: Bench, labelled: Path) -> None:
+    report = bench(data=str(labelled))
+    compared = report.comparison
+    assert compared is not None
+    rights = [row.accuracy.correct for row in report.results if row.accuracy]
+    float_only = sum(a == "1" and b == "0" for a, b in zip(*rights, strict=True))
+    int8_only = sum(a == "0" and b == "1" for a, b in zip(*rights, strict=True))
+    assert (compared.float_only_correct, compared.quantized_only_correct) == (float_only, int8_only)
+    assert compared.accuracy_drop == pytest.approx((float_only - int8_only) / 24)
+    assert compared.agreement == pytest.approx(1 - (float_only + int8_only) / 24)
+    assert len({row.accuracy.data_sha256 for row in report.results if row.accuracy}) == 1
+
+
+def test_an_emulated_cpu_keeps_its_times_to_itself(bench: Bench, around: World, labelled: Path) -> None:
+    def never(*arguments: object) -> Any:
+        raise AssertionError("nothing is timed on an emulated CPU")
+
+    emulated = msgspec.structs.replace(describe_host(), emulated="the process runs in qemu-aarch64")
+    report = bench(around(host=lambda: emulated, clock=never, probe=never), data=str(labelled))
+    for row in report.results:
+        assert (row.latency_ms, row.end_to_end_ms, row.startup, row.peak_rss_bytes) == (None, None, None, None)
+        assert not row.valid
+        assert "emulated CPU (the process runs in qemu-aarch64)" in str(row.invalid_because)
+        assert row.accuracy is not None
+    assert report.comparison is not None
+    assert report.comparison.speedup is None
+    assert report.comparison.agreement is not None
+
+
+def test_a_run_that_was_throttled_is_marked_invalid(bench: Bench, around: World) -> None:
+    readings = iter([Conditions(throttled=0), Conditions(throttled=0), Conditions(throttled=0x4)])
+    report = bench(around(conditions=lambda: next(readings)))
+    assert not any(row.valid for row in report.results)
+    assert "throttling while measuring" in str(report.results[0].invalid_because)
+    assert report.results[0].latency_ms is not None
+
+
+def test_a_model_without_a_card_is_timed_and_says_what_it_cannot_know(
+    models: Path, bench: Bench, labelled: Path
+) -> None:
+    report = bench(models=(models / "tiny_int8.tflite",), data=str(labelled))
+    (row,) = report.results
+    assert row.latency_ms is not None
+    assert (row.accuracy, row.decode_resize_ms, row.end_to_end_ms) == (None, None, None)
+    assert (row.scheme, row.unknown) == ("int8", ("labels", "preprocessing", "threshold", "accuracy"))
+    assert report.notes == (
+        "accuracy: not measured, since a file without a card tells neither labels nor preprocessing",
+    )
+
+
+def test_a_model_that_is_no_classifier_is_one_clear_line(models: Path, bench: Bench) -> None:
+    with pytest.raises(ArtifactError, match=r"expected an image classifier.* Received: not_a_classifier\.tflite"):
+        bench(models=(models / "not_a_classifier.tflite",))
+
+
+def test_labels_that_the_model_does_not_have_are_one_clear_line(
+    bench: Bench, tmp_path: Path, picture: Callable[[Path, int], Path]
+) -> None:
+    for number, label in enumerate(("cat", "Normal")):
+        picture(tmp_path / "data" / label / "a.png", number)
+    with pytest.raises(
+        DataError, match=r"labels that tiny_float32\.tflite has \(normal, hemorrhage\)\. Received: cat\."
+    ):
+        bench(data=str(tmp_path / "data"))
+
+
+def test_unreadable_images_are_counted_and_named(bench: Bench, labelled: Path) -> None:
+    (labelled / "normal" / "broken.png").write_bytes(b"no image")
+    report = bench(data=str(labelled))
+    assert [(row.accuracy.n, row.accuracy.unreadable) for row in report.results if row.accuracy] == [(24, 1), (24, 1)]
+    assert any("broken.png" in note for note in report.notes)
+
+
+def test_only_unreadable_images_are_one_clear_line(bench: Bench, tmp_path: Path) -> None:
+    for label in ("normal", "hemorrhage"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        (tmp_path / "data" / label / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"images that can be read\. Received: none of 2"):
+        bench(data=str(tmp_path / "data"))
+
+
+def test_a_declared_test_folder_is_preferred(
+    bench: Bench, tmp_path: Path, picture: Callable[[Path, int], Path]
+) -> None:
+    for part, count in (("train", 4), ("test", 3)):
+        for seed in range(count):
+            for number, label in enumerate(("normal", "hemorrhage")):
+                picture(tmp_path / "data" / part / label / f"{seed}.png", 10 * seed + number)
+    source = str(tmp_path / "data")
+    counted = {split: bench(data=source, split=split).results[0].accuracy for split in ("auto", "test", "all")}
+    assert {split: found.n for split, found in counted.items() if found} == {"auto": 6, "test": 6, "all": 14}
+    assert counted["auto"] is not None
+    assert counted["auto"].data == "test folder of data"
+
+
+def test_a_source_without_a_test_folder_says_so(bench: Bench, labelled: Path) -> None:
+    with pytest.raises(DataError, match=r"a test/ folder in the data.*--split all"):
+        bench(data=str(labelled), split="test")
+    assert any("trained on flatter it" in note for note in bench(data=str(labelled)).notes)
+
+
+@pytest.mark.parametrize("threads", [(0,), (-1, 2), ()])
+def test_zero_threads_are_one_clear_line(bench: Bench, threads: tuple[int, ...]) -> None:
+    with pytest.raises(MstlEdgeError, match="expected --threads from 1 on"):
+        bench(threads=threads)
+
+
+def test_a_model_named_twice_is_one_clear_line(bench: Bench, twins: tuple[Path, Path]) -> None:
+    with pytest.raises(MstlEdgeError, match="each model once"):
+        bench(models=(twins[0], twins[0]))
+
+
+def test_no_report_names_a_place_on_this_machine(bench: Bench, labelled: Path) -> None:
+    assert str(labelled.parent) not in encode_report(bench(data=str(labelled))).decode()
+
+
+@pytest.fixture
+def finished_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twins: tuple[Path, Path], labelled: Path) -> Path:
+    """A run folder as training and export leave it, the latest below the current folder."""
+    from mstl_edge.data.splits import Manifest, ManifestRow, save_manifest
+    from mstl_edge.recipe import load_recipe
+    from mstl_edge.runs import create_run
+
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe("phantom")
+    run = create_run(recipe, tmp_path / "runs" / "phantom-1", versions={})
+    rows = tuple(
+        ManifestRow(
+            name=file.relative_to(labelled).as_posix(), label=file.parent.name, group=file.stem,
+            split="test" if int(file.stem) < 5 else "train", sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        )
+        for file in sorted(labelled.rglob("*.png"))
+    )  # fmt: skip
+    manifest = Manifest(str(labelled), ("hemorrhage", "normal"), rows, patients_known=False, unreadable=())
+    save_manifest(run.manifest(recipe.stages[-1].name), manifest)
+    run.exports.mkdir()
+    for path in twins:
+        (run.exports / path.name).write_bytes(path.read_bytes())
+    names = {"model": "exports/tiny_int8.tflite", "float_model": "exports/tiny_float32.tflite"}
+    (run.exports / "export.json").write_text(json.dumps({"schema": "mstl-edge/export/1", **names}))
+    return run.path
+
+
+def plain(**plan: Any) -> BenchPlan:
+    return BenchPlan(**{"repeats": 20, "warmup_ms": 5.0, **plan})
+
+
+def test_without_arguments_the_latest_export_meets_its_float_twin_on_the_runs_test_split(
+    finished_run: Path, around: World
+) -> None:
+    report = run_bench(plain(), around=around())
+    assert [row.model for row in report.results] == ["tiny_float32.tflite", "tiny_int8.tflite"]
+    accuracy = report.results[0].accuracy
+    assert accuracy is not None
+    assert (accuracy.n, accuracy.data) == (10, "test split of stage target (data)")
+
+
+def test_a_model_inside_a_run_is_scored_on_that_runs_test_split(finished_run: Path, around: World) -> None:
+    report = run_bench(plain(models=(finished_run / "exports" / "tiny_int8.tflite",)), around=around())
+    assert report.results[0].accuracy is not None
+    assert report.results[0].accuracy.n == 10
+    assert report.comparison is None
+
+
+def test_a_test_split_that_is_gone_is_a_note_where_nobody_asked_for_it(
+    finished_run: Path, around: World, labelled: Path
+) -> None:
+    labelled.rename(labelled.with_name("elsewhere"))
+    report = run_bench(plain(), around=around())
+    assert report.results[0].accuracy is None
+    assert "test split is not at hand" in report.notes[0]
+
+
+def test_a_test_image_that_changed_is_one_clear_line(
+    finished_run: Path, around: World, labelled: Path, picture: Callable[[Path, int], Path]
+) -> None:
+    picture(labelled / "normal" / "1.png", 999)
+    with pytest.raises(DataError, match=r"test images as they were.*1\.png with other content"):
+        run_bench(plain(), around=around())
+
+
+def test_a_run_without_an_export_says_what_to_type(finished_run: Path) -> None:
+    (finished_run / "exports" / "export.json").unlink()
+    with pytest.raises(RunError, match=r"a run with exported models.*mstl-edge export"):
+        run_bench(plain(models=(finished_run,)))
+
+
+def test_no_run_at_all_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match="mstl-edge train"):
+        run_bench(plain())
+
+
+def test_a_fresh_process_tells_what_loading_costs(twins: tuple[Path, Path]) -> None:
+    found = measure_startup(twins[1], "litert", 1, processes=1, probe=run_probe)
+    assert found.load_ms > 0
+    assert found.first_inference_ms > 0
+    assert found.peak_rss_bytes > found.imported_rss_bytes > 10_000_000
+
+
+def test_a_fresh_process_that_fails_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(MstlEdgeError, match=r"a fresh process that loads gone\.tflite"):
+        run_probe(tmp_path / "gone.tflite", "litert", 1)
+
+
+def test_parameters_that_the_last_stage_trained_are_counted_from_the_card(tiny_card: Callable[..., Any]) -> None:
+    from mstl_edge.artifact import Artifact, KernelFacts, inspect_flatbuffer
+    from mstl_edge_bench.lineup import trainable_parameters
+    from mstl_edge_models.backbones import REGISTRY
+
+    layers = REGISTRY["mobilenet_v1"].layers
+    card = tiny_card("tiny_int8")
+    first = card.recipe["stages"][-1]["unfreeze_from"]
+    flatbuffer = (Path(__file__).parents[1] / "data" / "models" / "tiny_int8.tflite").read_bytes()
+    kernels = tuple(KernelFacts(str(n), "CONV_2D", "int8", (2, 1, 1, 3), True, ()) for n in range(len(layers) + 1))
+    facts = msgspec.structs.replace(inspect_flatbuffer(flatbuffer), kernels=kernels, parameters=8 * len(kernels))
+    artifact = Artifact(None, flatbuffer, facts, card, ())
+    assert trainable_parameters(artifact) == 8 * (len(kernels) - layers.index(first))
+    assert trainable_parameters(Artifact(None, flatbuffer, facts, None, ())) is None
+
+
+def test_the_benchmarks_import_no_tensorflow(twins: tuple[Path, Path]) -> None:
+    code = """
+import sys
+import mstl_edge_bench.bench, mstl_edge_bench.tables, mstl_edge_bench.pytest_benchmark, mstl_edge_bench.regression
+import mstl_edge_cli.commands.bench
+print(sorted(name for name in ("tensorflow", "tf_keras", "keras", "scipy", "sklearn") if name in sys.modules))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+    assert bench_module.ENCODED_SIZE == 512

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mstl_edge.errors import MstlEdgeError
+from mstl_edge_bench import latency
+from mstl_edge_bench.noise import latency_ratio
+from mstl_edge_bench.result import Conditions, Overhead
+from mstl_edge_bench.validity import busy_because, invalid_because, timing_warnings
+
+
+class World:
+    """A clock that only work moves on."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.log: list[str] = []
+
+    def clock(self) -> int:
+        return self.now_ns
+
+    def work(self, name: str, ns: int) -> Callable[[], None]:
+        def call() -> None:
+            self.log.append(name)
+            self.now_ns += ns
+
+        return call
+
+    def subject(self, name: str, ns: int, *, card: bool = True) -> latency.Subject:
+        give, take = self.work(f"{name}.give", 50_000), self.work(f"{name}.take", 10_000)
+        decode = self.work(f"{name}.decode", 3_000_000) if card else None
+        return latency.Subject(
+            self.work(name, ns), give, take, decode, self.work(f"{name}.all", 2 * ns) if card else None
+        )
+
+
+def measured(world: World, *subjects: latency.Subject, repeats: int = 20) -> list[latency.Times]:
+    how = latency.protocol(repeats=repeats)
+    return latency.measure(subjects, latency.warm_up(subjects, how, world.clock), how, world.clock)
+
+
+def test_only_the_interpreters_invoke_is_timed() -> None:
+    world = World()
+    (times,) = measured(world, world.subject("model", 2_000_000))
+    assert times.infer.raw == (2.0,) * 100
+    assert (times.infer.median, times.infer.p99, times.infer.std, times.infer.blocks) == (2.0, 2.0, 0.0, 5)
+    assert times.decode is not None
+    assert times.decode.median == 3.0
+    assert times.overhead == Overhead(bare_median_ms=2.0, share=0.0)
+
+
+def test_blocks_of_models_take_turns_and_so_do_harness_and_bare_loop() -> None:
+    world = World()
+    subjects = [world.subject(name, 1_000_000, card=False) for name in ("a", "b")]
+    how = latency.protocol(repeats=3)
+    repeats = latency.warm_up(subjects, how, world.clock)
+    world.log.clear()
+    latency.measure(subjects, repeats, how, world.clock)
+    turns = [
+        name for number, name in enumerate(world.log) if number == 0 or world.log[number - 1].split(".")[0] != name
+    ]
+    owners = [name.split(".")[0] for name in world.log]
+    changes = [owner for number, owner in enumerate(owners) if number == 0 or owners[number - 1] != owner]
+    assert changes == ["a", "b"] * 5
+    assert turns
+    first_of_a = [world.log[i] for i in range(len(world.log)) if owners[i] == "a" and (i == 0 or owners[i - 1] == "b")]
+    assert first_of_a == ["a"] * 5
+
+
+def test_a_harness_that_costs_time_shows_in_the_overhead() -> None:
+    world = World()
+    ticking = iter(range(0, 10**12, 10_000))
+    (times,) = latency.measure(
+        [world.subject("model", 0, card=False)], [20], latency.protocol(), lambda: next(ticking) + world.now_ns
+    )
+    assert times.overhead.share == 0.0
+    assert times.infer.median == 0.01
+
+
+def test_warming_up_lasts_its_time_and_its_calls() -> None:
+    world = World()
+    how = latency.protocol(warmup_ms=100.0)
+    latency.warm_up([world.subject("model", 1_000_000, card=False)], how, world.clock)
+    assert world.log.count("model") == 100
+    slow = World()
+    latency.warm_up([slow.subject("model", 10**9, card=False)], how, slow.clock)
+    assert slow.log.count("model") == 5
+
+
+@pytest.mark.parametrize(("ns", "expected"), [(10_000, 500), (3_000_000, 100), (77_000_000, 20)])
+def test_a_block_lasts_about_as_long_whatever_the_model(ns: int, expected: int) -> None:
+    world = World()
+    assert latency.warm_up([world.subject("m", ns)], latency.protocol(), world.clock) == [expected]
+
+
+def test_the_garbage_collector_rests_while_times_are_taken() -> None:
+    seen: list[bool] = []
+    subject = latency.Subject(lambda: seen.append(gc.isenabled()), latency.nothing, latency.nothing)
+    ticks = iter(range(0, 10**9, 1000))
+    latency.measure([subject], [1], latency.protocol(), lambda: next(ticks))
+    assert not any(seen)
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("wrong", [{"blocks": 4}, {"repeats": 0}])
+def test_too_few_times_are_one_clear_line(wrong: dict[str, Any]) -> None:
+    with pytest.raises(MstlEdgeError, match=r"expected --(blocks|repeats) of at least \d"):
+        latency.protocol(**wrong)
+
+
+def test_a_ratio_carries_the_noise_of_its_blocks() -> None:
+    draw = np.random.default_rng(1)
+    slow = latency.summarize(
+        [(2e6 * draw.uniform(0.9, 1.1) + draw.normal(0, 1e4, 30)).astype(int).tolist() for _ in range(5)]
+    )
+    fast = latency.summarize(
+        [(1e6 * draw.uniform(0.9, 1.1) + draw.normal(0, 1e4, 30)).astype(int).tolist() for _ in range(5)]
+    )
+    ratio = latency_ratio(slow, fast)
+    assert ratio.low < ratio.value < ratio.high
+    assert 1.6 < ratio.low < ratio.high < 2.4
+    assert latency_ratio(slow, slow).low <= 1.0 <= latency_ratio(slow, slow).high
+
+
+CALM = Conditions(clock_mhz=1800.0, temperature_c=50.0, throttled=0, load_1min=0.1)
+
+
+@pytest.mark.parametrize(
+    ("after", "said", "remedy"),
+    [
+        (Conditions(clock_mhz=1500.0), "clock went from 1800 to 1500 MHz", "scaling_governor"),
+        (Conditions(temperature_c=82.0), "CPU at 82 °C", "Cool the board"),
+        (Conditions(temperature_c=75.0), "CPU went from 50 to 75 °C", "measure again"),
+        (Conditions(throttled=0x1), "under-voltage while measuring", "power supply"),
+        (Conditions(throttled=0x40000), "throttling while measuring", "vcgencmd"),
+        (Conditions(throttled=0x50005), "under-voltage and throttling", "power supply"),
+    ],
+)
+def test_what_spoils_times_is_named_with_its_remedy(after: Conditions, said: str, remedy: str) -> None:
+    because = invalid_because(CALM, after)
+    assert because is not None
+    assert said in because
+    assert remedy in because
+
+
+@pytest.mark.parametrize("after", [CALM, Conditions(), Conditions(clock_mhz=1790.0, temperature_c=65.0, throttled=0)])
+def test_steady_or_silent_machines_are_valid(after: Conditions) -> None:
+    assert invalid_because(CALM, after) is None
+    assert invalid_because(Conditions(), after) is None
+
+
+def test_throttling_that_happened_before_the_run_does_not_spoil_it() -> None:
+    assert invalid_because(Conditions(throttled=0x50000), Conditions(throttled=0x50000)) is None
+
+
+def test_unsteady_blocks_a_busy_machine_and_a_dear_harness_are_warned_of() -> None:
+    steady = latency.summarize([[1_000_000] * 5] * 5)
+    unsteady = latency.summarize([[1_000_000] * 5] * 4 + [[1_300_000] * 5])
+    cheap, dear = Overhead(bare_median_ms=1.0, share=0.01), Overhead(bare_median_ms=1.0, share=0.2)
+    assert timing_warnings(steady, cheap) == []
+    assert "differ by 30%" in timing_warnings(unsteady, cheap)[0]
+    assert "the harness adds 20.0%" in timing_warnings(steady, dear)[0]
+    assert busy_because(CALM, 4) is None
+    assert "load average 3.0 on 4 cores" in str(busy_because(Conditions(load_1min=3.0), 4))

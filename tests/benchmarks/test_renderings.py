@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mstl_edge.errors import MstlEdgeError
+from mstl_edge_bench import tables
+from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
+from mstl_edge_bench.result import BenchReport
+
+Bench = Callable[..., BenchReport]
+
+
+def test_the_csv_holds_plain_numbers(bench: Bench, labelled: Path) -> None:
+    report = bench(data=str(labelled), threads=(1, 2))
+    rows = list(csv.DictReader(io.StringIO(tables.to_csv(report))))
+    assert len(rows) == 4
+    assert report.results[0].latency_ms is not None
+    assert float(rows[0]["latency_median_ms"]) == report.results[0].latency_ms.median
+    assert (rows[0]["valid"], rows[0]["images"]) == ("true", "24")
+
+
+def test_the_markdown_is_two_tables_and_the_reasons(bench: Bench, labelled: Path) -> None:
+    text = tables.to_markdown(bench(data=str(labelled)))
+    lines = text.splitlines()
+    header = next(line for line in lines if line.startswith("| model"))
+    assert header.count("|") == lines[lines.index(header) + 1].count("|")
+    assert "McNemar p =" in text
+    assert "times as fast as" in text
+
+
+def test_tables_of_an_emulated_run_show_no_times(bench: Bench) -> None:
+    report = bench()
+    rows = tuple(
+        msgspec.structs.replace(
+            row, latency_ms=None, decode_resize_ms=None, end_to_end_ms=None, overhead=None, startup=None,
+            peak_rss_bytes=None, valid=False, invalid_because="emulated CPU",
+        )
+        for row in report.results
+    )  # fmt: skip
+    emulated = msgspec.structs.replace(report, results=rows)
+    assert all(set(row[4:11]) == {tables.NOTHING} for row in tables.speed_rows(emulated))
+    assert "invalid: emulated CPU" in "\n".join(tables.remarks(emulated))
+    assert tables.to_csv(emulated).count("emulated CPU") == 2
+    with pytest.raises(MstlEdgeError, match=r"times for --pytest-benchmark\. Received: emulated CPU"):
+        to_pytest_benchmark(emulated)
+
+
+def test_pytest_benchmark_compares_two_of_our_files(bench: Bench, tmp_path: Path) -> None:
+    for name in ("pi4.json", "pi5.json"):
+        (tmp_path / name).write_text(json.dumps(to_pytest_benchmark(bench())))
+    command = [sys.executable, "-m", "pytest_benchmark", "compare", "pi4.json", "pi5.json", "--group-by=name"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "inference[tiny-int8-litert-1]" in ran.stdout
+    assert "end_to_end[tiny-float32-litert-1]" in ran.stdout
+
+
+def test_pytest_benchmarks_own_statistics_agree_with_ours(bench: Bench) -> None:
+    from pytest_benchmark.stats import Stats
+
+    entry = to_pytest_benchmark(bench())["benchmarks"][0]["stats"]
+    theirs = Stats()
+    for value in entry["data"]:
+        theirs.update(value)
+    for name in ("min", "max", "mean", "stddev", "median", "total", "ops", "rounds", "stddev_outliers"):
+        assert entry[name] == pytest.approx(getattr(theirs, name)), name
+    assert entry["iqr"] == pytest.approx(theirs.iqr, rel=0.1)
+
+
+def test_the_suites_can_be_collected() -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "pytest", "benchmarks/suites", "--collect-only", "-q"]
+    ran = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout
+    assert "test_latency[" in ran.stdout
+    assert "alpha=0.25" in ran.stdout

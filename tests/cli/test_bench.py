@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from mstl_edge.errors import GateRefusedError, MstlEdgeError
+from mstl_edge_bench import bench as bench_module
+from mstl_edge_bench.result import Conditions, load_report
+from mstl_edge_cli.commands import bench
+
+
+@pytest.fixture
+def models(exported: Callable[[str], Path]) -> tuple[Path, Path]:
+    return exported("tiny_float32"), exported("tiny_int8")
+
+
+@pytest.fixture
+def call(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Call the command on the twins; each look at the clock takes `ms`, and no process is started."""
+
+    def probe(model: Path, kind: str, threads: int) -> dict[str, float]:
+        steps = ("load", "allocate", "first_inference", "imported", "peak")
+        return {f"{step}{unit}": 1.0 for step in steps for unit in ("_ms", "_rss_bytes")}
+
+    genuine = bench_module.run_bench
+
+    def run(*arguments: object, ms: float = 1.0) -> Result:
+        ticks = count(0, int(ms * 1e6))
+        around = bench_module.Surroundings(clock=lambda: next(ticks), conditions=Conditions, probe=probe)
+        monkeypatch.setattr(bench_module, "run_bench", partial(genuine, around=around))
+        monkeypatch.setattr(bench_module, "ENCODED_SIZE", 48)
+        bench_module.encoded_image.cache_clear()
+        app = typer.Typer(rich_markup_mode=None)
+        app.callback()(lambda: None)
+        bench.register(app)
+        named = [] if "nothing" in arguments else [str(path) for path in models]
+        given = [str(argument) for argument in arguments if argument != "nothing"]
+        return CliRunner().invoke(app, ["bench", *named, "--repeats", "20", "--threads", "1", *given])
+
+    return run
+
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, picture: Callable[[Path, int], Path]) -> Path:
+    for seed in range(4):
+        picture(tmp_path / "data" / "normal" / f"{seed}.png", seed)
+        picture(tmp_path / "data" / "hemorrhage" / f"{seed}.png", 100 + seed)
+    return tmp_path / "data"
+
+
+def test_the_table_a_person_reads_says_why_and_how_many_images(call: Call, labelled: Path) -> None:
+    result = call("--data", labelled)
+    assert result.exit_code == 0
+    assert "accuracy: all images of data" in result.stdout
+    assert "XNNPACK runs 5 of 6 operators" in result.stdout
+    assert "McNemar p =" in result.stdout
+    assert "runtime: LiteRT" in result.stderr
+
+
+def test_json_goes_to_stdout_and_to_a_file_alike(call: Call, labelled: Path, tmp_path: Path) -> None:
+    result = call("--data", labelled, "--json", "--out", tmp_path / "out.json")
+    tree = json.loads(result.stdout)
+    assert tree["schema"] == "mstl-edge/bench/1"
+    assert tree == json.loads((tmp_path / "out.json").read_text())
+    assert load_report(tmp_path / "out.json").results[1].scheme == "int8"
+
+
+def test_csv_and_markdown_are_offered(call: Call) -> None:
+    assert len(list(csv.DictReader(io.StringIO(call("--csv").stdout)))) == 2
+    assert "| ---: |" in call("--markdown").stdout
+
+
+def test_a_pytest_benchmark_file_is_written(call: Call, tmp_path: Path) -> None:
+    assert call("--pytest-benchmark", tmp_path / "p.json").exit_code == 0
+    names = {entry["name"] for entry in json.loads((tmp_path / "p.json").read_text())["benchmarks"]}
+    assert "inference[tiny-int8-litert-1]" in names
+
+
+def test_a_baseline_that_was_as_fast_passes_and_a_faster_one_exits_with_3(call: Call, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    call("--out", baseline)
+    gate = ("--compare", baseline, "--fail-on", "latency:10%")
+    same = call(*gate)
+    assert same.exit_code == 0
+    assert "no worse" in same.stderr
+    slower = call(*gate, ms=2.0)
+    assert isinstance(slower.exception, GateRefusedError)
+    assert slower.exception.exit_code == 3
+    assert "latency +100.0%" in str(slower.exception)
+
+
+def test_a_comparison_without_a_gate_only_tells(call: Call, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    call("--out", baseline)
+    result = call("--compare", baseline, ms=2.0)
+    assert result.exit_code == 0
+    assert "latency +100.0%" in result.stderr
+
+
+def test_an_unreadable_baseline_is_told_before_anything_is_measured(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text('{"schema": "mstl-edge/bench/0"}')
+    result = call("--compare", tmp_path / "b.json")
+    assert "of schema mstl-edge/bench/1" in str(result.exception)
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--threads", "0"), "--threads from 1 on"),
+        (("--threads", "two"), "--threads as numbers"),
+        (("--threads", "1000"), "--threads from 1 to 256"),
+        (("--runtime", "onnx"), "a runtime (auto, litert"),
+        (("--blocks", "3"), "--blocks of at least 5"),
+        (("--data", "nowhere"), "a data source that exists"),
+        (("gone.tflite",), "a model file"),
+    ],
+)
+def test_wrong_input_is_one_clear_line(call: Call, arguments: tuple[str, ...], message: str) -> None:
+    result = call(*arguments)
+    assert isinstance(result.exception, MstlEdgeError)
+    assert f"expected {message}" in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize("arguments", [("--json", "--csv"), ("--fail-on", "latency:1%"), ("--split", "half")])
+def test_options_that_do_not_go_together_are_a_usage_error(call: Call, arguments: tuple[str, ...]) -> None:
+    assert call(*arguments).exit_code == 2
+
+
+def test_no_run_and_no_model_says_what_to_type(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "mstl-edge train" in str(call("nothing").exception)
+
+
+def test_no_runtime_says_which_command_installs_one(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mstl_edge.runtime import choice
+
+    monkeypatch.setattr(choice, "installed", lambda kind: False)
+    assert "pip install" in str(call().exception)

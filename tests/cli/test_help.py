@@ -1,0 +1,84 @@
+"""Every command explains itself and ends with something to type; asking for it costs no TensorFlow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+import typer
+import typer.main
+
+from mstl_edge_cli.app import COMMANDS, app
+
+
+def walk(command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Yield every command and group below `command`, itself included."""
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from walk(inner, (*path, name))
+
+
+def explained(command) -> bool:
+    """Whether the text has more than a line of example, and ends with one."""
+    texts = [text for text in (command.help, command.epilog) if text]
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    return len(lines) > 1 and lines[-1].startswith("Example: mstl-edge ")
+
+
+WALKED = {" ".join(path): command for path, command in walk(typer.main.get_command(app))}
+LEAVES = {name: command for name, command in WALKED.items() if not hasattr(command, "commands")}
+
+
+def test_every_module_of_commands_is_registered():
+    assert {name.split()[0] for name in WALKED if name} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_command_has_a_help_text_that_ends_with_an_example_of_itself(name):
+    command = LEAVES[name]
+    assert explained(command)
+    text = f"{command.help}\n{command.epilog or ''}".strip()
+    assert text.splitlines()[-1].strip().startswith(f"Example: mstl-edge {name}")
+
+
+@pytest.mark.parametrize("name", [name for name in WALKED if name not in LEAVES])
+def test_every_group_says_what_it_is_for(name):
+    assert WALKED[name].help
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_argument_and_option_is_explained(name):
+    for parameter in LEAVES[name].params:
+        assert parameter.name == "help" or parameter.help, f"{name} {parameter.name}"
+
+
+def test_an_undocumented_command_would_be_found():
+    broken = typer.Typer()
+
+    @broken.command("silent")
+    def silent() -> None:
+        """Do something.
+
+        No example here.
+        """
+
+    @broken.command("bare")
+    def bare() -> None:
+        """Example: mstl-edge bare"""
+
+    found = {name[-1]: command for name, command in walk(typer.main.get_command(broken)) if name}
+    assert not explained(found["silent"])
+    assert not explained(found["bare"])
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["runs", "list"], ["recipes", "list"]])
+def test_looking_around_imports_no_tensorflow(arguments, tmp_path):
+    code = (
+        "import sys; from mstl_edge_cli.app import main; sys.argv = ['mstl-edge', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "except SystemExit as ended: assert not ended.code, ended.code\n"
+        "heavy = {'tensorflow', 'tf_keras', 'keras', 'scipy', 'sklearn'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, cwd=tmp_path)

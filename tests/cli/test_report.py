@@ -1,0 +1,60 @@
+"""`mstl-edge report`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DRAWN = Path(__file__).parents[1] / "data" / "report"
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(DRAWN / "run", tmp_path / "runs" / "mine"))
+
+
+def test_the_latest_run_is_reported_and_its_choice_is_said(mstl_edge: Callable[..., Any], run_folder: Path) -> None:
+    ended = mstl_edge("report")
+    assert ended.exit_code == 0
+    assert ended.stdout == "runs/mine/report.html\n"
+    assert "run: runs/mine (latest)" in ended.stderr
+    assert (run_folder / "report.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_json_names_the_report_its_sources_and_what_is_missing(mstl_edge: Callable[..., Any], run_folder: Path) -> None:
+    shutil.rmtree(run_folder / "exports")
+    ended = mstl_edge("report", run_folder, DRAWN / "bench.json", "--out", "all.html", "--json")
+    assert ended.exit_code == 0
+    tree = json.loads(ended.stdout)
+    assert (tree["schema"], tree["report"]) == ("mstl-edge/report/1", "all.html")
+    assert [source["kind"] for source in tree["sources"]] == ["run", "bench"]
+    assert len(tree["missing"]) == 2
+    assert Path("all.html").is_file()
+
+
+def test_wrong_sources_are_one_line_and_exit_1(mstl_edge: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "foreign.json").write_text("{}")
+    for arguments in ((), ("missing",), ("foreign.json",)):
+        ended = mstl_edge("report", *arguments)
+        assert ended.exit_code == 1
+        assert ended.stdout == ""
+        assert ended.stderr.count("\n") == 1
+        assert ended.stderr.startswith("mstl-edge: expected")
+
+
+def test_nothing_heavy_is_imported(run_folder: Path) -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from pathlib import Path; from mstl_edge.report import write_report\n"
+        f"write_report([Path({str(run_folder)!r})])\n"
+        "print(sorted({'tensorflow', 'tf_keras', 'sklearn', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

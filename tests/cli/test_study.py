@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from mstl_edge.errors import MstlEdgeError, RecipeError, RunError
+from mstl_edge_cli.commands import study
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer(rich_markup_mode=None)
+    app.callback()(lambda: None)
+    study.register(app)
+    return app
+
+
+@pytest.fixture
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The options of a study that trains one tiny arm on sixteen images."""
+    monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for number, label in enumerate(("healthy", "ill")):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for image in range(8):
+            coarse = Image.fromarray(rng.integers(60 * number, 120 + 60 * number, (12, 12), dtype=np.uint8))
+            coarse.resize((32, 32)).save(tmp_path / "images" / label / f"{label}{image}.png")
+    tables = '[backbone]\nalpha = 0.25\ninput_size = 32\nweights = "bundled"\n'
+    tables += '[[stages]]\nname = "target"\ndata = "images"\nunfreeze_from = "conv_dw_13"\nepochs = 1\nbatch_size = 4\n'
+    (tmp_path / "tiny.toml").write_text(f'name = "tiny"\n{tables}')
+    (tmp_path / "other.toml").write_text(f'name = "other"\n{tables}')
+    return ["tiny.toml", "--arms", "single", "--schemes", "float32", "--folds", "2", "--repeats", "2", "--threads", "1"]
+
+
+def run(app: typer.Typer, *arguments: str):
+    return CliRunner().invoke(app, ["study", *arguments])
+
+
+def test_a_study_prints_json_on_stdout_and_its_progress_on_stderr(app, options):
+    result = run(app, *options, "--arm", "again=tiny.toml", "--out", "result", "--learning-curve", "6", "--json")
+    assert result.exit_code == 0, result.output
+    tree = json.loads(result.stdout)
+    assert tree["schema"] == "mstl-edge/study/1"
+    assert [arm["name"] for arm in tree["arms"]] == ["single", "again"]
+    assert json.loads(Path("result", "study.json").read_text()) == {k: v for k, v in tree.items() if k != "study"}
+    assert "1/16 single, repeat 1 fold 1: float32" in result.stderr
+    assert "left" in result.stderr
+
+
+def test_a_finished_study_is_printed_again_without_training(app, options):
+    assert run(app, *options, "--out", "result").exit_code == 0
+    result = run(app, "--resume", "result")
+    assert result.exit_code == 0, result.output
+    assert "4 of 4 trainings finished earlier, kept" in result.stderr
+    for phrase in ("tiny: 16 images, 2 folds, 2 repeats", "accuracy %", "sensitivity %", "calibration error"):
+        assert phrase in result.stdout
+
+
+def test_a_study_folder_of_another_recipe_is_one_clear_line(app, options):
+    assert run(app, *options, "--out", "result").exit_code == 0
+    result = run(app, "other.toml", "--resume", "result")
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception) == (
+        "expected the recipe that this study was made with (name = 'tiny'). Received: name = 'other'. "
+        "Go on with its own recipe: mstl-edge study --resume result"
+    )
+    assert run(app, "tiny.toml", "--resume", "result").exit_code == 0
+
+
+def test_resume_takes_no_option_that_would_change_the_study(app, options):
+    assert run(app, *options, "--out", "result").exit_code == 0
+    result = run(app, "--resume", "result", "--folds", "3")
+    assert isinstance(result.exception, RunError)
+    assert "goes on by its own plan" in str(result.exception)
+
+
+def test_an_output_folder_that_holds_a_study_is_not_overwritten(app, options):
+    assert run(app, *options, "--out", "result").exit_code == 0
+    result = run(app, *options, "--out", "result")
+    assert isinstance(result.exception, RunError)
+    assert "mstl-edge study --resume result" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "phrase"),
+    [
+        (["--arm", "best"], "--arm NAME=RECIPE"),
+        (["--arm", "../x=phantom"], "--arm NAME=RECIPE"),
+        (["--arm", "best=phantomm"], "Did you mean phantom?"),
+        (["--arms", "double"], "arms among scratch, single, multi"),
+        (["--schemes", "int4"], "schemes among float32, int8-ptq, int8-qat"),
+        (["--learning-curve", "20,many"], "numbers of images for the learning curve. Received: many"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(app, wrong, phrase):
+    result = run(app, "phantom", *wrong)
+    assert isinstance(result.exception, MstlEdgeError)
+    assert phrase in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+def test_an_unknown_recipe_is_one_clear_line(app):
+    assert isinstance(run(app, "phantomm").exception, RecipeError)
+
+
+def test_help_ends_with_an_example(app):
+    assert "Example: mstl-edge study ct-hemorrhage" in run(app, "--help").stdout

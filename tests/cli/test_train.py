@@ -1,0 +1,204 @@
+"""`mstl-edge train`: what it prints, when it first speaks, and one line for each way it cannot."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+INTERVALS = ("accuracy", "sensitivity", "specificity", "auc")
+WITHOUT_TENSORFLOW = """
+import os, sys
+
+shown = os.dup(2)  # the import itself is kept quiet
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "tf_keras"):
+            os.write(shown, f"import of {name}\\n".encode())
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Absent())
+from mstl_edge_cli.app import main
+sys.argv = ["mstl-edge", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.fixture
+def one_stage(mstl_edge, tiny_recipe_file: Path, draw_classes: Callable[..., Path], tmp_path: Path) -> list[object]:
+    """Return arguments of a recipe whose only stage trains one epoch."""
+    text = tiny_recipe_file.read_text().replace("epochs = 2", "epochs = 1")
+    head, bridge, _ = text.split("[[stages]]")
+    path = tmp_path / "one.toml"
+    path.write_text(f"{head}[[stages]]{bridge}")
+    return ["train", path, "--threads", "1"]
+
+
+def test_json_has_the_promised_shape_and_narration_stays_on_stderr(mstl_edge, one_stage, tmp_path):
+    ended = mstl_edge(*one_stage, "--seed", "2", "--out", "run", "--json")
+    assert ended.exit_code == 0
+    tree = json.loads(ended.stdout)
+    assert tree["schema"] == "mstl-edge/metrics/1"
+    assert tree["seconds"] > 0
+    assert tree["run"] == "run"
+    (stage,) = tree["stages"]
+    assert stage["name"] == "bridge"
+    assert stage["test"]["n"] == sum(map(sum, stage["test"]["confusion"]))
+    for name in INTERVALS:
+        assert set(stage["test"][name]) == {"value", "low", "high"}
+    on_disk = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert {**on_disk, "run": "run"} == tree
+    told = ended.stderr.splitlines()
+    assert told[0].endswith("1 stages; starting TensorFlow")
+    assert "run: run" in told
+    assert any(line.startswith("bridge: epoch 1/1 loss ") for line in told)
+
+    resumed = mstl_edge("train", "--resume", "run")
+    assert resumed.exit_code == 0
+    assert "bridge: finished earlier, kept" in resumed.stderr
+    assert "next: mstl-edge export run" in resumed.stderr
+    assert "tiny, seed 2" in resumed.stdout
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == on_disk
+
+    again = mstl_edge(*one_stage, "--out", "run")
+    assert again.exit_code == 1
+    assert "Received: run. Go on with it by 'mstl-edge train --resume run', or choose another --out." in again.stderr
+
+
+def test_it_speaks_before_tensorflow_is_imported_and_says_how_to_install_it(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TENSORFLOW, "train", "--out", "run"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 1
+    lines = ended.stderr.splitlines()
+    assert lines[0] == "recipe: phantom (default); 2 stages; starting TensorFlow"
+    assert lines[1] == "import of tensorflow"
+    assert lines[-1].startswith("mstl-edge: expected TensorFlow and tf-keras to train and export (tensorflow).")
+    assert lines[-1].endswith("Install them with: pip install 'mstl-edge[train]'")
+    assert "Traceback" not in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["phantm"], "Received: phantm. Did you mean phantom?"),
+        (["absent.toml"], "expected a recipe file that exists. Received: absent.toml."),
+        (["--set", "backbone.alhpa=1"], "Received: backbone.alhpa. Did you mean alpha?"),
+        (["--set", "backbone.name=resnet50"], "expected a backbone (mobilenet_v1). Received: backbone.name=resnet50."),
+        (["--set", "stages.target.unfreeze_from=conv_dw_99"], "Received: conv_dw_99. Did you mean conv_dw_9?"),
+        (["--set", "stages.tagret.epochs=1"], "Received: tagret. Did you mean target?"),
+        (["--data", "target"], "expected --data STAGE=PATH. Received: target. For example --data target=./head-ct"),
+        (["--data", "targt=x"], "Received: targt. Did you mean target?"),
+        (["--resume", "nowhere"], "expected a run folder. Received: nowhere. See 'mstl-edge runs list'."),
+    ],
+)
+def test_what_the_command_line_gets_wrong_is_one_line_before_anything_starts(mstl_edge, tmp_path, arguments, message):
+    ended = mstl_edge("train", *arguments)
+    assert ended.exit_code == 1
+    assert message in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("--data", "bridge=absent"), "Received: absent"),
+        (("--data", "bridge=empty"), "expected "),
+        (("--weights", "gone.h5"), "Received: gone.h5. For example --weights imagenet"),
+        (("--set", "backbone.alpha=0.5"), "Use --weights imagenet, or --set backbone.alpha=0.25."),
+        (("--set", "stages.bridge.positive=bird"), "(cat, dog). Received: bird."),
+    ],
+)
+def test_missing_ingredients_are_one_line_and_leave_no_run(mstl_edge, one_stage, tmp_path, change, message):
+    (tmp_path / "empty").mkdir()
+    ended = mstl_edge(*one_stage, *change, "--out", "run")
+    assert ended.exit_code == 1
+    told, problem = ended.stderr.splitlines()
+    assert told.endswith("starting TensorFlow")
+    assert problem.startswith("mstl-edge: expected ")
+    assert message in problem
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_by_its_own_recipe_alone(mstl_edge, tmp_path):
+    from mstl_edge.recipe import load_recipe
+    from mstl_edge.runs import create_run
+
+    create_run(load_recipe("phantom"), tmp_path / "run", versions={})
+    for change in (["ct-hemorrhage"], ["--seed", "0"], ["--weights", "none"], ["--resplit"], ["--out", "other"]):
+        ended = mstl_edge("train", *change, "--resume", "run")
+        assert ended.exit_code == 1
+        assert "mstl-edge train --resume run" in ended.stderr
+    (tmp_path / "run" / "run.json").write_text('{"schema": "mstl-edge/run/0"}')
+    ended = mstl_edge("train", "--resume", "run")
+    assert ended.exit_code == 1
+    assert "Received: run (mstl-edge/run/0). Train again: mstl-edge train run/recipe.toml" in ended.stderr
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_no_torn_file(mstl_edge, one_stage, tmp_path, monkeypatch):
+    from mstl_edge import storage
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.os, "fsync", full)
+        ended = mstl_edge(*one_stage, "--out", "early")
+        assert ended.exit_code == 1
+        assert "expected more space on the disk of early/recipe.toml. Received: " in ended.stderr
+    with monkeypatch.context() as patch:
+        patch.setattr(storage.RowStore, "_commit", staticmethod(full))
+        ended = mstl_edge(*one_stage, "--out", "run")
+        assert ended.exit_code == 1
+        assert "Free some, try 'mstl-edge runs clean', or set MSTL_EDGE_CACHE" in ended.stderr
+    assert not list(tmp_path.rglob("*.partial"))
+    assert (tmp_path / "run" / "splits" / "bridge.json").is_file()  # what was finished stays, for --resume
+
+
+@pytest.fixture
+def stopped_before_fitting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C arrives when the images are dealt out and the network is built."""
+    from mstl_edge.training import stages
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "fine_tune", interrupted)
+
+
+def test_ctrl_c_says_how_to_go_on_and_exits_with_130(mstl_edge, one_stage, stopped_before_fitting):
+    ended = mstl_edge(*one_stage, "--out", "run")
+    assert ended.exit_code == 130
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines()[-1] == "stopped; go on with: mstl-edge train --resume run"
+
+
+def test_declared_splits_that_cannot_be_kept_name_resplit_and_resplit_mends_it(
+    mstl_edge, one_stage, draw_classes, tmp_path, stopped_before_fitting
+):
+    for number, split in enumerate(("train", "val", "test")):
+        draw_classes(tmp_path / "declared" / split, count=8, seed=10 + number)
+    arguments = [*one_stage, "--data", f"bridge={tmp_path / 'declared'}"]
+    ended = mstl_edge(*arguments, "--out", "kept")
+    assert ended.exit_code == 1
+    assert "at least 50 validation images" in ended.stderr
+    assert "Deal anew with --resplit" in ended.stderr
+    dealt = mstl_edge(*arguments, "--out", "dealt", "--resplit")
+    assert dealt.exit_code == 130
+    assert "bridge: cat / dog; train " in dealt.stderr
+
+
+def test_a_wrong_option_is_a_usage_error(mstl_edge):
+    assert mstl_edge("train", "--epochs", "3").exit_code == 2
+    assert mstl_edge("train", "--seed", "minus").exit_code == 2

@@ -1,0 +1,210 @@
+"""Draws the inputs of the report's tests: a run folder as `train` and `export` leave it, a benchmark, a study.
+
+The run has no weights and no model files.
+
+Run from the repository: python tests/data/report/make_report_inputs.py
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from mstl_edge.metrics import (
+    classification_metrics,
+    decide,
+    mcnemar_exact,
+    paired_agreement,
+    paired_difference,
+    wilson,
+)
+from mstl_edge.recipe import load_recipe, to_toml
+
+HERE = Path(__file__).parent
+LABELS = {"bridge": ("normal", "pneumonia"), "target": ("hemorrhage", "normal")}
+POSITIVE = {"bridge": 1, "target": 0}
+THRESHOLD = 0.45
+
+
+def plain(value: Any) -> Any:
+    """Return plain values with as many digits as a person reads."""
+    return json.loads(json.dumps(msgspec.to_builtins(value)), parse_float=lambda text: round(float(text), 6))
+
+
+def draw_answers(rng: np.random.Generator, n: int, positive: int, separation: float) -> tuple[Any, Any]:
+    """Return `(n,)` classes, half of each, and `(n, 2)` probabilities."""
+    classes = np.arange(n) % 2
+    logits = rng.normal(0, 1, n) + separation * (classes == positive) - separation / 2
+    p_positive = np.round(1 / (1 + np.exp(-2 * logits)), 6)
+    probabilities = np.empty((n, 2))
+    probabilities[:, positive], probabilities[:, 1 - positive] = p_positive, np.round(1 - p_positive, 6)
+    return classes, probabilities
+
+
+def score(classes: Any, probabilities: Any, positive: int) -> Any:
+    """Return a split's metrics."""
+    return plain(classification_metrics(classes, probabilities, positive=positive, threshold=THRESHOLD))
+
+
+def write_stage(run: Path, name: str, n: int, rng: np.random.Generator) -> tuple[dict[str, Any], Any, Any]:
+    """Write a stage's tables; return its entry in `metrics.json` and its answers to the test split."""
+    folder, positive, labels = run / "stages" / name, POSITIVE[name], LABELS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_history(folder / "history.csv", rng)
+    parts = {split: draw_answers(rng, n, positive, 1.9) for split in ("validation", "test")}
+    with (folder / "predictions.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["image", "split", "label", *labels])
+        for split, (classes, probabilities) in parts.items():
+            for i, (c, row) in enumerate(zip(classes, probabilities, strict=True)):
+                writer.writerow([f"patient-{split}-{i:03}.png", split, labels[c], *(f"{p:.6f}" for p in row)])
+    entry = {
+        "name": name, "labels": list(labels), "positive": labels[positive],
+        "images": {"train": 4 * n, "validation": n, "test": n}, "patients_known": name == "bridge", "unreadable": [],
+        "epochs": 6, "selected_epoch": 4, "temperature": 1.2, "threshold": THRESHOLD,
+        "parameters": {"total": 214114, "trained": 90000},
+        **{split: score(classes, probabilities, positive) for split, (classes, probabilities) in parts.items()},
+        "seconds": 12.5,
+    }  # fmt: skip
+    return entry, *parts["test"]
+
+
+def write_history(path: Path, rng: np.random.Generator) -> None:
+    """Write six epochs that learn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["epoch,learning_rate,loss,accuracy,validation_loss,validation_accuracy"]
+    for epoch in range(1, 7):
+        loss, accuracy = 0.7 / epoch + 0.05 * rng.random(), 1 - 0.45 / epoch
+        lines.append(f"{epoch},0.0001,{loss:.6f},{accuracy:.6f},{loss + 0.15:.6f},{accuracy - 0.05:.6f}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_run(rng: np.random.Generator) -> None:
+    """Write the run folder."""
+    run = HERE / "run"
+    (run / "exports").mkdir(parents=True, exist_ok=True)
+    (run / "recipe.toml").write_text(to_toml(load_recipe("phantom")))
+    (run / "run.json").write_text(
+        json.dumps({"schema": "mstl-edge/run/1", "recipe": "phantom", "versions": {"python": "3.11.7"}}, indent=2)
+        + "\n"
+    )
+    bridge, _, _ = write_stage(run, "bridge", 48, rng)
+    target, classes, floats = write_stage(run, "target", 40, rng)
+    write_history(run / "stages" / "quantize" / "history.csv", rng)
+    metrics = {
+        "schema": "mstl-edge/metrics/1",
+        "recipe": "phantom",
+        "seed": 0,
+        "stages": [bridge, target],
+        "seconds": 25.0,
+    }
+    (run / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    write_export(run, classes, floats, target, rng)
+
+
+def write_export(run: Path, classes: Any, floats: Any, target: dict[str, Any], rng: np.random.Generator) -> None:
+    """Write `export.json` and both files' answers to the test images."""
+    moved = np.clip(floats[:, 0] + rng.normal(0, 0.02, len(floats)), 0.001, 0.999).round(6)
+    answers = {"float32": floats, "int8": np.stack([moved, (1 - moved).round(6)], axis=1)}
+    labels = LABELS["target"]
+    with (run / "exports" / "test_predictions.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["image", "label", *(f"{model} {label}" for model in answers for label in labels)])
+        for i, (c, *rows) in enumerate(zip(classes, *answers.values(), strict=True)):
+            writer.writerow([f"patient-test-{i:03}.png", labels[c], *(f"{p:.6f}" for row in rows for p in row)])
+    right = {name: decide(p, positive=0, threshold=THRESHOLD) == classes for name, p in answers.items()}
+    drop = paired_difference(right["float32"], right["int8"])
+    agreement = paired_agreement(*answers.values(), positive=0, thresholds=(THRESHOLD, THRESHOLD))
+    mcnemar = mcnemar_exact(right["float32"], right["int8"])
+    reason = "40 validation images cannot exclude a drop above 1 points (up to 8.8)"
+    gate = {
+        "verdict": "undecided",
+        "reasons": [reason],
+        "accuracy": {},
+        "drop": drop,
+        "mcnemar": mcnemar,
+        "agreement": agreement,
+    }
+    rows = [
+        {"scheme": "float32", "accuracy": target["validation"]["accuracy"], "agreement": None, "size_bytes": 901234},
+        {"scheme": "int8-ptq", "accuracy": wilson(34, 40), "agreement": agreement, "size_bytes": 301234, "gate": gate},
+        {"scheme": "int8-qat", "accuracy": wilson(35, 40), "agreement": agreement, "size_bytes": 301300, "gate": gate},
+    ]
+    scored = {name: score(classes, p, 0) for name, p in answers.items()}
+    tree = {
+        "schema": "mstl-edge/export/1", "model": "exports/phantom-int8.tflite", "float_model": "exports/phantom-float32.tflite",
+        "chosen": "int8-qat", "candidates": rows,
+        "test": {**scored, "drop": drop, "mcnemar": mcnemar, "agreement": agreement},
+        "calibration_warnings": [], "verdict": "undecided", "reasons": [reason],
+    }  # fmt: skip
+    (run / "exports" / "export.json").write_text(json.dumps(plain(tree), indent=1) + "\n")
+
+
+def write_bench(rng: np.random.Generator) -> None:
+    """Write a benchmark of two files with one and two threads."""
+    results = []
+    for scheme, size, middle in (("float32", 901234, 3.1), ("int8", 301300, 1.9)):
+        for threads in (1, 2):
+            raw = np.sort(middle / threads**0.6 * (1 + rng.exponential(0.08, 100)))
+            median, p90, p99 = (round(float(np.percentile(raw, at)), 4) for at in (50, 90, 99))
+            results.append({
+                "model": f"phantom-{scheme}.tflite", "scheme": scheme, "runtime": "LiteRT 2.3.0", "threads": threads,
+                "latency_ms": {"median": median, "p90": p90, "p99": p99, "raw": raw.round(4).tolist()},
+                "accuracy": {"n": 40, **plain(wilson(34, 40))}, "parameters": 214114, "macs": 7500000, "size_bytes": size,
+                "peak_rss_bytes": 51000000, "valid": threads == 1,
+                "invalid_because": None if threads == 1 else "two cores were busy",
+                "a_field_of_tomorrow": 1,
+            })  # fmt: skip
+    comparison = {
+        "speedup": 1.6,
+        "by_threads": [{"threads": 1, "speedup": 1.63, "low": 1.5, "high": 1.7, "because": "…"}],
+    }
+    host = {"board": "Drawn Board 1", "cpu": "drawn", "architecture": "aarch64", "emulated": None}
+    tree = {
+        "schema": "mstl-edge/bench/1",
+        "host": host,
+        "results": results,
+        "comparison": comparison,
+        "notes": ["drawn, not measured"],
+    }
+    (HERE / "bench.json").write_text(json.dumps(tree, indent=1) + "\n")
+
+
+def write_study() -> None:
+    """Write a study of two arms with a learning curve."""
+
+    def around(value: float, half: float) -> dict[str, float]:
+        return {"value": value, "low": round(value - half, 4), "high": round(min(1.0, value + half), 4)}
+
+    def arm(name: str, accuracy: float, **more: Any) -> dict[str, Any]:
+        others = {"sensitivity": around(0.9, 0.05), "specificity": around(0.92, 0.05), "auc": around(0.96, 0.02)}
+        return {"name": name, "scheme": "float32", "n": 200, "accuracy": around(accuracy, 0.03), **others, **more}
+
+    compared = {"a": "single/float32", "b": "multi/float32", "difference": 0.005, "low": -0.02, "high": 0.03, "p": 0.7}
+    words = "cannot tell with n = 200: +0.5 points (-2.0 to +3.0); to show a difference of this size takes about 5,000 images"
+    verdict = {**compared, "verdict": "cannot tell", "words": words}
+    points = [(20, 0.72, 0.79), (80, 0.88, 0.885), (160, 0.925, 0.93)]
+    curve = [
+        arm(name, value, images=n)
+        for n, *values in points
+        for name, value in zip(("single", "multi"), values, strict=True)
+    ]
+    tree = {
+        "schema": "mstl-edge/study/1", "recipe": "phantom", "n": 200, "folds": 5, "repeats": 2, "patients_known": True,
+        "threshold_rule": "youden", "interval": "95 %, corrected resampled t (Nadeau and Bengio 2003)",
+        "arms": [arm("single", 0.925), arm("multi", 0.93)], "comparisons": [verdict],
+        "learning_curve": {"arms": curve, "comparisons": [{"images": 20, **verdict}]},
+    }  # fmt: skip
+    (HERE / "study.json").write_text(json.dumps(tree, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    generator = np.random.default_rng(5)
+    write_run(generator)
+    write_bench(generator)
+    write_study()

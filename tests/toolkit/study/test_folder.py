@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from mstl_edge.errors import RunError
+from mstl_edge.recipe import load_recipe
+from mstl_edge.training.study.folder import check_free, open_study, refuse_other_recipe
+from mstl_edge.training.study.plan import build_arms
+
+
+def test_a_study_is_read_back_as_it_was_planned(drawn_study):
+    study = drawn_study({"single": 0.8, "multi": 0.9})
+    plan = open_study(study.path).plan()
+    assert plan == study.plan()
+    assert [arm.name for arm in plan.arms] == ["single", "multi"]
+
+
+def test_the_table_of_folds_names_every_image_once_per_repeat(drawn_study):
+    study = drawn_study({"single": 0.8})
+    listed = list(csv.DictReader(study.folds_file.open()))
+    assert len(listed) == 60
+    assert {row["repeat 1"] for row in listed} == {row["repeat 2"] for row in listed} == {"1", "2", "3"}
+
+
+def test_arms_that_share_a_bridge_share_its_folder(drawn_study, recipe):
+    study = drawn_study({"multi": 0.9})
+    longer = recipe("bridge", "target", epochs=3)
+    (multi,), (other,) = (build_arms(one, wanted=["multi"]) for one in (recipe("bridge", "target"), longer))
+    renamed = build_arms(load_recipe_renamed(multi.recipe), wanted=["multi"])[0]
+    assert study.bridge(multi).path == study.bridge(renamed).path
+    assert study.bridge(multi).path != study.bridge(other).path
+    assert study.bridge(build_arms(longer, wanted=["single"])[0]) is None
+
+
+def load_recipe_renamed(recipe):
+    import msgspec
+
+    return msgspec.structs.replace(recipe, name="renamed", description="other words")
+
+
+def test_a_study_of_another_recipe_is_one_clear_line(drawn_study):
+    study = drawn_study({"single": 0.8, "multi": 0.9})
+    with pytest.raises(RunError) as caught:
+        refuse_other_recipe(study, load_recipe("phantom"))
+    message = str(caught.value)
+    assert "the recipe that this study was made with (name = 'tiny'). Received: name = 'phantom'." in message
+    assert f"mstl-edge study --resume {study.path}" in message
+    assert "\n" not in message
+
+
+def test_the_key_that_differs_is_named(drawn_study, recipe):
+    study = drawn_study({"multi": 0.9})
+    refuse_other_recipe(study, recipe("bridge", "target"))
+    with pytest.raises(RunError, match=r"stages.bridge.epochs = 2\). Received: stages.bridge.epochs = 5"):
+        refuse_other_recipe(study, recipe("bridge", "target", epochs=5))
+    with pytest.raises(RunError, match=r"stages = 'bridge, target'\). Received: stages = 'target'"):
+        refuse_other_recipe(study, recipe("target"))
+
+
+def test_a_folder_that_holds_no_study_is_one_clear_line(tmp_path):
+    with pytest.raises(RunError, match="a study folder"):
+        open_study(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", json.dumps({"schema": "mstl-edge/study-plan/9"}), '{"schema": 1}'])
+def test_a_damaged_plan_is_one_clear_line(tmp_path, content):
+    (tmp_path / "plan.json").write_text(content)
+    with pytest.raises(RunError, match="study"):
+        open_study(tmp_path)
+
+
+def test_an_output_folder_that_holds_a_study_says_how_to_resume_it(drawn_study):
+    study = drawn_study({"single": 0.8})
+    with pytest.raises(RunError, match="mstl-edge study --resume"):
+        check_free(study.path)

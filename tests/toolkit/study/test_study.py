@@ -1,0 +1,172 @@
+"""Whole studies on tiny images, trained for real."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mstl_edge.errors import DataError
+from mstl_edge.training.study.executor import FoldResult
+from mstl_edge.training.study.plan import Arm, StudyPlan, build_arms
+
+
+def plan_for(recipe, **keys):
+    arms = keys.pop("arms", None) or build_arms(recipe, schemes=["float32"])
+    return StudyPlan(recipe=recipe, arms=arms, folds=2, repeats=1, **keys)
+
+
+def answers_of(study):
+    return {path.name: path.read_bytes() for path in sorted((study.path / "folds").iterdir())}
+
+
+class Stops(Exception):
+    """Stands for a killed process."""
+
+
+class StopsAfter:
+    """Runs some tasks, then dies as a killed process would."""
+
+    def __init__(self, count):
+        self.count = count
+        self.ran = []
+
+    def run(self, tasks):
+        from mstl_edge.training.study.one_fold import run_fold
+
+        for task in tasks:
+            if len(self.ran) == self.count:
+                raise Stops
+            result: FoldResult = run_fold(task)
+            self.ran.append(task)
+            yield result
+
+
+def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_stopped(recipe, tmp_path):
+    from mstl_edge.training.study.run import run_study, start_study
+
+    plan = plan_for(recipe("bridge", "target"), learning_curve=(8, 500))
+    study = start_study(plan, tmp_path / "study")
+    assert study.plan().learning_curve == (8,)
+    with pytest.raises(Stops):
+        run_study(study, threads=1, executor=StopsAfter(2))
+    assert len(answers_of(study)) == 2
+    bridge = next((study.path / "bridges").iterdir()) / "metrics.json"
+    trained_at = bridge.stat().st_mtime_ns
+    rest = StopsAfter(99)
+    tree = run_study(study, threads=1, executor=rest)
+    assert len(rest.ran) == 3 * 2 * 2 - 2
+    assert bridge.stat().st_mtime_ns == trained_at
+    assert not (study.path / "work").exists()
+    assert study.result.is_file()
+    assert [arm["name"] for arm in tree["arms"]] == ["scratch", "single", "multi"]
+    names = {name: content.decode().splitlines() for name, content in answers_of(study).items()}
+    for fold in (1, 2):
+        for other in ("single-float32-1-{}", "multi-float32-1-{}", "scratch-float32-1-{}-n8"):
+            tested = [line.split(",")[0] for line in names[f"scratch-float32-1-{fold}.csv"]]
+            assert [line.split(",")[0] for line in names[f"{other.format(fold)}.csv"]] == tested
+
+
+def test_a_resumed_study_ends_with_the_bytes_of_one_that_was_not_stopped(recipe, tmp_path):
+    from mstl_edge.training.study.run import run_study, start_study
+
+    plan = plan_for(recipe("target"))
+    straight, stopped = (start_study(plan, tmp_path / name) for name in ("straight", "stopped"))
+    run_study(straight, threads=1)
+    with pytest.raises(Stops):
+        run_study(stopped, threads=1, executor=StopsAfter(1))
+    run_study(stopped, threads=1)
+    assert answers_of(stopped) == answers_of(straight)
+    assert stopped.result.read_bytes() == straight.result.read_bytes()
+
+
+@pytest.mark.slow
+def test_int8_answers_come_from_the_converted_file(recipe, tmp_path):
+    from mstl_edge.training.study.predictions import read_answers
+    from mstl_edge.training.study.run import run_study, start_study
+
+    whole = recipe("target")
+    study = start_study(plan_for(whole, arms=build_arms(whole, wanted=["single"])), tmp_path / "study")
+    tree = run_study(study, threads=1)
+    assert [arm["scheme"] for arm in tree["arms"]] == ["float32", "int8-ptq", "int8-qat"]
+    for scheme in ("int8-ptq", "int8-qat"):
+        found = read_answers(study.answers("single", scheme, 1, 1, 0), ("healthy", "ill"))
+        assert np.array_equal(found.probabilities * 256, np.round(found.probabilities * 256))
+        float_ones = read_answers(study.answers("single", "float32", 1, 1, 0), ("healthy", "ill"))
+        assert found.decision == float_ones.decision
+        assert np.abs(found.probabilities - float_ones.probabilities).max() < 0.3
+
+
+def test_random_kernels_are_scaled_until_the_signal_reaches_the_head(recipe):
+    from mstl_edge.training import graph
+    from mstl_edge.training._keras import keras
+    from mstl_edge.training.study.scratch import normalize_from_data
+    from mstl_edge.training.weights import load_backbone_weights
+
+    (scratch,) = build_arms(recipe("target"), wanted=["scratch"])
+    model = graph.build_classifier(scratch.recipe.backbone, 2)
+    load_backbone_weights(model, scratch.recipe.backbone, 0)
+    batch = np.random.default_rng(0).uniform(-1, 1, (16, 32, 32, 3)).astype(np.float32)
+    normalize_from_data(model, batch)
+    probe = keras.Model(model.input, model.get_layer("conv_pw_3_bn").output)
+    values = np.asarray(probe(batch))
+    assert values.mean(axis=(0, 1, 2)) == pytest.approx(np.zeros(values.shape[-1]), abs=1e-2)
+    assert values.std(axis=(0, 1, 2)) == pytest.approx(np.ones(values.shape[-1]), abs=1e-2)
+
+
+def test_arms_whose_labels_differ_are_one_clear_line(recipe, folders, tmp_path):
+    from mstl_edge.training.study.run import start_study
+
+    whole = recipe("target")
+    arms = (
+        *build_arms(whole, wanted=["single"]),
+        Arm("other", recipe("target", data={"target": folders["bridge"]}), ("float32",)),
+    )
+    with pytest.raises(DataError) as caught:
+        start_study(plan_for(whole, arms=arms), tmp_path / "study")
+    message = str(caught.value)
+    assert "the same labels in every arm (healthy, ill as in tiny). Received: cat, dog in arm other." in message
+    assert "\n" not in message
+    assert not (tmp_path / "study").exists()
+
+
+def test_arms_on_other_images_are_one_clear_line(recipe, draw_classes, tmp_path):
+    from mstl_edge.training.study.run import start_study
+
+    elsewhere = draw_classes(tmp_path / "elsewhere", count=6, seed=9)
+    whole = recipe("target")
+    arms = (
+        *build_arms(whole, wanted=["single"]),
+        Arm("other", recipe("target", data={"target": elsewhere}), ("float32",)),
+    )
+    with pytest.raises(DataError, match=r"the same images in every arm.*Received: 12 of .* in arm other"):
+        start_study(plan_for(whole, arms=arms), tmp_path / "study")
+
+
+def test_arms_that_mean_another_class_by_sensitivity_are_one_clear_line(recipe, tmp_path):
+    from mstl_edge.training.study.run import start_study
+
+    whole = recipe("target")
+    arms = (*build_arms(whole, wanted=["single"]), Arm("other", recipe("target", positive="healthy"), ("float32",)))
+    with pytest.raises(
+        DataError, match=r"the same positive class in every arm \(ill\). Received: healthy in arm other"
+    ):
+        start_study(plan_for(whole, arms=arms), tmp_path / "study")
+
+
+def test_folds_that_cannot_hold_every_class_are_refused_before_a_folder_is_made(recipe, tmp_path):
+    from mstl_edge.training.study.run import start_study
+
+    whole = recipe("target")
+    plan = StudyPlan(recipe=whole, arms=build_arms(whole, wanted=["single"]), folds=11)
+    with pytest.raises(DataError, match="one independent image for each of 11 folds"):
+        start_study(plan, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_bridge_that_has_seen_an_image_of_the_target_is_refused(recipe, folders, tmp_path):
+    from mstl_edge.training.study.run import run_study, start_study
+
+    whole = recipe("bridge", "target", data={"bridge": folders["target"]})
+    study = start_study(plan_for(whole), tmp_path / "study")
+    with pytest.raises(DataError, match="data of stage target that stage bridge has not seen"):
+        run_study(study, threads=1)

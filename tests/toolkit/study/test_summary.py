@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
+
+from mstl_edge.errors import RunError
+from mstl_edge.training.study.summary import summarize
+
+
+def read_folds(study, arm, repeat):
+    """Read the CSV files as a stranger would."""
+    return [
+        list(csv.DictReader((study.path / "folds" / f"{arm}-float32-{repeat}-{fold}.csv").open())) for fold in (1, 2, 3)
+    ]
+
+
+def test_anyone_can_recompute_the_tables_from_the_saved_answers(drawn_study):
+    study = drawn_study({"single": 0.8, "multi": 0.9})
+    tree = summarize(study)
+    folds = [fold for repeat in (1, 2) for fold in read_folds(study, "multi", repeat)]
+    truths = [[row["label"] for row in fold] for fold in folds]
+    answers = [[row["answer"] for row in fold] for fold in folds]
+    entry = tree["arms"][1]
+    assert (entry["name"], entry["scheme"], entry["n"]) == ("multi", "float32", 60)
+    measured = {
+        "accuracy": [accuracy_score(t, a) for t, a in zip(truths, answers, strict=True)],
+        "sensitivity": [recall_score(t, a, pos_label="ill") for t, a in zip(truths, answers, strict=True)],
+        "specificity": [recall_score(t, a, pos_label="healthy") for t, a in zip(truths, answers, strict=True)],
+        "auc": [
+            roc_auc_score([row["label"] == "ill" for row in fold], [float(row["p(ill)"]) for row in fold])
+            for fold in folds
+        ],
+    }
+    for name, values in measured.items():
+        spread = np.sqrt((1 / 6 + 1 / 2) * np.var(values, ddof=1))
+        reach = stats.t.ppf(0.975, 5) * spread
+        assert entry[name]["value"] == pytest.approx(np.mean(values))
+        assert entry[name]["low"] == pytest.approx(max(0.0, np.mean(values) - reach))
+        assert entry[name]["high"] == pytest.approx(min(1.0, np.mean(values) + reach))
+
+
+def test_mcnemar_is_scipys_binomial_test_on_the_pooled_images_of_each_repeat(drawn_study):
+    study = drawn_study({"single": 0.6, "multi": 0.9})
+    (comparison,) = summarize(study)["comparisons"]
+    assert (comparison["a"], comparison["b"]) == ("single/float32", "multi/float32")
+    for exact in comparison["mcnemar"]:
+        right = {
+            arm: {
+                row["image"]: row["label"] == row["answer"]
+                for fold in read_folds(study, arm, exact["repeat"])
+                for row in fold
+            }
+            for arm in ("single", "multi")
+        }
+        assert len(right["single"]) == 60
+        only_b = sum(right["multi"][image] and not right["single"][image] for image in right["single"])
+        only_a = sum(right["single"][image] and not right["multi"][image] for image in right["single"])
+        assert (exact["a_only"], exact["b_only"]) == (only_a, only_b)
+        assert exact["p"] == pytest.approx(stats.binomtest(only_b, only_a + only_b).pvalue)
+
+
+def test_a_clear_gain_helped(drawn_study):
+    (found,) = summarize(drawn_study({"single": 0.5, "multi": 1.0}))["comparisons"]
+    assert found["verdict"] == "helped"
+    assert found["low"] > 0
+    assert found["p"] < 0.05
+    assert "multi/float32 helped against single/float32" in found["words"]
+
+
+def test_chance_cannot_tell_and_says_how_many_images_would(drawn_study):
+    (found,) = summarize(drawn_study({"single": 0.85, "multi": 0.87}))["comparisons"]
+    assert found["verdict"] == "cannot tell"
+    assert found["low"] <= 0 <= found["high"]
+    assert "cannot tell with n = 60" in found["words"]
+    assert found["images_needed"] is None or found["images_needed"] > 60
+
+
+def test_a_loss_is_told_as_hurt(drawn_study):
+    (found,) = summarize(drawn_study({"single": 1.0, "multi": 0.5}))["comparisons"]
+    assert found["verdict"] == "hurt"
+    assert "multi/float32 hurt against single/float32" in found["words"]
+
+
+def test_two_perfect_arms_keep_an_interval_of_the_images(drawn_study):
+    tree = summarize(drawn_study({"single": 1.0, "multi": 1.0}))
+    for entry in tree["arms"]:
+        assert entry["accuracy"]["value"] == entry["accuracy"]["high"] == 1.0
+        assert 0.9 < entry["accuracy"]["low"] < 1.0
+        assert entry["auc"]["low"] < 1.0
+    (found,) = tree["comparisons"]
+    assert (found["difference"], found["p"], found["verdict"]) == (0.0, 1.0, "cannot tell")
+    assert found["low"] < 0 < found["high"]
+
+
+def test_the_learning_curve_ends_with_the_whole_training_part(drawn_study):
+    tree = summarize(drawn_study({"single": 0.8, "multi": 0.9}, curve=(10, 20)))
+    curve = tree["learning_curve"]
+    assert [entry["images"] for entry in curve["arms"]] == [10, 10, 20, 20, 40, 40]
+    assert [entry["images"] for entry in curve["comparisons"]] == [10, 20, 40]
+    assert curve["arms"][-1]["accuracy"] == tree["arms"][-1]["accuracy"]
+
+
+def test_the_schema_keeps_what_other_programs_rely_on(drawn_study):
+    tree = summarize(drawn_study({"single": 0.8, "multi": 0.9}))
+    assert tree["schema"] == "mstl-edge/study/1"
+    assert {"name", "scheme", "n", "accuracy"} <= tree["arms"][0].keys()
+    assert {"a", "b", "difference", "low", "high", "p", "verdict"} <= tree["comparisons"][0].keys()
+    assert np.sum(tree["arms"][0]["confusion"]) == 120
+    assert len(tree["arms"][0]["per_fold"]) == 6
+
+
+def test_a_damaged_file_of_answers_is_one_clear_line(drawn_study):
+    study = drawn_study({"single": 0.8, "multi": 0.9})
+    (study.path / "folds" / "multi-float32-2-3.csv").write_text("image,label\nx,ill\n")
+    with pytest.raises(RunError, match=r"the answers of a fold of this study.*multi-float32-2-3.csv.*--resume"):
+        summarize(study)

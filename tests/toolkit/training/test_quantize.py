@@ -1,0 +1,130 @@
+"""Folding, fake quantization and conversion on a real MobileNet, as small as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mstl_edge.artifact import inspect_flatbuffer
+from mstl_edge.preprocess import normalize
+from mstl_edge.recipe import BackboneSpec
+from mstl_edge.training import fake_quant, graph, qat
+from mstl_edge.training._keras import keras
+from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
+from mstl_edge.training.fold import fold_batch_norm
+from mstl_edge.training.gate import promise_breaches
+from mstl_edge.training.weights import load_backbone_weights
+
+SPEC = BackboneSpec(alpha=0.25, input_size=32, weights="bundled")
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    coarse = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3))
+    return np.repeat(np.repeat(coarse, 4, axis=1), 4, axis=2).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    built = graph.build_classifier(SPEC, 2)
+    load_backbone_weights(built, SPEC, 0)
+    graph.set_weights(built, {graph.LOGITS: graph.fresh_head(256, 2, 0)})
+    return graph.with_softmax(built, 0.7)
+
+
+@pytest.fixture(scope="module")
+def folded(model: Any) -> Any:
+    return fold_batch_norm(model)
+
+
+@pytest.fixture(scope="module")
+def quantized(folded: Any, pixels: np.ndarray) -> Any:
+    return qat.calibrated(folded, pixels)
+
+
+@pytest.fixture(scope="module")
+def int8(quantized: Any) -> bytes:
+    return to_int8_flatbuffer(quantized)
+
+
+def test_the_folded_network_has_no_batch_norm_and_answers_the_same(model: Any, folded: Any, pixels: np.ndarray) -> None:
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
+    np.testing.assert_allclose(folded(normalize(pixels)), model(normalize(pixels)), atol=1e-4)
+
+
+def test_the_temperature_is_folded_into_the_head(pixels: np.ndarray) -> None:
+    built = graph.build_classifier(SPEC, 2)
+    load_backbone_weights(built, SPEC, 0)
+    logits = np.asarray(built(normalize(pixels)))
+    softened = np.asarray(graph.with_softmax(built, 3.0)(normalize(pixels)))
+    np.testing.assert_allclose(np.log(softened[:, 0] / softened[:, 1]), (logits[:, 0] - logits[:, 1]) / 3.0, atol=1e-3)
+
+
+def test_a_kernel_that_pruned_itself_beside_a_large_bias_is_set_to_zero(model: Any) -> None:
+    pruned = keras.models.clone_model(model)
+    weights = graph.weights_of(model)
+    weights["conv_dw_3_bn"][0] = weights["conv_dw_3_bn"][0].copy()
+    weights["conv_dw_3_bn"][0][0] = 1e-12
+    weights["conv_dw_3_bn"][1] = np.ones_like(weights["conv_dw_3_bn"][1])
+    graph.set_weights(pruned, weights)
+    kernel, bias = fold_batch_norm(pruned).get_layer("conv_dw_3").get_weights()
+    assert np.all(kernel[:, :, 0, 0] == 0.0)
+    assert np.abs(kernel[:, :, 1:, 0]).max() > 0.0
+    assert bias[0] == pytest.approx(1.0)
+
+
+def test_every_kernel_is_under_fake_quantization_and_what_is_skipped_has_a_reason(quantized: Any) -> None:
+    kernels = [layer for layer in quantized.layers if getattr(getattr(layer, "layer", None), "weights", None)]
+    assert len(kernels) == 28  # 1 + 13 depthwise + 13 pointwise + the head
+    assert all(len(layer._weight_vars) == 1 for layer in kernels)
+    skipped = fake_quant.skipped_layers(quantized)
+    assert {entry["kind"] for entry in skipped} == {"ZeroPadding2D", "Softmax", "Reshape"}
+    assert all(entry["reason"] != "tfmot has no quantizer for it" for entry in skipped)
+
+
+def test_correcting_biases_brings_fake_quantization_closer_to_float(folded: Any, pixels: np.ndarray) -> None:
+    plain = fake_quant.with_fake_quantization(folded)
+    fake_quant.calibrate(plain, folded, [normalize(pixels)])
+    exact = np.asarray(folded(normalize(pixels)))
+    before = np.abs(np.asarray(plain(normalize(pixels), training=False)) - exact).mean()
+    fake_quant.correct_biases(plain, folded, normalize(pixels))
+    after = np.abs(np.asarray(plain(normalize(pixels), training=False)) - exact).mean()
+    assert after < before
+
+
+def test_the_int8_file_keeps_the_whole_promise(int8: bytes) -> None:
+    facts = inspect_flatbuffer(int8)
+    assert promise_breaches(facts, allow_float=False) == []
+    assert facts.full_integer
+    assert (facts.input.dtype, facts.input.scale, facts.input.zero_point) == ("int8", 1 / 128, 0)
+    assert (facts.output.scale, facts.output.zero_point) == (1 / 256, -128)
+    depthwise = [kernel for kernel in facts.kernels if kernel.operator == "DEPTHWISE_CONV_2D"]
+    assert len(depthwise) == 13
+    assert all(q in (0, 127) for kernel in depthwise for q in kernel.largest)
+
+
+def test_the_int8_file_answers_as_its_fake_quantization_does(int8: bytes, quantized: Any, pixels: np.ndarray) -> None:
+    told = np.asarray(quantized(normalize(pixels), training=False))
+    np.testing.assert_allclose(qat.answers(int8, pixels, threads=1), told, atol=0.03)
+
+
+def test_the_float_file_answers_as_keras_does(folded: Any, pixels: np.ndarray) -> None:
+    given = qat.answers(to_float_flatbuffer(folded), pixels, threads=1)
+    np.testing.assert_allclose(given, np.asarray(folded(normalize(pixels))), atol=1e-5)
+
+
+def test_converting_twice_gives_the_same_bytes(quantized: Any, int8: bytes) -> None:
+    assert to_int8_flatbuffer(quantized) == int8
+
+
+def test_the_prefix_file_puts_out_what_the_tail_of_the_whole_file_reads(
+    quantized: Any, folded: Any, pixels: np.ndarray
+) -> None:
+    border = qat.border_layer(quantized, "conv_dw_12")
+    assert border.name == "quant_conv_pw_11_relu"
+    tail = keras.Model(border.output, quantized.output)
+    head = keras.Model(quantized.input, border.output)
+    whole = np.asarray(quantized(normalize(pixels), training=False))
+    np.testing.assert_allclose(tail(head(normalize(pixels), training=False), training=False), whole, atol=1e-6)
