@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build a folder in which `mstl-edge` runs as on a Raspberry Pi: an arm64 Debian with its Python (bookworm 3.11, trixie 3.13),
-# one TFLite runtime and the wheel, run by qemu-user. Needs no Docker, binfmt, chroot or root rights; about 20 seconds. Times measured there mean nothing.
+# one TFLite runtime and the wheel, run by qemu-user, without Docker, binfmt or chroot; about 20 seconds. Times measured there
+# mean nothing. As root, or as a user who may make user namespaces.
 #
 #   benchmarks/arm64/sysroot.sh DIR litert|tflite-runtime WHEEL [bookworm|trixie]
 #   DIR/mstl-edge predict model-int8.tflite image.png             # a Pi 4's core (Cortex-A72)

@@ -2,9 +2,10 @@
 
     python benchmarks/suites/instructions.py --litert SYSROOT --tflite-runtime SYSROOT [--check]
 
-writes benchmarks/results/instructions.json, or with --check ends with exit code 1 where a count is more than 1 % off. The sysroots are made by benchmarks/arm64/sysroot.sh; qemu executes them with the plugin benchmarks/arm64/instructions.c. The
-models are MobileNet 0.25 at 224 pixels, float32 and int8, one thread. Instructions are no cycles and no milliseconds: they tell
-that a kernel was lost or won (by a release of a runtime, or by another graph), not how fast a board is.
+writes benchmarks/results/instructions.json, or with --check ends with exit code 1 where a count is more than 1 % off. The
+sysroots are made by benchmarks/arm64/sysroot.sh; qemu executes them with the plugin benchmarks/arm64/instructions.c. The models
+are MobileNet 0.25 at 224 pixels, float32 and int8, one thread. Instructions are no cycles and no milliseconds: they tell that a
+kernel was lost or won (by a release of a runtime, or by another graph), not how fast a board is.
 """
 
 from __future__ import annotations

@@ -12,13 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from grounds import GROUNDS, Array, column, draw_grounds
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
-
 SURFACES = ("brighter", "darker", "striped", "speckled", "outlined", "shaded")
-GROUNDS = ("ramp", "cloud", "grain", "stripes", "patches", "strokes")
 
 
 OBJECTS = 3
@@ -54,8 +52,8 @@ def draw_batch(count: int, size: int, rng: Generator) -> Batch:
     grounds = rng.integers(0, len(GROUNDS), count)
     y, x = _grid(size)
     # Easy images among the hard ones: a network with random weights finds nothing to hold on to in hard ones alone.
-    hard = _column(rng, count, 0, 1)
-    canvas = _grounds(grounds, x, y, rng) * (0.03 + 0.14 * hard)
+    hard = column(rng, count, 0, 1)
+    canvas = draw_grounds(grounds, x, y, rng) * (0.03 + 0.14 * hard)
     coverage = np.empty((count, OBJECTS, CELLS, CELLS), dtype=np.uint8)
     for number in range(OBJECTS):
         present = (rng.random((count, 1, 1)) < 0.6).astype(np.float32)
@@ -172,15 +170,15 @@ FIGURES: tuple[tuple[str, Callable[[Array, Array, Array], Array]], ...] = (
 def _figures(figures: NDArray[np.int64], x: Array, y: Array, rng: Generator) -> tuple[Array, Array, Array]:
     """Return the distance to the figure's edge (in shares of the image's side) and the figure's own coordinates."""
     count = len(figures)
-    radius = np.exp(_column(rng, count, np.log(0.08), np.log(0.33)))
-    turn = _column(rng, count, 0, 2 * np.pi)
-    across = x - _column(rng, count, -0.32, 0.32)
-    down = y - _column(rng, count, -0.32, 0.32)
+    radius = np.exp(column(rng, count, np.log(0.08), np.log(0.33)))
+    turn = column(rng, count, 0, 2 * np.pi)
+    across = x - column(rng, count, -0.32, 0.32)
+    down = y - column(rng, count, -0.32, 0.32)
     u = (np.cos(turn) * across + np.sin(turn) * down) / radius
-    v = (np.cos(turn) * down - np.sin(turn) * across) / (radius * _column(rng, count, 0.75, 1.3))
+    v = (np.cos(turn) * down - np.sin(turn) * across) / (radius * column(rng, count, 0.75, 1.3))
     # A gentle bend, so that no edge is ever quite straight or round.
-    v += _column(rng, count, -0.15, 0.15) * u * u
-    p = _column(rng, count, 0, 1)
+    v += column(rng, count, -0.15, 0.15) * u * u
+    p = column(rng, count, 0, 1)
     distance = np.empty_like(u)
     for number, (_, shape) in enumerate(FIGURES):
         chosen = figures == number
@@ -191,7 +189,7 @@ def _figures(figures: NDArray[np.int64], x: Array, y: Array, rng: Generator) -> 
 def _surface(surfaces: NDArray[np.int64], distance: Array, u: Array, v: Array, rng: Generator) -> Array:
     """Return what the figure adds to the ground, about one unit strong."""
     count, size, _ = distance.shape
-    softness = np.exp(_column(rng, count, np.log(0.004), np.log(0.03)))
+    softness = np.exp(column(rng, count, np.log(0.004), np.log(0.03)))
     inside = 0.5 - 0.5 * np.tanh(distance / softness)
     added = np.empty_like(distance)
     for number, name in enumerate(SURFACES):
@@ -202,12 +200,12 @@ def _surface(surfaces: NDArray[np.int64], distance: Array, u: Array, v: Array, r
         elif name == "darker":
             added[chosen] = -inside[chosen]
         elif name == "striped":
-            stripes = np.sin(_column(rng, some, 6, 14) * u[chosen] + _column(rng, some, 0, 6.3))
+            stripes = np.sin(column(rng, some, 6, 14) * u[chosen] + column(rng, some, 0, 6.3))
             added[chosen] = inside[chosen] * stripes
         elif name == "speckled":
             added[chosen] = inside[chosen] * rng.standard_normal((some, size, size), dtype=np.float32)
         elif name == "outlined":
-            width = _column(rng, some, 0.008, 0.02)
+            width = column(rng, some, 0.008, 0.02)
             added[chosen] = np.exp(-((distance[chosen] / width) ** 2)) * rng.choice(
                 np.float32([-1, 1]), size=(some, 1, 1)
             )
@@ -216,90 +214,10 @@ def _surface(surfaces: NDArray[np.int64], distance: Array, u: Array, v: Array, r
     return added
 
 
-# Grounds: zero mean, about one unit strong (grain half, since it hides figures most).
-
-
-def _grounds(grounds: NDArray[np.int64], x: Array, y: Array, rng: Generator) -> Array:
-    canvas = np.empty((len(grounds), *x.shape), dtype=np.float32)
-    for number, name in enumerate(GROUNDS):
-        chosen = grounds == number
-        canvas[chosen] = _GROUND[name](int(chosen.sum()), x, y, rng)
-    return canvas
-
-
-def _ramp(count: int, x: Array, y: Array, rng: Generator) -> Array:
-    turn = _column(rng, count, 0, 2 * np.pi)
-    slope = np.cos(turn) * x + np.sin(turn) * y
-    return 3 * slope + _column(rng, count, -6, 6) * (x * x + y * y - 0.17)
-
-
-def _noise(count: int, size: int, power: Array, rng: Generator) -> Array:
-    """Return noise whose amplitude falls with frequency to the `power`."""
-    spectrum = np.fft.rfft2(rng.standard_normal((count, size, size), dtype=np.float32))
-    across, down = np.fft.rfftfreq(size), np.fft.fftfreq(size)[:, None]
-    frequency = np.hypot(across, down)
-    frequency[0, 0] = 1
-    spectrum *= frequency**-power
-    spectrum[:, 0, 0] = 0
-    noise = np.fft.irfft2(spectrum, s=(size, size)).astype(np.float32)
-    return noise / (noise.std(axis=(1, 2), keepdims=True) + np.float32(1e-6))
-
-
-def _cloud(count: int, x: Array, y: Array, rng: Generator) -> Array:
-    return _noise(count, len(x), _column(rng, count, 1.5, 2.5), rng)
-
-
-def _grain(count: int, x: Array, y: Array, rng: Generator) -> Array:
-    return 0.5 * _noise(count, len(x), _column(rng, count, 0.4, 1.1), rng)
-
-
-def _stripes(count: int, x: Array, y: Array, rng: Generator) -> Array:
-    turn = _column(rng, count, 0, np.pi)
-    along = np.cos(turn) * x + np.sin(turn) * y
-    across = np.cos(turn) * y - np.sin(turn) * x
-    bend = _column(rng, count, -1, 1) * across * across
-    return np.sin(_column(rng, count, 15, 90) * (along + bend) + _column(rng, count, 0, 6.3))
-
-
-def _patches(count: int, x: Array, y: Array, rng: Generator) -> Array:
-    """Overlapping ovals, each with its own level: edges of every length that are not the figure's."""
-    canvas = np.zeros((count, *x.shape), dtype=np.float32)
-    for reach in (0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15):
-        across, down = x - _column(rng, count, -0.5, 0.5), y - _column(rng, count, -0.5, 0.5)
-        turn = _column(rng, count, 0, np.pi)
-        along = np.cos(turn) * across + np.sin(turn) * down
-        aside = (np.cos(turn) * down - np.sin(turn) * across) * _column(rng, count, 1, 2.5)
-        edge = 0.5 - 0.5 * np.tanh((np.hypot(along, aside) - reach) / _column(rng, count, 0.006, 0.03))
-        canvas += edge * (_column(rng, count, -1.8, 1.8) - canvas)
-    return canvas
-
-
-def _strokes(count: int, x: Array, y: Array, rng: Generator) -> Array:
-    """Bright and dark lines, straight or curved, across the image."""
-    canvas = np.zeros((count, *x.shape), dtype=np.float32)
-    for _ in range(6):
-        turn = _column(rng, count, 0, 2 * np.pi)
-        along = np.cos(turn) * x + np.sin(turn) * y
-        across = np.cos(turn) * y - np.sin(turn) * x + _column(rng, count, -2, 2) * along * along
-        width = _column(rng, count, 0.006, 0.03)
-        canvas += _column(rng, count, -2, 2) * np.exp(-(((across - _column(rng, count, -0.4, 0.4)) / width) ** 2))
-    return canvas
-
-
-_GROUND: dict[str, Callable[[int, Array, Array, Generator], Array]] = {
-    "ramp": _ramp,
-    "cloud": _cloud,
-    "grain": _grain,
-    "stripes": _stripes,
-    "patches": _patches,
-    "strokes": _strokes,
-}
-
-
 def _exposed(canvas: Array, hard: Array, rng: Generator) -> Array:
     """Add what makes every picture of the same thing differ: exposure and grain."""
     count, size, _ = canvas.shape
-    level = 0.5 + hard * _column(rng, count, -0.3, 0.3)
+    level = 0.5 + hard * column(rng, count, -0.3, 0.3)
     sensor = 0.07 * hard * rng.standard_normal((count, size, size), dtype=np.float32)
     return level + canvas + sensor
 
@@ -308,7 +226,3 @@ def _grid(size: int) -> tuple[Array, Array]:
     line = ((np.arange(size, dtype=np.float32) + 0.5) / size - 0.5).astype(np.float32)
     down, across = np.meshgrid(line, line, indexing="ij")
     return down, across
-
-
-def _column(rng: Generator, count: int, low: float, high: float) -> Array:
-    return rng.uniform(low, high, (count, 1, 1)).astype(np.float32)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import CELLS, FIGURES, GROUNDS, SURFACES, Batch, draw_batch
+from figures import CELLS, FIGURES, SURFACES, Batch, draw_batch
+from grounds import GROUNDS
 from numpy.random import Generator
 from numpy.typing import NDArray
 
@@ -83,7 +84,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _draw(count: int, size: int, rng: Generator, block: int = 256) -> Batch:
-    """Draw in blocks: a batch of all images would not fit into memory."""
+    """Draw in blocks: the intermediate arrays of all images at once would not fit into memory."""
     blocks = [draw_batch(min(block, count - start), size, rng) for start in range(0, count, block)]
     return Batch(*(np.concatenate([getattr(drawn, field.name) for drawn in blocks]) for field in fields(Batch)))
 

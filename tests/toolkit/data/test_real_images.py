@@ -19,7 +19,7 @@ pytestmark = [
 
 
 def scanned(name: str, patient: str = ""):
-    source = open_source(str(Path(REAL_DATA) / name), patient=patient)
+    source = open_source(str(Path(REAL_DATA) / "data" / name), patient=patient)
     return source, scan_source(source, PreprocessSpec())
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mstl_edge.errors import WeightsError
 from mstl_edge.recipe import BackboneSpec
@@ -94,13 +97,18 @@ def _is_download_failure(error: BaseException) -> bool:
 
 
 def _draw(model: Any, seed: int) -> None:
-    """Draw Glorot-uniform kernels in the order of the layers, so that one seed gives one network."""
-    seeds = itertools.count(seed)
+    """Draw He-normal kernels (He et al. 2015) in the order of the layers, so that one seed gives one network.
+
+    BatchNorm of a fresh network passes its input on, so the kernels themselves must keep the signal's size.
+    """
+    rng = np.random.default_rng(seed)
     for layer in model.layers:
-        layer.set_weights([_drawn(variable, next(seeds)) for variable in layer.weights])
+        layer.set_weights([_drawn(variable, rng) for variable in layer.weights])
 
 
-def _drawn(variable: Any, seed: int) -> Any:
+def _drawn(variable: Any, rng: np.random.Generator) -> NDArray[np.float32]:
     if "kernel" not in variable.name:
-        return variable.numpy()
-    return keras.initializers.GlorotUniform(seed=seed)(variable.shape).numpy()
+        return np.asarray(variable.numpy())
+    shape = tuple(variable.shape)
+    inputs = math.prod(shape[:2] if "depthwise" in variable.name else shape[:-1])
+    return rng.normal(0.0, math.sqrt(2.0 / inputs), shape).astype(np.float32)

@@ -120,9 +120,9 @@ def _add_bones(chest: _Chest, rng: Generator) -> None:
         chest.film += cage * (rib + np.float32(0.4) * border) * np.float32(strength) * below(-out, -0.1, 0.08)
         begin += 0.4
     lift = between(rng, 0.05, 0.25)
-    clavicle = line(v + np.float32(between(rng, 0.62, 0.75)) + np.float32(lift) * (out - 0.15), 0.06) * below(
-        out, 0.7, 0.1
-    )
+    clavicle = line(
+        v + np.float32(between(rng, 0.62, 0.75)) + np.float32(lift) * (out - np.float32(0.15)), 0.06
+    ) * below(out, 0.7, 0.1)
     chest.film += clavicle * below(-out, -0.1, 0.06) * np.float32(between(rng, 0.08, 0.2))
 
 

@@ -41,7 +41,8 @@ def _direction(degrees: float) -> tuple[np.float32, np.float32]:
 def radius(x: Picture, y: Picture, half_width: float, half_height: float) -> Picture:
     """Return the distance from the origin in units of an ellipse: 1 on its border."""
     across, down = x * np.float32(1.0 / half_width), y * np.float32(1.0 / half_height)
-    return np.sqrt(across * across + down * down)
+    distance: Picture = np.sqrt(across * across + down * down)
+    return distance
 
 
 def ellipse(
@@ -61,7 +62,8 @@ def below(values: Picture, bound: float | Picture, width: float) -> Picture:
 
 def line(values: Picture, width: float | Picture) -> Picture:
     """Return a bump of height 1 and half-width `width` along the zeros of `values`."""
-    t = np.clip(1 - np.abs(values) / np.asarray(width, dtype=np.float32), 0, 1)
+    share: Picture = np.divide(np.abs(values), np.asarray(width, dtype=np.float32))
+    t = np.clip(np.float32(1) - share, 0, 1)
     bump: Picture = t * t * (3 - 2 * t)
     return bump
 
@@ -104,7 +106,8 @@ def detected(picture: Picture, rng: Generator, *, noise: float, blur_px: float) 
     """Return the picture (0 black, 1 white) as 8-bit grey after blur and grain; half of the grain is blurred as well."""
     grain = rng.standard_normal((2, SIDE, SIDE), dtype=np.float32) * np.float32(noise)
     blurry = blurred(picture + np.float32(1.5) * grain[0], blur_px)
-    return np.clip(np.rint((blurry + np.float32(0.6) * grain[1]) * 255), 0, 255).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.clip(np.rint((blurry + np.float32(0.6) * grain[1]) * 255), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def between(rng: Generator, low: float, high: float) -> float:

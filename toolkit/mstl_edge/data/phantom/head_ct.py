@@ -194,8 +194,9 @@ def _add_old_infarct(head: _Head, rng: Generator) -> None:
 def _towards(head: _Head, degrees: float) -> Picture:
     """Return the cosine of the angle between each pixel and a direction, seen from the head's centre."""
     angle = math.radians(degrees)
-    distance = np.sqrt(head.u * head.u + head.v * head.v) + np.float32(1e-3)
-    cosine: Picture = (np.float32(math.cos(angle)) * head.u + np.float32(math.sin(angle)) * head.v) / distance
+    distance: Picture = np.sqrt(head.u * head.u + head.v * head.v) + np.float32(1e-3)
+    along = np.float32(math.cos(angle)) * head.u + np.float32(math.sin(angle)) * head.v
+    cosine: Picture = np.divide(along, distance)
     return cosine
 
 
