@@ -175,10 +175,45 @@ def quantization() -> str:
     return table(columns, rows)
 
 
+def instructions() -> str:
+    """Return the instructions of one inference on emulated cores."""
+    counts = read("instructions.json")["counts"]
+    found = {(row["core"], row["runtime"], row["scheme"]): row["instructions"] / 1e6 for row in counts}
+    boards = {row["core"]: row["board"] for row in counts}
+    rows = [
+        [f"{core.title()} ({boards[core]})", runtime, *(f"{found[core, runtime, s]:.1f}" for s in ("float32", "int8"))]
+        for runtime, core in dict.fromkeys((row["runtime"], row["core"]) for row in counts)
+    ]
+    return table(["core", "runtime", "float32, million", "int8, million"], rows)
+
+
+def runtimes() -> str:
+    """Return how far the runtimes' answers lie apart."""
+    rows = []
+    for model in read("runtimes.json")["models"]:
+        for row in model["rows"]:
+            apart, same = row["from_litert_x86"], row.get("from_same_runtime_x86")
+            lsb = [f"{told['mean_lsb']:.2g}, {told['largest_lsb']:.2g}" if told else "–" for told in (apart, same)]
+            labels = f"{apart['equal_labels']} of {row['n']}"
+            rows.append(
+                [
+                    f"`{model['name']}` {model['scheme']}",
+                    f"{row['runtime']} {row['version']}",
+                    row["machine"],
+                    labels,
+                    *lsb,
+                ]
+            )
+    columns = ["model", "runtime", "machine", "labels as by LiteRT on x86-64"]
+    return table([*columns, "LSB from LiteRT on x86-64 (mean, largest)", "LSB from the same runtime on x86-64"], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "real-runs": real_runs,
     "real-int8": real_int8,
     "quantization": quantization,
+    "instructions": instructions,
+    "runtimes": runtimes,
 }
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -74,16 +75,16 @@ def count(sysroots: dict[str, Path], models: Path | None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         files = make_models(models or Path(folder))
         plugin = compile_plugin(Path(folder))
-        rows = []
-        for kind, sysroot in sysroots.items():
-            for core, board in CORES.items():
-                runtime, counts = count_invocations(Path(sysroot), core, kind, files, plugin)
-                for scheme, instructions in zip(SCHEMES, counts, strict=True):
-                    rows.append(
-                        {"runtime": runtime, "kind": kind, "core": core, "board": board, "scheme": scheme}
-                        | {"instructions": instructions}
-                    )
-                    print(json.dumps(rows[-1]), file=sys.stderr, flush=True)  # noqa: T201
+        cases = [(kind, core) for kind in sysroots for core in CORES]
+        # Side by side, since a count does not depend on what else the machine does.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            counted = pool.map(lambda case: count_invocations(sysroots[case[0]], *case, files, plugin), cases)
+            rows = [
+                {"runtime": runtime, "kind": kind, "core": core, "board": CORES[core], "scheme": scheme}
+                | {"instructions": instructions}
+                for (kind, core), (runtime, counts) in zip(cases, counted, strict=True)
+                for scheme, instructions in zip(SCHEMES, counts, strict=True)
+            ]
         macs = open_artifact(files[-1]).facts.macs
     return {
         "schema": SCHEMA,
@@ -118,10 +119,10 @@ def compile_plugin(folder: Path) -> Path:
 
 
 def count_invocations(
-    sysroot: Path, core: str, kind: str, files: Sequence[Path], plugin: Path
+    sysroot: Path, kind: str, core: str, files: Sequence[Path], plugin: Path
 ) -> tuple[str, list[int]]:
     """Return the runtime's name and the median instructions of one `invoke` for each file."""
-    counts = plugin.with_name("counts.txt")
+    counts = plugin.with_name(f"{kind}-{core}.txt")
     environment = os.environ | {"QEMU_CPU": core, "QEMU_ARGS": f"-plugin {plugin},out={counts}"}
     runtime = run([sysroot / "python", ARM64 / "invoke_marked.py", kind, *files], environment).strip()
     marks = [int(line.split()[1]) for line in counts.read_text(encoding="utf-8").splitlines()]

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 SURFACES = ("brighter", "darker", "striped", "speckled", "outlined", "shaded")
 
-
 OBJECTS = 3
 """Most figures that lie in one image."""
 

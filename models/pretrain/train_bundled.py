@@ -41,8 +41,8 @@ LEAST_COVERAGE = {12: 0.12, 6: 0.06, 3: 0.03}
 EMPTY_CELL_WEIGHT = 0.3
 
 GROWTH = (("conv_pw_4_relu", 3), ("conv_pw_6_relu", 2), ("conv_pw_9_relu", 2), ("conv_pw_13_relu", 6))
-"""Up to which layer the network reaches, and for how many epochs: a plain stack of 27 layers barely learns from random
-weights (its gradients explode with depth), but grown from below each part stands on features that already mean something."""
+"""Up to which layer the network reaches, and for how many epochs. Trained whole from random weights this stack of 27 layers
+was still near chance after 2,000 steps; grown from below, each part stands on features that already mean something."""
 
 PEAK_LEARNING_RATE = 3e-3
 BATCH = 32
@@ -67,7 +67,6 @@ def main() -> None:
     print(f"{arguments.images} images drawn in {time.monotonic() - started:.0f} s", flush=True)  # noqa: T201
 
     backbone = REGISTRY["mobilenet_v1"].build(keras, spec)
-    measured: dict[str, float] = {}
     for listener, epochs in GROWTH:
         measured = _grow(backbone, listener, max(1, round(epochs * arguments.effort)), train, held_out, arguments.seed)
         print(listener, json.dumps(measured), f"{time.monotonic() - started:.0f} s", flush=True)  # noqa: T201

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,50 +22,66 @@ def app() -> typer.Typer:
     return app
 
 
-@pytest.fixture
-def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The options of a study that trains one tiny arm on sixteen images."""
-    monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A folder with two recipes and a study of one of them, `result`, that trained a tiny arm; and what it printed."""
+    folder = tmp_path_factory.mktemp("studies")
     rng = np.random.default_rng(0)
     for number, label in enumerate(("healthy", "ill")):
-        (tmp_path / "images" / label).mkdir(parents=True)
+        (folder / "images" / label).mkdir(parents=True)
         for image in range(8):
             coarse = Image.fromarray(rng.integers(60 * number, 120 + 60 * number, (12, 12), dtype=np.uint8))
-            coarse.resize((32, 32)).save(tmp_path / "images" / label / f"{label}{image}.png")
+            coarse.resize((32, 32)).save(folder / "images" / label / f"{label}{image}.png")
     tables = '[backbone]\nalpha = 0.25\ninput_size = 32\nweights = "bundled"\n'
     tables += '[[stages]]\nname = "target"\ndata = "images"\nunfreeze_from = "conv_dw_13"\nepochs = 1\nbatch_size = 4\n'
-    (tmp_path / "tiny.toml").write_text(f'name = "tiny"\n{tables}')
-    (tmp_path / "other.toml").write_text(f'name = "other"\n{tables}')
-    return ["tiny.toml", "--arms", "single", "--schemes", "float32", "--folds", "2", "--repeats", "2", "--threads", "1"]
+    for name in ("tiny", "other"):
+        (folder / f"{name}.toml").write_text(f'name = "{name}"\n{tables}')
+    app = typer.Typer(rich_markup_mode=None)
+    app.callback()(lambda: None)
+    study.register(app)
+    options = "tiny.toml --arms single --arm again=tiny.toml --schemes float32 --folds 2 --repeats 1 --learning-curve 6"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MSTL_EDGE_CACHE", str(folder / "cache"))
+        patched.chdir(folder)
+        result = run(app, *options.split(), "--threads", "1", "--out", "result", "--json")
+    return folder, result
+
+
+@pytest.fixture
+def beside(finished: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The finished study, its folder being the current one."""
+    monkeypatch.setenv("MSTL_EDGE_CACHE", str(finished[0] / "cache"))
+    monkeypatch.chdir(finished[0])
+    return Path("result")
 
 
 def run(app: typer.Typer, *arguments: str):
     return CliRunner().invoke(app, ["study", *arguments])
 
 
-def test_a_study_prints_json_on_stdout_and_its_progress_on_stderr(app, options):
-    result = run(app, *options, "--arm", "again=tiny.toml", "--out", "result", "--learning-curve", "6", "--json")
+@pytest.mark.slow
+def test_a_study_prints_json_on_stdout_and_its_progress_on_stderr(finished, beside):
+    result = finished[1]
     assert result.exit_code == 0, result.output
     tree = json.loads(result.stdout)
     assert tree["schema"] == "mstl-edge/study/1"
     assert [arm["name"] for arm in tree["arms"]] == ["single", "again"]
-    assert json.loads(Path("result", "study.json").read_text()) == {k: v for k, v in tree.items() if k != "study"}
-    assert "1/16 single, repeat 1 fold 1: float32" in result.stderr
+    assert json.loads((beside / "study.json").read_text()) == {k: v for k, v in tree.items() if k != "study"}
+    assert "1/8 single, repeat 1 fold 1: float32" in result.stderr
     assert "left" in result.stderr
 
 
-def test_a_finished_study_is_printed_again_without_training(app, options):
-    assert run(app, *options, "--out", "result").exit_code == 0
+@pytest.mark.slow
+def test_a_finished_study_is_printed_again_without_training(app, beside):
     result = run(app, "--resume", "result")
     assert result.exit_code == 0, result.output
-    assert "4 of 4 trainings finished earlier, kept" in result.stderr
-    for phrase in ("tiny: 16 images, 2 folds, 2 repeats", "accuracy %", "sensitivity %", "calibration error"):
+    assert "8 of 8 trainings finished earlier, kept" in result.stderr
+    for phrase in ("tiny: 16 images, 2 folds, 1 repeat", "accuracy %", "sensitivity %", "Learning curve", "verdict"):
         assert phrase in result.stdout
 
 
-def test_a_study_folder_of_another_recipe_is_one_clear_line(app, options):
-    assert run(app, *options, "--out", "result").exit_code == 0
+@pytest.mark.slow
+def test_a_study_folder_of_another_recipe_is_one_clear_line(app, beside):
     result = run(app, "other.toml", "--resume", "result")
     assert isinstance(result.exception, RunError)
     assert str(result.exception) == (
@@ -74,16 +91,16 @@ def test_a_study_folder_of_another_recipe_is_one_clear_line(app, options):
     assert run(app, "tiny.toml", "--resume", "result").exit_code == 0
 
 
-def test_resume_takes_no_option_that_would_change_the_study(app, options):
-    assert run(app, *options, "--out", "result").exit_code == 0
+@pytest.mark.slow
+def test_resume_takes_no_option_that_would_change_the_study(app, beside):
     result = run(app, "--resume", "result", "--folds", "3")
     assert isinstance(result.exception, RunError)
     assert "goes on by its own plan" in str(result.exception)
 
 
-def test_an_output_folder_that_holds_a_study_is_not_overwritten(app, options):
-    assert run(app, *options, "--out", "result").exit_code == 0
-    result = run(app, *options, "--out", "result")
+@pytest.mark.slow
+def test_an_output_folder_that_holds_a_study_is_not_overwritten(app, beside):
+    result = run(app, "tiny.toml", "--out", "result")
     assert isinstance(result.exception, RunError)
     assert "mstl-edge study --resume result" in str(result.exception)
 

@@ -1,6 +1,8 @@
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from mstl_edge_models import backbones, weights
 
+ROOT = Path(__file__).parents[2]
 BACKBONE = backbones.REGISTRY["mobilenet_v1"]
 
 
@@ -60,3 +63,13 @@ assert np.abs(noise - flat).max() > 5 * np.abs(features[0] - features[1]).max()
     environment = {**os.environ, "TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-800:]
+
+
+def test_the_images_it_was_trained_on_share_no_code_with_the_phantom():
+    drawing = [ROOT / "models" / "pretrain" / name for name in ("figures.py", "grounds.py")]
+    imported = {
+        name for path in drawing for name in re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert imported == {"__future__", "collections", "dataclasses", "numpy", "grounds"}
+    phantom = "".join(path.read_text() for path in (ROOT / "toolkit/mstl_edge/data/phantom").glob("*.py"))
+    assert "pretrain" not in phantom

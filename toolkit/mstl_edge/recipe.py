@@ -112,9 +112,11 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How `export --int8` fine-tunes under fake quantization, calibrates, and what its gate demands.
 
-    `max_drop` in points of accuracy, `min_agreement` as a share of images.
+    `unfreeze_from`: the first layer that is fine-tuned (default: the last stage's own). `max_drop` in points of accuracy,
+    `min_agreement` as a share of images.
     """
 
+    unfreeze_from: str = ""
     epochs: Positive = 5
     learning_rate: PositiveFloat = 2e-5
     batch_size: Positive = 8
@@ -299,22 +301,28 @@ def _checked(recipe: Recipe) -> Recipe:
         raise RecipeError(
             "preprocess.window as [low, high] with low below high", received=list(recipe.preprocess.window)
         )
+    if recipe.quantize.unfreeze_from:
+        _refuse_unknown_layer(backbone, recipe.quantize.unfreeze_from, "quantize.unfreeze_from")
     names = [stage.name for stage in recipe.stages]
     if len(set(names)) != len(names):
         raise RecipeError("stages with different names", received=", ".join(names))
     for stage in recipe.stages:
-        if stage.unfreeze_from not in backbone.layers:
-            raise RecipeError(
-                f"a layer of {backbone.name} in stages.{stage.name}.unfreeze_from (such as {', '.join(backbone.layers[-4:])})",
-                received=stage.unfreeze_from,
-                hint=_did_you_mean(stage.unfreeze_from, list(backbone.layers)),
-            )
+        _refuse_unknown_layer(backbone, stage.unfreeze_from, f"stages.{stage.name}.unfreeze_from")
         if stage.split.validation + stage.split.test >= 1:
             raise RecipeError(
                 f"validation and test shares of stages.{stage.name}.split that leave something to train on",
                 received=f"{stage.split.validation} + {stage.split.test}",
             )
     return recipe
+
+
+def _refuse_unknown_layer(backbone: backbones.Backbone, layer: str, where: str) -> None:
+    if layer not in backbone.layers:
+        raise RecipeError(
+            f"a layer of {backbone.name} in {where} (such as {', '.join(backbone.layers[-4:])})",
+            received=layer,
+            hint=_did_you_mean(layer, list(backbone.layers)),
+        )
 
 
 def _rising_pair(window: tuple[float, ...]) -> bool:

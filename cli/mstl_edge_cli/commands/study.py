@@ -184,7 +184,8 @@ def _finished(opened: StudyFolder, threads: int | None) -> dict[str, Any]:
 def print_study(tree: dict[str, Any]) -> None:
     """Print the arms, what each comparison came to, and the learning curve."""
     print_table(
-        f"{tree['recipe']}: {tree['n']} images, {tree['folds']} folds, {tree['repeats']} repeats (95 % intervals over folds)",
+        f"{tree['recipe']}: {tree['n']} images, {tree['folds']} folds, "
+        f"{tree['repeats']} repeat{'s' * (tree['repeats'] > 1)} (95 % intervals over folds)",
         ("arm", "scheme", "accuracy %", "sensitivity %", "specificity %", "AUC", "calibration error"),
         [_arm_row(arm) for arm in tree["arms"]],
     )
@@ -220,6 +221,8 @@ def _comparison_row(entry: dict[str, Any]) -> list[object]:
     exact = ", ".join(f"{one['p']:.2g}" for one in entry["mcnemar"])
     verdict = entry["verdict"] if entry["verdict"] != "cannot tell" else f"cannot tell with n = {entry['n']}"
     needed = entry["images_needed"] if entry["verdict"] == "cannot tell" else None
+    if needed is not None and needed <= entry["n"]:
+        needed = None  # so many are there: the folds differ more than the images alone explain
     return [entry["a"], entry["b"], points, f"{entry['p']:.2g}", exact, verdict, needed]
 
 

@@ -19,7 +19,7 @@ def answers_of(study):
     return {path.name: path.read_bytes() for path in sorted((study.path / "folds").iterdir())}
 
 
-class Stops(Exception):
+class KilledError(Exception):
     """Stands for a killed process."""
 
 
@@ -35,19 +35,20 @@ class StopsAfter:
 
         for task in tasks:
             if len(self.ran) == self.count:
-                raise Stops
+                raise KilledError
             result: FoldResult = run_fold(task)
             self.ran.append(task)
             yield result
 
 
+@pytest.mark.slow
 def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_stopped(recipe, tmp_path):
     from mstl_edge.training.study.run import run_study, start_study
 
     plan = plan_for(recipe("bridge", "target"), learning_curve=(8, 500))
     study = start_study(plan, tmp_path / "study")
     assert study.plan().learning_curve == (8,)
-    with pytest.raises(Stops):
+    with pytest.raises(KilledError):
         run_study(study, threads=1, executor=StopsAfter(2))
     assert len(answers_of(study)) == 2
     bridge = next((study.path / "bridges").iterdir()) / "metrics.json"
@@ -66,13 +67,14 @@ def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_sto
             assert [line.split(",")[0] for line in names[f"{other.format(fold)}.csv"]] == tested
 
 
+@pytest.mark.slow
 def test_a_resumed_study_ends_with_the_bytes_of_one_that_was_not_stopped(recipe, tmp_path):
     from mstl_edge.training.study.run import run_study, start_study
 
     plan = plan_for(recipe("target"))
     straight, stopped = (start_study(plan, tmp_path / name) for name in ("straight", "stopped"))
     run_study(straight, threads=1)
-    with pytest.raises(Stops):
+    with pytest.raises(KilledError):
         run_study(stopped, threads=1, executor=StopsAfter(1))
     run_study(stopped, threads=1)
     assert answers_of(stopped) == answers_of(straight)

@@ -125,8 +125,8 @@ def fine_tune(
         quantized: From `calibrated`.
         lessons: What to fit.
         validation: What chooses the epoch.
-        stage: The stage whose network this is; says what is frozen, and how losses are weighted.
-        spec: Epochs, learning rate and batch size.
+        stage: The stage whose network this is; says how losses are weighted.
+        spec: What is frozen, epochs, learning rate and batch size.
         seed: Decides the order of the samples.
         folder: Gets a checkpoint after each epoch; where this very network has one already, training goes on behind it.
         threads: Threads of the engine that computes the features.
@@ -135,7 +135,7 @@ def fine_tune(
     Returns:
         The history, one entry per epoch.
     """
-    border = border_layer(quantized, stage.unfreeze_from)
+    border = border_layer(quantized, spec.unfreeze_from or stage.unfreeze_from)
     logits = quantized.get_layer(f"quant_{graph.FLAT}").output
     tail = keras.Model(border.output, logits)
     prefix = to_int8_flatbuffer(keras.Model(quantized.input, border.output))

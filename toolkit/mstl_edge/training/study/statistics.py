@@ -50,7 +50,7 @@ def resampled_paired_test(differences: NDArray[Any], test_to_train: float) -> Pa
     """Return the corrected resampled paired t-test (Nadeau and Bengio 2003; see `resampled_interval`).
 
     Args:
-        differences: One per fold and repeat: both arms on the same images.
+        differences: One difference of shares per fold and repeat: both arms on the same images.
         test_to_train: Number of test images over number of training images of a fold.
 
     Returns:
@@ -61,7 +61,8 @@ def resampled_paired_test(differences: NDArray[Any], test_to_train: float) -> Pa
         return None
     mean, freedom = float(np.mean(differences)), len(differences) - 1
     reach = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * spread
-    return PairedTest(mean, mean - reach, mean + reach, float(2 * stats.t.sf(abs(mean) / spread, freedom)))
+    p = float(2 * stats.t.sf(abs(mean) / spread, freedom))
+    return PairedTest(mean, max(-1.0, mean - reach), min(1.0, mean + reach), p)
 
 
 def _standard_error(values: NDArray[Any], test_to_train: float) -> float:
