@@ -8,6 +8,7 @@ seeds from 100 on, never on those reported here.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import sys
@@ -27,7 +28,9 @@ from mstl_edge.data.splits import load_manifest
 from mstl_edge.recipe import load_recipe
 from mstl_edge.runs import RunFolder, create_run
 from mstl_edge.storage import write_text
+from mstl_edge_models import weights
 
+BUNDLED = "mobilenet_v1_0.25_bundled.h5"
 SCHEMA = "mstl-edge/phantom-difficulty/1"
 RESULT = Path(__file__).parents[1] / "results" / "phantom-difficulty.json"
 BOUNDS = {
@@ -77,14 +80,14 @@ def measure(seed: int, overrides: list[str]) -> dict[str, Any]:
     }
 
 
-def train(seed: int, weights: str, overrides: list[str], out: Path) -> dict[str, Any]:
+def train(seed: int, first_weights: str, overrides: list[str], out: Path) -> dict[str, Any]:
     """Train the recipe `phantom` on phantoms of `seed`; return the run's metrics."""
     # TensorFlow takes seconds to import; --help should not.
     from mstl_edge.training import pipeline
     from mstl_edge.training._keras import versions
 
     data = {"bridge": f"phantom:chest?seed={seed}", "target": f"phantom:head-ct?seed={seed}"}
-    recipe = load_recipe("phantom", data=data, weights=weights, seed=seed, overrides=overrides)
+    recipe = load_recipe("phantom", data=data, weights=first_weights, seed=seed, overrides=overrides)
     return pipeline.train(create_run(recipe, out, versions={"versions": versions()}))
 
 
@@ -145,6 +148,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "schema": SCHEMA,
         "command": "python benchmarks/suites/phantom_difficulty.py",
         "phantom_version": VERSION,
+        "bundled_sha256": hashlib.sha256(weights.path(BUNDLED).read_bytes()).hexdigest(),
         "mean": mean,
         "range": spread,
         "bounds": BOUNDS,

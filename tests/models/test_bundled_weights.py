@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import re
 import subprocess
@@ -8,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mstl_edge.data import phantom
 from mstl_edge_models import backbones, weights
 
 ROOT = Path(__file__).parents[2]
@@ -71,5 +74,14 @@ def test_the_images_it_was_trained_on_share_no_code_with_the_phantom():
         name for path in drawing for name in re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
     }
     assert imported == {"__future__", "collections", "dataclasses", "numpy", "grounds"}
-    phantom = "".join(path.read_text() for path in (ROOT / "toolkit/mstl_edge/data/phantom").glob("*.py"))
-    assert "pretrain" not in phantom
+    drawn = "".join(path.read_text() for path in (ROOT / "toolkit/mstl_edge/data/phantom").glob("*.py"))
+    assert "pretrain" not in drawn
+
+
+def test_the_recorded_difficulty_is_of_these_weights_and_holds_every_bound():
+    record = json.loads((ROOT / "benchmarks" / "results" / "phantom-difficulty.json").read_text(encoding="utf-8"))
+    content = weights.path(BACKBONE.bundled_file).read_bytes()
+    assert record["bundled_sha256"] == hashlib.sha256(content).hexdigest()
+    assert record["phantom_version"] == phantom.VERSION
+    assert len(record["seeds"]) == 5
+    assert all(record["holds"].values())
