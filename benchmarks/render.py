@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from suites.render import render as draw_suites
-
 from mstl_edge.metrics import wilson
 from mstl_edge.storage import write_text
+from suites.render import render as draw_suites
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -230,40 +229,6 @@ def phantom() -> str:
     return table(["phantom:head-ct", "mean accuracy %", f"range over {len(tree['seeds'])} seeds (n = {n})"], rows)
 
 
-def instructions() -> str:
-    """Return instructions per inference on Raspberry-Pi-class cores."""
-    tree = read("instructions.json")
-    cells = {(c["runtime"], c["board"], c["core"], c["scheme"]): c["instructions"] for c in tree["counts"]}
-    rows = [
-        [
-            runtime,
-            f"{board} ({core})",
-            *(f"{cells[runtime, board, core, scheme] / 1e6:.1f}" for scheme in ("float32", "int8")),
-        ]
-        for runtime, board, core in dict.fromkeys(key[:3] for key in cells)
-    ]
-    return table(["runtime", "core", "float32, million instructions", "int8"], rows)
-
-
-def runtimes() -> str:
-    """Return how far the runtimes' answers on real images lie apart."""
-    rows = []
-    for model in read("runtimes.json")["models"]:
-        for row in model["rows"]:
-            against = row["from_litert_x86"]
-            rows.append(
-                [
-                    f"{model['name']} {model['scheme']}",
-                    f"{row['runtime']} {row['version']}",
-                    row["machine"],
-                    f"{against['equal_labels']}/{row['n']}",
-                    f"{against['mean_lsb']:.2f}",
-                    f"{against['largest_lsb']:.0f}" if against["largest_lsb"] >= 1 else f"{against['largest_lsb']:.4f}",
-                ]
-            )
-    return table(["model", "runtime", "machine", "labels as LiteRT on x86-64", "mean LSB", "largest LSB"], rows)
-
-
 def suites() -> str:
     """Return what the pytest-benchmark suites measured on the machine that the file names."""
     drawn: str = draw_suites(read("suites.json"))
@@ -273,8 +238,6 @@ def suites() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "suites": suites,
     "phantom": phantom,
-    "instructions": instructions,
-    "runtimes": runtimes,
     "real-runs": real_runs,
     "real-int8": real_int8,
     "quantization": quantization,
