@@ -112,14 +112,12 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How `export --int8` fine-tunes under fake quantization, calibrates, and what its gate demands.
 
-    `unfreeze_from`: the first layer that is fine-tuned (default: the last stage's own). `max_drop` in points of accuracy,
-    `min_agreement` as a share of images.
+    `max_drop` in points of accuracy, `min_agreement` as a share of images.
     """
 
-    unfreeze_from: str = ""
-    epochs: Positive = 5
-    learning_rate: PositiveFloat = 2e-5
-    batch_size: Positive = 8
+    epochs: Positive = 8
+    learning_rate: PositiveFloat = 3e-5
+    batch_size: Positive = 16
     calibration_images: Positive = 200
     max_drop: Annotated[float, Meta(ge=0.0)] = 1.0
     min_agreement: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.97
@@ -301,8 +299,6 @@ def _checked(recipe: Recipe) -> Recipe:
         raise RecipeError(
             "preprocess.window as [low, high] with low below high", received=list(recipe.preprocess.window)
         )
-    if recipe.quantize.unfreeze_from:
-        _refuse_unknown_layer(backbone, recipe.quantize.unfreeze_from, "quantize.unfreeze_from")
     names = [stage.name for stage in recipe.stages]
     if len(set(names)) != len(names):
         raise RecipeError("stages with different names", received=", ".join(names))

@@ -30,7 +30,7 @@ def network(size: int) -> Any:
     weights = graph.weights_of(model)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            bounds = ((0.7, 1.5), (-0.2, 0.4), (-0.1, 0.1), (0.02, 0.1))  # gamma, beta, mean, variance
+            bounds = ((0.7, 1.5), (-0.2, 0.4), (-0.1, 0.1), (0.5, 1.5))  # gamma, beta, mean, variance
             weights[layer.name] = [
                 rng.uniform(*bound, array.shape).astype(np.float32)
                 for bound, array in zip(bounds, weights[layer.name], strict=True)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mstl_edge import load_classifier, open_artifact
@@ -15,7 +16,7 @@ from mstl_edge.errors import GateRefusedError, RunError
 from mstl_edge.metrics import Interval
 from mstl_edge.recipe import Recipe
 from mstl_edge.runs import RunFolder, create_run, open_run
-from mstl_edge.training import export, pipeline
+from mstl_edge.training import export, pipeline, pool
 from mstl_edge.training.export import Int8Options, Judged, export_float, export_int8
 
 LENIENT = Int8Options(max_drop=100.0, min_agreement=0.0)
@@ -26,7 +27,10 @@ def run_folder(
     tmp_path_factory: pytest.TempPathFactory, tiny_recipe: Callable[..., Recipe], module_cache: Path
 ) -> RunFolder:
     """A finished run of one stage."""
-    run = create_run(tiny_recipe("target"), tmp_path_factory.mktemp("export") / "run", versions={})
+    recipe = tiny_recipe("target")
+    quantize = msgspec.structs.replace(recipe.quantize, epochs=2, agreement_images=30)
+    recipe = msgspec.structs.replace(recipe, quantize=quantize)
+    run = create_run(recipe, tmp_path_factory.mktemp("export") / "run", versions={})
     pipeline.train(run, threads=1)
     return run
 
@@ -35,6 +39,7 @@ def run_folder(
 def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MSTL_EDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(pool, "UNLABELLED", 20)
         yield
 
 

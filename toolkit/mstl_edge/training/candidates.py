@@ -86,15 +86,13 @@ def build_quantization_aware(
 
 
 def _lessons(trained: Trained, folded: Any) -> list[qat.Lesson]:
-    """Return the training split, half label and half float model's answer, and unlabelled images with that answer alone."""
-    images, classes = trained.data.part("train")
-    told = keras_answers(folded, trained.pixels(images))
-    labels = np.eye(len(trained.labels), dtype=np.float32)[classes]
-    lessons = [qat.Lesson(images, classes, np.asarray((labels + told) / 2, dtype=np.float32))]
-    for unlabelled in gather_unlabelled(trained):
-        told = keras_answers(folded, trained.pixels(unlabelled))
-        lessons.append(qat.Lesson(unlabelled, told.argmax(axis=1).astype(np.int64), told))
-    return lessons
+    """Return the training split and unlabelled images, each with the float model's answer."""
+    sources = [trained.data.part("train")[0], *gather_unlabelled(trained)]
+    told = [keras_answers(folded, trained.pixels(images)) for images in sources]
+    return [
+        qat.Lesson(images, answer.argmax(axis=1).astype(np.int64), answer)
+        for images, answer in zip(sources, told, strict=True)
+    ]
 
 
 def keras_answers(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from mstl_edge.training.trained import Trained
 
 JUDGED_SEED, LEARNED_SEED = 7_919, 7_920
 """Of the drawn images on either side; a recipe's own phantoms use other seeds."""
-UNLABELLED = 400
+UNLABELLED = 800
 """Images that fine-tuning learns the float model's answers from."""
 
 

@@ -2,9 +2,8 @@
 
 The quantized prefix is frozen, so what it outputs never changes: it is converted to int8 first and run once per
 image in the engine that a device uses, and the tail is fine-tuned under fake quantization on exactly those int8
-features. It learns the labels of the target and, there and on unlabelled images, the float model's own answers
-(distillation, Hinton et al. 2015, arXiv:1503.02531): the promise of an int8 file is to answer as the float model
-does.
+features. It learns the float model's own answers, on the training split and on unlabelled images (distillation, Hinton
+et al. 2015, arXiv:1503.02531): the promise of an int8 file is to answer as the float model does.
 """
 
 from __future__ import annotations
@@ -125,8 +124,8 @@ def fine_tune(
         quantized: From `calibrated`.
         lessons: What to fit.
         validation: What chooses the epoch.
-        stage: The stage whose network this is; says how losses are weighted.
-        spec: What is frozen, epochs, learning rate and batch size.
+        stage: The stage whose network this is; says what is frozen.
+        spec: Epochs, learning rate and batch size.
         seed: Decides the order of the samples.
         folder: Gets a checkpoint after each epoch; where this very network has one already, training goes on behind it.
         threads: Threads of the engine that computes the features.
@@ -135,7 +134,7 @@ def fine_tune(
     Returns:
         The history, one entry per epoch.
     """
-    border = border_layer(quantized, spec.unfreeze_from or stage.unfreeze_from)
+    border = border_layer(quantized, stage.unfreeze_from)
     logits = quantized.get_layer(f"quant_{graph.FLAT}").output
     tail = keras.Model(border.output, logits)
     prefix = to_int8_flatbuffer(keras.Model(quantized.input, border.output))
@@ -148,7 +147,12 @@ def fine_tune(
         for part in (lessons, [validation])
     )
     fitted = msgspec.structs.replace(
-        stage, epochs=spec.epochs, learning_rate=spec.learning_rate, batch_size=spec.batch_size, schedule="cosine"
+        stage,
+        epochs=spec.epochs,
+        learning_rate=spec.learning_rate,
+        batch_size=spec.batch_size,
+        schedule="cosine",
+        select="last",
     )
     return fit_tail(
         tail,
