@@ -33,10 +33,10 @@ from mstl_edge.training import graph, qat
 from mstl_edge.training._keras import import_tfmot, keras, tf, versions
 from mstl_edge.training.candidates import build_quantization_aware
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
-from mstl_edge.training.fake_quant import PerChannelKernel, calibrate, correct_biases, with_fake_quantization
+from mstl_edge.training.fake_quant import PerChannelKernel, calibrate, with_fake_quantization
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.gate import Pool
-from mstl_edge.training.pool import gather_pool
+from mstl_edge.training.pool import gather_beside, gather_pool
 from mstl_edge.training.trained import Trained, open_trained
 
 SCHEMA = "mstl-edge/quantization/1"
@@ -65,9 +65,9 @@ def _measure(path: Path) -> dict[str, Any]:
     schemes: dict[str, Callable[[], tuple[Any, float]]] = {
         "tfmot, fit of all layers": lambda: _plain_tfmot(trained, frozen=False),
         "tfmot, fit with the prefix frozen": lambda: _plain_tfmot(trained, frozen=True),
-        "ours, depthwise per tensor": lambda: _ours(folded, calibration, per_tensor=True, corrected=False),
-        "ours, depthwise per channel": lambda: _ours(folded, calibration, per_tensor=False, corrected=False),
-        "ours, biases corrected (PTQ)": lambda: _ours(folded, calibration, per_tensor=False, corrected=True),
+        "ours, depthwise per tensor": lambda: _ours(folded, calibration, per_tensor=True),
+        "ours, depthwise per channel": lambda: _ours(folded, calibration, per_tensor=False),
+        "ours, biases corrected (PTQ)": lambda: _corrected(trained, folded, calibration),
         "ours, fine-tuned on labels": lambda: _fine_tuned(trained, folded, calibration),
         "ours, fine-tuned and distilled (QAT)": lambda: _distilled(trained, folded, calibration),
     }
@@ -97,14 +97,17 @@ def _judged(trained: Trained, pool: Pool, answers: Any, float_answers: Any) -> d
     }
 
 
-def _ours(folded: Any, calibration: Any, *, per_tensor: bool, corrected: bool) -> tuple[Any, float]:
+def _corrected(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, float]:
+    started = time.perf_counter()
+    return qat.calibrated(folded, calibration, gather_beside(trained)), time.perf_counter() - started
+
+
+def _ours(folded: Any, calibration: Any, *, per_tensor: bool) -> tuple[Any, float]:
     started = time.perf_counter()
     quantized = with_fake_quantization(folded)
     if per_tensor:
         _round_depthwise_per_tensor(quantized)
     calibrate(quantized, folded, [normalize(calibration[i : i + 16]) for i in range(0, len(calibration), 16)])
-    if corrected:
-        correct_biases(quantized, folded, normalize(calibration[: qat.CORRECTION_IMAGES]))
     return quantized, time.perf_counter() - started
 
 

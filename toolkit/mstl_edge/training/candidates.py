@@ -22,7 +22,7 @@ from mstl_edge.training.convert import (
 )
 from mstl_edge.training.fake_quant import skipped_layers
 from mstl_edge.training.fit import history_csv
-from mstl_edge.training.pool import gather_unlabelled
+from mstl_edge.training.pool import gather_beside, gather_unlabelled
 from mstl_edge.training.trained import Trained
 
 Kind = Literal["qat", "ptq", "mixed"]
@@ -47,9 +47,11 @@ class Candidate:
     notes: dict[str, Any]
 
 
-def build_post_training(folded: Any, calibration: NDArray[np.uint8]) -> Candidate:
+def build_post_training(
+    folded: Any, calibration: NDArray[np.uint8], beside: NDArray[np.uint8] | None = None
+) -> Candidate:
     """Return the candidate that is quantized after training: calibrated ranges and corrected biases, nothing learned."""
-    quantized = qat.calibrated(folded, calibration)
+    quantized = qat.calibrated(folded, calibration, beside)
     return Candidate("ptq", to_int8_flatbuffer(quantized), quantized, {"skipped": skipped_layers(quantized)})
 
 
@@ -68,7 +70,7 @@ def build_quantization_aware(
     `start` is what `build_post_training` made of the same two, so that it need not be calibrated again; its model is fine-tuned in
     place.
     """
-    quantized = qat.calibrated(folded, calibration) if start is None else start.fake_quant
+    quantized = qat.calibrated(folded, calibration, gather_beside(trained)) if start is None else start.fake_quant
     history = qat.fine_tune(
         quantized,
         _lessons(trained, folded),

@@ -34,7 +34,7 @@ from mstl_edge.training.candidates import (
 from mstl_edge.training.convert import to_dynamic_flatbuffer, to_float16_flatbuffer, to_float_flatbuffer
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.graph import with_softmax
-from mstl_edge.training.pool import gather_pool
+from mstl_edge.training.pool import gather_beside, gather_pool
 from mstl_edge.training.qat import answers
 from mstl_edge.training.seal import seal
 from mstl_edge.training.trained import Trained, file_hash, open_trained
@@ -152,7 +152,9 @@ def _build(kind: Kind, trained: Trained, folded: Any, pixels: Any, threads: int,
     if kind == "qat":
         folder = StageFolder(trained.run.path / "stages" / "quantize")
         return build_quantization_aware(trained, folded, pixels, folder, threads=threads, reporter=reporter)
-    return build_post_training(folded, pixels) if kind == "ptq" else build_mixed(folded, pixels)
+    if kind == "ptq":
+        return build_post_training(folded, pixels, gather_beside(trained))
+    return build_mixed(folded, pixels)
 
 
 def _judge(

@@ -24,6 +24,8 @@ from mstl_edge.training.trained import Trained
 
 JUDGED_SEED, LEARNED_SEED = 7_919, 7_920
 """Of the drawn images on either side; a recipe's own phantoms use other seeds."""
+BESIDE = 24
+"""Images of each unlabelled source that bias correction looks at, beside the training split's."""
 UNLABELLED = 800
 """Images that fine-tuning learns the float model's answers from."""
 
@@ -53,6 +55,11 @@ def gather_unlabelled(trained: Trained) -> list[Images]:
     earlier = [images for _, images in _earlier(trained, trained_on=True)]
     share = UNLABELLED // (len(earlier) + 1)
     return [*(_first(images, share, trained.seed) for images in earlier), _drawn(trained, LEARNED_SEED, share)]
+
+
+def gather_beside(trained: Trained) -> NDArray[np.uint8]:
+    """Return a few of the unlabelled images, for the mean errors that bias correction balances."""
+    return np.concatenate([_pixels(images, BESIDE) for images in gather_unlabelled(trained)])
 
 
 def _earlier(trained: Trained, *, trained_on: bool) -> list[tuple[str, Images]]:

@@ -92,17 +92,19 @@ def _stacked_targets(lessons: Sequence[Lesson]) -> NDArray[np.float32] | None:
     return np.concatenate(targets) if len(targets) == len(lessons) else None
 
 
-def calibrated(folded: Any, pixels: NDArray[np.uint8]) -> Any:
+def calibrated(folded: Any, pixels: NDArray[np.uint8], beside: NDArray[np.uint8] | None = None) -> Any:
     """Return `folded` under fake quantization: ranges set, biases corrected on calibration images.
 
     Args:
         folded: Image → probabilities, flat, without BatchNorm.
-        pixels: `(n, height, width, 3) uint8` of the training split.
+        pixels: `(n, height, width, 3) uint8` of the training split; alone they set the ranges.
+        beside: Unlabelled images whose mean error the biases shall balance as well.
     """
     quantized = with_fake_quantization(folded)
     starts = range(0, len(pixels), CALIBRATION_BATCH)
     calibrate(quantized, folded, (normalize(pixels[start : start + CALIBRATION_BATCH]) for start in starts))
-    correct_biases(quantized, folded, normalize(pixels[:CORRECTION_IMAGES]))
+    first = pixels[:CORRECTION_IMAGES]
+    correct_biases(quantized, folded, normalize(first if beside is None else np.concatenate([first, beside])))
     return quantized
 
 

@@ -27,6 +27,7 @@ from mstl_edge.training._keras import keras
 from mstl_edge.training.candidates import build_post_training, build_quantization_aware
 from mstl_edge.training.features import Images
 from mstl_edge.training.fold import fold_batch_norm
+from mstl_edge.training.pool import gather_beside
 from mstl_edge.training.qat import answers as int8_answers
 from mstl_edge.training.stages import StageData
 from mstl_edge.training.study.decision import Decision, fit_decision
@@ -170,7 +171,7 @@ def _probabilities(
     pixels = trained.pixels(trained.data.part("test")[0])
     start = None
     if "int8-ptq" in schemes:
-        start = build_post_training(folded, calibration)
+        start = build_post_training(folded, calibration, gather_beside(trained))
         yield "int8-ptq", int8_answers(start.flatbuffer, pixels, threads=threads)
     if "int8-qat" in schemes:
         folder = StageFolder(trained.run.path / "stages" / "quantize")
