@@ -8,8 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from mstl_edge import open_artifact
 
 NEEDED = ("MSTL_EDGE_ARM64_LITERT", "MSTL_EDGE_ARM64_TFLITE", "MSTL_EDGE_TFLITE_PYTHON")
 MISSING = [name for name in NEEDED if not os.environ.get(name)]
@@ -48,8 +52,25 @@ def test_int8_gives_the_labels_of_this_machine_within_a_stated_tolerance(
     emulated = ask(sysroot(runtime) / "python", models_of_run["int8"], runtime, core)
     local = ask(here, models_of_run["int8"], runtime)
     assert len(set(local.labels)) == 2, "images of one label would prove little"
-    assert emulated.labels == local.labels
     assert emulated.lsb_from(local) <= (LITERT_LSB if runtime == "litert" else TFLITE_RUNTIME_LSB)
+    if runtime == "litert":
+        assert emulated.labels == local.labels
+    else:
+        assert _differing(emulated, local) <= _undecided(local, models_of_run["int8"])
+
+
+def _differing(one: Any, other: Any) -> set[int]:
+    """Return the images that got another label."""
+    return {number for number, pair in enumerate(zip(one.labels, other.labels, strict=True)) if pair[0] != pair[1]}
+
+
+def _undecided(answers: Any, model: Path) -> set[int]:
+    """Return the images whose probability lies within the tolerance of the card's threshold: one step may turn them."""
+    card = open_artifact(model).card
+    assert card is not None
+    distance = np.abs(answers.probabilities[:, card.positive_index] - card.threshold)
+    near: set[int] = set(np.flatnonzero(256 * distance <= TFLITE_RUNTIME_LSB).tolist())
+    return near
 
 
 @cores
@@ -105,7 +126,9 @@ def test_bench_scores_as_here_and_withholds_the_times_of_an_emulated_cpu(
         assert theirs["valid"] is False
         assert "emulated" in theirs["invalid_because"]
         assert theirs["runtime_kind"] == runtime
-        assert theirs["accuracy"]["correct"] == ours["accuracy"]["correct"]
+        turned = sum(a != b for a, b in zip(theirs["accuracy"]["correct"], ours["accuracy"]["correct"], strict=True))
+        # tflite-runtime's int8 average may turn an image that lies on the threshold; see TFLITE_RUNTIME_LSB.
+        assert turned <= (1 if runtime == "tflite-runtime" and theirs["scheme"] == "int8" else 0)
         assert (theirs["parameters"], theirs["macs"]) == (ours["parameters"], ours["macs"])
 
 
