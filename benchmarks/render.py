@@ -103,8 +103,7 @@ def real_int8() -> str:
     rows = []
     for recipe in dict.fromkeys(run["recipe"] for run in tree["runs"] if "export" in run):
         exports = [run["export"] for run in tree["runs"] if run["recipe"] == recipe]
-        for scheme in ("float32", "int8-ptq", "int8-qat"):
-            rows.append(_candidate_row(recipe, scheme, exports))
+        rows += [_candidate_row(recipe, scheme, exports) for scheme in ("float32", "int8-ptq", "int8-qat")]
     columns = [
         "recipe",
         "model",
