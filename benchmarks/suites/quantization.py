@@ -5,7 +5,8 @@
 For every trained run folder, on the images of the export gate (none of which trained anything) and on the run's validation split:
 
 - schemes: tfmot's own scheme fine-tuned by plain `fit` (all layers, and the same prefix frozen), our scheme with
-  depthwise kernels per tensor, per channel, with corrected biases, and fine-tuned. All files are answered in LiteRT.
+  depthwise kernels per tensor, per channel, with equalized channels, with corrected biases, and fine-tuned. All files
+  are answered in LiteRT.
 - speed of the fine-tuning for the same number of image passes, everything counted that starts from the float network.
 """
 
@@ -33,6 +34,7 @@ from mstl_edge.training import graph, qat
 from mstl_edge.training._keras import import_tfmot, keras, tf, versions
 from mstl_edge.training.candidates import build_quantization_aware
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
+from mstl_edge.training.equalize import equalized
 from mstl_edge.training.fake_quant import PerChannelKernel, calibrate, with_fake_quantization
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.gate import Pool
@@ -67,6 +69,7 @@ def _measure(path: Path) -> dict[str, Any]:
         "tfmot, fit with the prefix frozen": lambda: _plain_tfmot(trained, frozen=True),
         "ours, depthwise per tensor": lambda: _ours(folded, calibration, per_tensor=True),
         "ours, depthwise per channel": lambda: _ours(folded, calibration, per_tensor=False),
+        "ours, channels equalized": lambda: _equalized(trained, folded, calibration),
         "ours, biases corrected (PTQ)": lambda: _corrected(trained, folded, calibration),
         "ours, fine-tuned on labels": lambda: _fine_tuned(trained, folded, calibration),
         "ours, fine-tuned and distilled (QAT)": lambda: _distilled(trained, folded, calibration),
@@ -95,6 +98,12 @@ def _judged(trained: Trained, pool: Pool, answers: Any, float_answers: Any) -> d
         "validation_correct": int(correct.sum()),
         "validation_n": len(pool.classes),
     }
+
+
+def _equalized(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, float]:
+    started = time.perf_counter()
+    quantized = qat.ranged(equalized(folded, np.concatenate([calibration, gather_beside(trained)])), calibration)
+    return quantized, time.perf_counter() - started
 
 
 def _corrected(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, float]:

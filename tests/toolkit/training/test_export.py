@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,21 @@ def test_a_refused_candidate_is_kept_under_a_rejected_name_with_its_report(
     assert not list(again.exports.glob("*int8*.tflite"))
     (report,) = again.exports.glob("*.rejected.json")
     assert json.loads(report.read_text())["verdict"] == "refused"
+
+
+def test_a_mixed_candidate_keeps_its_worst_layers_in_float_where_float_is_allowed(
+    run_folder: RunFolder, tmp_path: Path
+) -> None:
+    again = RunFolder(tmp_path / "mixed")
+    shutil.copytree(run_folder.path, again.path)
+    tree = export_int8(again, replace(LENIENT, kinds=("mixed",), allow_float=True))
+    row = next(row for row in tree["candidates"] if row["scheme"] == "int8-mixed")
+    errors = list(row["notes"]["layer_errors"].values())
+    assert errors == sorted(errors, reverse=True)
+    assert row["notes"]["kept_in_float"] == list(row["notes"]["layer_errors"])[:3]
+    facts = open_artifact(again.path / row["path"]).facts
+    assert facts.float_operators
+    assert facts.kernels
 
 
 def test_float_schemes_are_written_beside_the_twin_and_shrink(run_folder: RunFolder, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from mstl_edge.recipe import BackboneSpec
 from mstl_edge.training import fake_quant, graph, qat
 from mstl_edge.training._keras import keras
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
+from mstl_edge.training.equalize import equalized
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.gate import promise_breaches
 from mstl_edge.training.weights import load_backbone_weights
@@ -82,6 +83,47 @@ def test_every_kernel_is_under_fake_quantization_and_what_is_skipped_has_a_reaso
     skipped = fake_quant.skipped_layers(quantized)
     assert {entry["kind"] for entry in skipped} == {"ZeroPadding2D", "Softmax", "Reshape"}
     assert all(entry["reason"] != "tfmot has no quantizer for it" for entry in skipped)
+
+
+def channel_ranges(model: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    relus = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
+    values = keras.Model(model.input, [relu.output for relu in relus])(normalize(pixels))
+    return {relu.name: np.asarray(value).max(axis=(0, 1, 2)) for relu, value in zip(relus, values, strict=True)}
+
+
+def test_equalizing_channels_leaves_the_function_as_it_was(folded: Any, pixels: np.ndarray) -> None:
+    equal = equalized(folded, pixels)
+    np.testing.assert_allclose(equal(normalize(pixels)), folded(normalize(pixels)), atol=1e-5)
+
+
+def test_equalized_channels_use_more_of_their_tensor_and_none_is_lifted_above_the_limit(
+    folded: Any, pixels: np.ndarray
+) -> None:
+    before, after = channel_ranges(folded, pixels), channel_ranges(equalized(folded, pixels), pixels)
+    for name, ranges in before.items():
+        alive = ranges > 1e-3
+        assert np.mean(after[name][alive] / after[name].max()) > np.mean(ranges[alive] / ranges.max())
+        np.testing.assert_allclose(after[name].max(), ranges.max(), rtol=1e-4)
+        assert (after[name][alive] >= ranges[alive] * (1 - 1e-4)).all()
+
+
+def test_a_channel_at_the_limit_of_its_relu_is_left_alone(folded: Any, pixels: np.ndarray) -> None:
+    shifted = keras.models.clone_model(folded)
+    weights = graph.weights_of(folded)
+    weights["conv1"][1] = np.where(np.arange(8) == 3, 7.0, weights["conv1"][1])
+    graph.set_weights(shifted, weights)
+    kernel = graph.weights_of(equalized(shifted, pixels))["conv1"][0]
+    np.testing.assert_array_equal(kernel[..., 3], weights["conv1"][0][..., 3])
+    assert (np.abs(kernel).sum(axis=(0, 1, 2)) > np.abs(weights["conv1"][0]).sum(axis=(0, 1, 2))).any()
+
+
+def test_equalizing_channels_brings_fake_quantization_closer_to_float(folded: Any, pixels: np.ndarray) -> None:
+    def mean_error(model: Any) -> float:
+        rounded = fake_quant.with_fake_quantization(model)
+        fake_quant.calibrate(rounded, model, [normalize(pixels)])
+        return float(np.abs(rounded(normalize(pixels)) - folded(normalize(pixels))).mean())
+
+    assert mean_error(equalized(folded, pixels)) < mean_error(folded)
 
 
 def test_correcting_biases_brings_fake_quantization_closer_to_float(folded: Any, pixels: np.ndarray) -> None:

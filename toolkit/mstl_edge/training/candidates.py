@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,13 +15,9 @@ from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
 from mstl_edge.runs import StageFolder
 from mstl_edge.storage import write_text
-from mstl_edge.training import qat
-from mstl_edge.training._keras import tf
-from mstl_edge.training.convert import (
-    post_training_converter,
-    representative_dataset,
-    to_int8_flatbuffer,
-)
+from mstl_edge.training import graph, qat
+from mstl_edge.training._keras import keras, tf
+from mstl_edge.training.convert import post_training_converter, quiet, representative_dataset, to_int8_flatbuffer
 from mstl_edge.training.fake_quant import skipped_layers
 from mstl_edge.training.fit import history_csv
 from mstl_edge.training.pool import gather_beside, gather_unlabelled
@@ -27,6 +25,7 @@ from mstl_edge.training.trained import Trained
 
 Kind = Literal["qat", "ptq", "mixed"]
 LAYERS_KEPT_IN_FLOAT = 3
+RANKING_IMAGES = 20
 EVALUATION_BATCH = 32
 
 
@@ -103,14 +102,31 @@ def keras_answers(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([np.asarray(model(normalize(batch), training=False)) for batch in batches])
 
 
-def build_mixed(folded: Any, calibration: NDArray[np.uint8]) -> Candidate:
-    """Return a post-training candidate whose worst layers, by their measured error, stay in float."""
-    ranked = rank_layers(folded, calibration)
-    kept = [name for name, _ in ranked[:LAYERS_KEPT_IN_FLOAT]]
+def build_mixed(folded: Any, calibration: NDArray[np.uint8], beside: NDArray[np.uint8] | None = None) -> Candidate:
+    """Return a post-training candidate whose worst layers, by their measured error, stay in float.
+
+    A file from fake quantization cannot mix: its converter rounds every kernel that has a rounded neighbour. TFLite's own
+    calibration can, and gets the equalized channels and corrected biases of the other candidates.
+    """
+    quantized = qat.calibrated(folded, calibration, beside)
+    corrected = _as_float(quantized, folded)
+    errors = dict(rank_layers(corrected, calibration))
+    kept = list(errors)[:LAYERS_KEPT_IN_FLOAT]
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
-    debugger = _debugger(folded, calibration, options)
-    notes = {"kept_in_float": kept, "layer_errors": dict(ranked)}
-    return Candidate("mixed", debugger.get_nondebug_quantized_model(), None, notes)
+    debugger = _debugger(corrected, calibration, options)
+    with quiet():
+        flatbuffer = debugger.get_nondebug_quantized_model()
+    return Candidate("mixed", flatbuffer, None, {"kept_in_float": kept, "layer_errors": errors})
+
+
+def _as_float(quantized: Any, folded: Any) -> Any:
+    """Return the float network with the kernels and biases that a calibrated one rounds."""
+    model = keras.models.clone_model(folded)
+    held = {layer.layer.name: layer for layer in quantized.layers if getattr(layer, "_weight_vars", None)}
+    graph.set_weights(
+        model, {name: [layer._weight_vars[0][0].numpy(), layer.layer.bias.numpy()] for name, layer in held.items()}
+    )
+    return model
 
 
 def rank_layers(folded: Any, calibration: NDArray[np.uint8]) -> list[tuple[str, float]]:
@@ -119,21 +135,23 @@ def rank_layers(folded: Any, calibration: NDArray[np.uint8]) -> list[tuple[str, 
     The error is TFLite's own: root mean square difference to the float layer over the scale; a perfectly rounded
     layer has 1/√12 ≈ 0.29.
     """
-    debugger = _debugger(folded, calibration[:20], None)
+    debugger = _debugger(folded, calibration[:RANKING_IMAGES], None)
     debugger.run()
-    ranked = []
-    for name, statistics in debugger.layer_statistics.items():
-        scale = debugger.quant_interpreter.get_tensor_details()
-        step = next((t["quantization"][0] for t in scale if t["name"] == name), 0.0)
-        if step:
-            ranked.append((name, float(np.sqrt(statistics["mean_squared_error"]) / step)))
+    table = io.StringIO()
+    debugger.layer_statistics_dump(table)
+    table.seek(0)
+    ranked = [
+        (row["tensor_name"], float(np.sqrt(float(row["mean_squared_error"])) / float(row["scale"])))
+        for row in csv.DictReader(table)
+    ]
     return sorted(ranked, key=lambda entry: -entry[1])
 
 
 def _debugger(folded: Any, calibration: NDArray[np.uint8], options: Any) -> Any:
-    def data() -> Iterator[Any]:
-        return representative_dataset(calibration)
+    def inputs() -> Iterator[list[NDArray[np.float32]]]:
+        return (list(named.values()) for named in representative_dataset(calibration))
 
-    return tf.lite.experimental.QuantizationDebugger(
-        converter=post_training_converter(folded, calibration), debug_dataset=data, debug_options=options
-    )
+    with quiet():
+        return tf.lite.experimental.QuantizationDebugger(
+            converter=post_training_converter(folded, calibration), debug_dataset=inputs, debug_options=options
+        )

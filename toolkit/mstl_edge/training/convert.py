@@ -43,7 +43,7 @@ def convert(converter: Any) -> bytes:
     Raises:
         RuntimeError: The conversion failed; the message is the converter's own.
     """
-    with _quiet():
+    with quiet():
         flatbuffer: bytes = converter.convert()
     return flatbuffer
 
@@ -103,7 +103,7 @@ def representative_dataset(pixels: NDArray[np.uint8]) -> Iterator[dict[str, NDAr
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Send what C++ writes to stderr into a file, which is shown only if the conversion fails."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,12 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import msgspec
-import numpy as np
 
 from mstl_edge.artifact import Card, Hashes, inspect_flatbuffer
 from mstl_edge.artifact.card import input_contract
 from mstl_edge.errors import GateRefusedError
-from mstl_edge.metrics import classification_metrics, decide, mcnemar_exact, paired_agreement, paired_difference
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import to_tree
 from mstl_edge.runs import RunFolder, StageFolder
@@ -34,6 +30,7 @@ from mstl_edge.training.candidates import (
 from mstl_edge.training.convert import to_dynamic_flatbuffer, to_float16_flatbuffer, to_float_flatbuffer
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.graph import with_softmax
+from mstl_edge.training.held_out import paired_test, score_test
 from mstl_edge.training.pool import gather_beside, gather_pool
 from mstl_edge.training.qat import answers
 from mstl_edge.training.seal import seal
@@ -136,10 +133,11 @@ def export_int8(
         reporter.say(f"calibration: {warning}")
     pool = gather_pool(trained, bounds.agreement_images, reporter)
     float_answers = (keras_answers(folded, pool.pixels), answers(float_flatbuffer, pool.pixels, threads=threads))
-    judged = []
+    judged: list[Judged] = []
     for kind in options.kinds:
         reporter.say(f"building the {kind} candidate")
-        candidate = _build(kind, trained, folded, pixels, threads, reporter)
+        start = next((entry.candidate for entry in judged if entry.candidate.kind == "ptq"), None)
+        candidate = _build(kind, trained, folded, pixels, start, threads, reporter)
         judged.append(Judged(candidate, _judge(candidate, float_answers, pool, bounds, trained, options, threads)))
     return _conclude(trained, float_flatbuffer, judged, warnings, options)
 
@@ -148,13 +146,23 @@ def _folded(trained: Trained) -> Any:
     return fold_batch_norm(with_softmax(trained.model, trained.entry["temperature"]))
 
 
-def _build(kind: Kind, trained: Trained, folded: Any, pixels: Any, threads: int, reporter: Reporter) -> Candidate:
+def _build(
+    kind: Kind,
+    trained: Trained,
+    folded: Any,
+    pixels: Any,
+    start: Candidate | None,
+    threads: int,
+    reporter: Reporter,
+) -> Candidate:
     if kind == "qat":
         folder = StageFolder(trained.run.path / "stages" / "quantize")
-        return build_quantization_aware(trained, folded, pixels, folder, threads=threads, reporter=reporter)
+        return build_quantization_aware(
+            trained, folded, pixels, folder, threads=threads, reporter=reporter, start=start
+        )
     if kind == "ptq":
         return build_post_training(folded, pixels, gather_beside(trained))
-    return build_mixed(folded, pixels)
+    return build_mixed(folded, pixels, gather_beside(trained))
 
 
 def _judge(
@@ -203,7 +211,7 @@ def _conclude(
     chosen = choose(judged)
     if chosen is None:
         _reject(trained, judged)
-    test = _paired_test(trained, float_flatbuffer, chosen.candidate.flatbuffer)
+    test = paired_test(trained, float_flatbuffer, chosen.candidate.flatbuffer)
     rows = [{**_float_row(trained, float_path), "flatbuffer_bytes": len(float_flatbuffer)}]
     for entry in judged:
         path = _write_candidate(trained, entry, chosen, test)
@@ -247,51 +255,6 @@ def _reject(trained: Trained, judged: list[Judged]) -> NoReturn:
         hint=f"See {folder / (trained.recipe.name + '-int8-' + first.candidate.kind)}.tflite.rejected.json, "
         "or set other bounds by --max-drop and --min-agreement.",
     )
-
-
-def score_test(trained: Trained, flatbuffer: bytes) -> dict[str, Any]:
-    """Return a file's metrics on the test split, in the runtime that a device uses."""
-    images, classes = trained.data.part("test")
-    rows = answers(flatbuffer, trained.pixels(images), threads=1)
-    measured = classification_metrics(classes, rows, positive=trained.positive, threshold=trained.entry["threshold"])
-    tree: dict[str, Any] = msgspec.to_builtins(measured)
-    return tree
-
-
-def _paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: bytes) -> dict[str, Any]:
-    """Score the chosen file and its twin on the test split, paired, and keep their answers beside them."""
-    images, classes = trained.data.part("test")
-    pixels = trained.pixels(images)
-    positive, threshold = trained.positive, trained.entry["threshold"]
-    rows = {
-        "float32": answers(float_flatbuffer, pixels, threads=1),
-        "int8": answers(int8_flatbuffer, pixels, threads=1),
-    }
-    write_text(trained.run.test_predictions, _test_predictions_csv(trained, rows))
-    correct = {
-        name: np.asarray(decide(p, positive=positive, threshold=threshold) == classes) for name, p in rows.items()
-    }
-    scored = {
-        name: classification_metrics(classes, p, positive=positive, threshold=threshold) for name, p in rows.items()
-    }
-    compared = {
-        "drop": paired_difference(correct["float32"], correct["int8"]),
-        "mcnemar": mcnemar_exact(correct["float32"], correct["int8"]),
-        "agreement": paired_agreement(
-            rows["float32"], rows["int8"], positive=positive, thresholds=(threshold, threshold)
-        ),
-    }
-    tree: dict[str, Any] = msgspec.to_builtins({**scored, **compared})
-    return tree
-
-
-def _test_predictions_csv(trained: Trained, rows: dict[str, Any]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", "label", *(f"{model} {label}" for model in rows for label in trained.labels)])
-    for row, *given in zip(trained.data.manifest.part("test"), *rows.values(), strict=True):
-        writer.writerow([row.name, row.label, *(f"{p:.6f}" for probabilities in given for p in probabilities)])
-    return text.getvalue()
 
 
 def _card(trained: Trained, flatbuffer: bytes, scheme: Any, verdict: Any, metrics: dict[str, Any]) -> Card:

@@ -76,6 +76,11 @@ def _folded(convolution: list[Any], batch_norm: Any) -> list[Any]:
     return [_without_dead_channels(kernel, bias).astype(np.float32), bias.astype(np.float32)]
 
 
+def smallest_kernel(bias: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return the largest magnitude per channel that a kernel must keep beside `bias`, so that the bias fits into int32."""
+    return np.asarray(SMALLEST_KERNEL * np.maximum(np.abs(bias), 0.1))
+
+
 def _without_dead_channels(kernel: NDArray[np.float64], bias: NDArray[np.float64]) -> NDArray[np.float64]:
     """Set kernels to zero that pruned themselves in training (gamma near zero) beside a bias that did not.
 
@@ -87,6 +92,6 @@ def _without_dead_channels(kernel: NDArray[np.float64], bias: NDArray[np.float64
         if kernel.shape[-1] == len(bias)
         else np.abs(kernel[..., 0]).reshape(-1, len(bias))
     )
-    dead = by_channel.max(axis=0) < SMALLEST_KERNEL * np.maximum(np.abs(bias), 0.1)
+    dead = by_channel.max(axis=0) < smallest_kernel(bias)
     alive = (~dead).astype(np.float64)
     return np.asarray(kernel * (alive if kernel.shape[-1] == len(bias) else alive[:, np.newaxis]))

@@ -25,6 +25,7 @@ from mstl_edge.storage import Rows, RowStore, cache_folder, digest
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
 from mstl_edge.training.convert import to_int8_flatbuffer
+from mstl_edge.training.equalize import equalized
 from mstl_edge.training.fake_quant import calibrate, correct_biases, with_fake_quantization
 from mstl_edge.training.features import Images
 from mstl_edge.training.fit import Epoch, Samples, fit_tail
@@ -93,18 +94,25 @@ def _stacked_targets(lessons: Sequence[Lesson]) -> NDArray[np.float32] | None:
 
 
 def calibrated(folded: Any, pixels: NDArray[np.uint8], beside: NDArray[np.uint8] | None = None) -> Any:
-    """Return `folded` under fake quantization: ranges set, biases corrected on calibration images.
+    """Return `folded` under fake quantization: channels equalized, ranges set, biases corrected on calibration images.
 
     Args:
         folded: Image → probabilities, flat, without BatchNorm.
         pixels: `(n, height, width, 3) uint8` of the training split; alone they set the ranges.
-        beside: Unlabelled images whose mean error the biases shall balance as well.
+        beside: Unlabelled images whose ranges equalization minds, and whose mean error the biases balance, as well.
     """
+    unlabelled = pixels[:0] if beside is None else beside
+    equal = equalized(folded, np.concatenate([pixels, unlabelled]))
+    quantized = ranged(equal, pixels)
+    correct_biases(quantized, equal, normalize(np.concatenate([pixels[:CORRECTION_IMAGES], unlabelled])))
+    return quantized
+
+
+def ranged(folded: Any, pixels: NDArray[np.uint8]) -> Any:
+    """Return `folded` under fake quantization with ranges set by calibration images, and nothing else done to it."""
     quantized = with_fake_quantization(folded)
     starts = range(0, len(pixels), CALIBRATION_BATCH)
     calibrate(quantized, folded, (normalize(pixels[start : start + CALIBRATION_BATCH]) for start in starts))
-    first = pixels[:CORRECTION_IMAGES]
-    correct_biases(quantized, folded, normalize(first if beside is None else np.concatenate([first, beside])))
     return quantized
 
 
@@ -155,6 +163,7 @@ def fine_tune(
         batch_size=spec.batch_size,
         schedule="cosine",
         select="last",
+        class_weight=stage.class_weight if train.soft_targets is None else "none",  # answers have no rare class to lift
     )
     return fit_tail(
         tail,

@@ -1,0 +1,60 @@
+"""The test split, answered once by the chosen file and its float twin in the runtime that a device uses."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from mstl_edge.metrics import classification_metrics, decide, mcnemar_exact, paired_agreement, paired_difference
+from mstl_edge.storage import write_text
+from mstl_edge.training.qat import answers
+from mstl_edge.training.trained import Trained
+
+
+def score_test(trained: Trained, flatbuffer: bytes) -> dict[str, Any]:
+    """Return a file's metrics on the test split, in the runtime that a device uses."""
+    images, classes = trained.data.part("test")
+    rows = answers(flatbuffer, trained.pixels(images), threads=1)
+    measured = classification_metrics(classes, rows, positive=trained.positive, threshold=trained.entry["threshold"])
+    tree: dict[str, Any] = msgspec.to_builtins(measured)
+    return tree
+
+
+def paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: bytes) -> dict[str, Any]:
+    """Score the chosen file and its twin on the test split, paired, and keep their answers beside them."""
+    images, classes = trained.data.part("test")
+    pixels = trained.pixels(images)
+    positive, threshold = trained.positive, trained.entry["threshold"]
+    rows = {
+        "float32": answers(float_flatbuffer, pixels, threads=1),
+        "int8": answers(int8_flatbuffer, pixels, threads=1),
+    }
+    write_text(trained.run.test_predictions, _test_predictions_csv(trained, rows))
+    correct = {
+        name: np.asarray(decide(p, positive=positive, threshold=threshold) == classes) for name, p in rows.items()
+    }
+    scored = {
+        name: classification_metrics(classes, p, positive=positive, threshold=threshold) for name, p in rows.items()
+    }
+    compared = {
+        "drop": paired_difference(correct["float32"], correct["int8"]),
+        "mcnemar": mcnemar_exact(correct["float32"], correct["int8"]),
+        "agreement": paired_agreement(
+            rows["float32"], rows["int8"], positive=positive, thresholds=(threshold, threshold)
+        ),
+    }
+    tree: dict[str, Any] = msgspec.to_builtins({**scored, **compared})
+    return tree
+
+
+def _test_predictions_csv(trained: Trained, rows: dict[str, Any]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["image", "label", *(f"{model} {label}" for model in rows for label in trained.labels)])
+    for row, *given in zip(trained.data.manifest.part("test"), *rows.values(), strict=True):
+        writer.writerow([row.name, row.label, *(f"{p:.6f}" for probabilities in given for p in probabilities)])
+    return text.getvalue()
