@@ -158,6 +158,26 @@ def test_rows_that_do_not_fit_on_the_disk_are_refused_before_anything_is_compute
     assert computed == []
 
 
+def test_rows_beyond_the_limit_of_the_cache_are_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path))
+    monkeypatch.setenv("MSTL_EDGE_CACHE_GB", "5e-8")  # 50 bytes: two rows of 24
+    store = RowStore(tmp_path / "rows", (2, 3), np.int32, reserve_bytes=0)
+    compute, computed = rows_of([1, 2, 3])
+    with pytest.raises(MstlEdgeError, match=r"within 5e-08 GB at .*Received: .*to add.*runs clean --cache.*float16"):
+        store.ensure(keys(1, 2, 3), compute)
+    assert computed == []
+    monkeypatch.setenv("MSTL_EDGE_CACHE_GB", "1")
+    store.ensure(keys(1, 2, 3), compute)
+    assert len(computed) == 3
+
+
+def test_a_limit_that_is_no_number_is_one_clear_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("MSTL_EDGE_CACHE_GB", "plenty")
+    compute, _ = rows_of([1])
+    with pytest.raises(MstlEdgeError, match=r"number of gigabytes in MSTL_EDGE_CACHE_GB.*Received: plenty"):
+        RowStore(tmp_path / "rows", (2, 3), np.int32, reserve_bytes=0).ensure(keys(1), compute)
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

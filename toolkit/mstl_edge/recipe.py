@@ -49,6 +49,9 @@ class PreprocessSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     max_pixels: Positive = 64_000_000
 
 
+FeaturePrecision = Literal["float32", "float16"]
+
+
 class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How images are dealt to training, validation and test: stratified by class, grouped by patient, seeded.
 
@@ -89,7 +92,8 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Layers below `unfreeze_from` stay as they are; that layer, everything above it and the head are trained.
     `positive` is the class that sensitivity speaks of (default: the last in alphabetical order). `early_stopping` ends a
     stage after so many epochs without a better validation loss (0: never). `select`: keep the epoch with the best
-    validation loss, or the last.
+    validation loss, or the last. `feature_precision` is how features of the frozen layers are kept on disk: float16 takes
+    half the space.
     """
 
     name: Name
@@ -105,6 +109,7 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     class_weight: Literal["none", "balanced"] = "balanced"
     early_stopping: Annotated[int, Meta(ge=0)] = 0
     select: Literal["best", "last"] = "best"
+    feature_precision: FeaturePrecision = "float32"
     augment: AugmentSpec = AugmentSpec()
     split: SplitSpec = SplitSpec()
 

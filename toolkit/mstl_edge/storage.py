@@ -22,15 +22,16 @@ from numpy.typing import DTypeLike, NDArray
 from mstl_edge.errors import MstlEdgeError
 
 CACHE_VARIABLE = "MSTL_EDGE_CACHE"
+LIMIT_VARIABLE = "MSTL_EDGE_CACHE_GB"
+LIMIT_GB = 50.0
+"""What the cache may grow to, in units of 10⁹ bytes, unless the variable says otherwise."""
 KEY_BYTES = 32
 """Rows are keyed by a SHA-256 digest."""
 
 
 def cache_folder(*parts: str) -> Path:
     """Return (and make) a folder of the cache: `$MSTL_EDGE_CACHE`, else `$XDG_CACHE_HOME/mstl-edge`, else `~/.cache/mstl-edge`."""
-    named = os.environ.get(CACHE_VARIABLE)
-    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mstl-edge"
-    folder = base.joinpath(*parts)
+    folder = _cache_base().joinpath(*parts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -40,6 +41,35 @@ def cache_folder(*parts: str) -> Path:
             hint=f"Set {CACHE_VARIABLE} to one that can.",
         ) from error
     return folder
+
+
+def _cache_base() -> Path:
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mstl-edge"
+
+
+def check_cache_limit(needed_bytes: int) -> None:
+    """Check that the cache may take so many bytes more.
+
+    Raises:
+        MstlEdgeError: It would grow beyond its limit, or the limit is no number.
+    """
+    named = os.environ.get(LIMIT_VARIABLE, "")
+    try:
+        limit_gb = float(named or LIMIT_GB)
+    except ValueError as error:
+        raise MstlEdgeError(
+            f"a number of gigabytes in {LIMIT_VARIABLE}", received=named, hint=f"For example {LIMIT_VARIABLE}=50"
+        ) from error
+    base = _cache_base()
+    used_gb = sum(path.stat().st_size for path in base.rglob("*") if path.is_file()) / 1e9
+    if used_gb + needed_bytes / 1e9 > limit_gb:
+        raise MstlEdgeError(
+            f"decoded images and features within {limit_gb:g} GB at {base}",
+            received=f"{used_gb:.1f} GB there already and {needed_bytes / 1e9:.1f} GB to add",
+            hint=f"Empty it with 'mstl-edge runs clean --cache', raise {LIMIT_VARIABLE}, or keep features in half the space: "
+            "--set stages.NAME.feature_precision=float16",
+        )
 
 
 @contextmanager
@@ -156,7 +186,7 @@ class RowStore:
             block: How many rows are written between two flushes.
 
         Raises:
-            MstlEdgeError: The rows would not fit on the disk.
+            MstlEdgeError: The rows would not fit on the disk, or into the cache's limit.
         """
         with self._locked():
             known = self.index()
@@ -167,6 +197,7 @@ class RowStore:
             if not missing:
                 return
             needed = len(missing) * self.row_bytes
+            check_cache_limit(needed)
             if shutil.disk_usage(self.folder).free < needed + self._reserve_bytes:
                 raise no_space(self.folder, needed + self._reserve_bytes)
             try:

@@ -10,7 +10,7 @@ import pytest
 
 from mstl_edge.preprocess import normalize
 from mstl_edge.recipe import AugmentSpec, BackboneSpec, StageSpec
-from mstl_edge.storage import Rows
+from mstl_edge.storage import Rows, cache_folder
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
 from mstl_edge.training.features import FrozenPrefix, Images, prefix_features
@@ -105,6 +105,22 @@ def test_prefix_and_tail_answer_like_the_whole_network_before_and_after_one_step
     after = probabilities(model(normalize(pixels), training=False))
     assert np.abs(after - before).max() > 1e-2
     np.testing.assert_allclose(probabilities(predict_logits(cut.tail, features)), after, atol=1e-4)
+
+
+def test_features_in_half_precision_take_half_the_space_and_nearly_the_same_values() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
+    cut = graph.cut_at(network(32), "conv_dw_13")
+    images = Images(Rows(pixels, np.arange(COUNT)), tuple(bytes([i]) * 32 for i in range(COUNT)))
+    prefix = FrozenPrefix(cut.prefix, threads=1)
+    (whole,), (half,) = (
+        prefix_features(prefix, images, AugmentSpec(), precision=precision) for precision in ("float32", "float16")
+    )
+    assert half[0].dtype == np.float32
+    np.testing.assert_allclose(half[np.arange(COUNT)], whole[np.arange(COUNT)], rtol=1e-3, atol=1e-6)
+    sizes = {
+        path.parent.name.endswith("float16"): path.stat().st_size for path in cache_folder("features").rglob("rows.bin")
+    }
+    assert 2 * sizes[True] == sizes[False]
 
 
 def test_a_trained_tail_put_back_into_the_network_answers_the_same(tmp_path: Path) -> None:

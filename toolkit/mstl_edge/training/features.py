@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT, Reporter
-from mstl_edge.recipe import AugmentSpec
+from mstl_edge.recipe import AugmentSpec, FeaturePrecision
 from mstl_edge.runtime import load_runtime
 from mstl_edge.storage import Rows, RowStore, cache_folder
 from mstl_edge.training.augment import draw_view, view_key
 from mstl_edge.training.convert import to_float_flatbuffer
+from mstl_edge.training.fit import Features
 from mstl_edge.training.graph import model_digest
 
 
@@ -71,24 +72,45 @@ class FrozenPrefix:
         return load_runtime(to_float_flatbuffer(self._model), runtime="litert", threads=self._threads)
 
 
+@dataclass(frozen=True)
+class HalfPrecision:
+    """Features that lie on disk as float16 and are read as float32."""
+
+    rows: Rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, positions: Any) -> NDArray[np.float32]:
+        return self.rows[positions].astype(np.float32)
+
+
 def prefix_features(
-    prefix: FrozenPrefix, images: Images, augment: AugmentSpec, *, reporter: Reporter = SILENT
-) -> list[Rows]:
+    prefix: FrozenPrefix,
+    images: Images,
+    augment: AugmentSpec,
+    *,
+    precision: FeaturePrecision = "float32",
+    reporter: Reporter = SILENT,
+) -> list[Features]:
     """Return what the frozen prefix makes of every view of every image.
 
     Args:
         prefix: The frozen half of a network.
         images: What to run through it.
         augment: How many views, and their bounds.
+        precision: How they are kept on disk.
         reporter: Shown while features are computed.
 
     Returns:
-        One `(n, *feature shape) float32` per view, mapped from disk.
+        One `(n, *feature shape)` per view, mapped from disk and read as float32.
 
     Raises:
-        MstlEdgeError: The features would not fit on the disk.
+        MstlEdgeError: The features would not fit on the disk, or into the cache's limit.
     """
-    store = RowStore(cache_folder("features", prefix.key), prefix.shape(images), np.float32)
+    half = precision == "float16"
+    folder = cache_folder("features", f"{prefix.key}-float16" if half else prefix.key)
+    store = RowStore(folder, prefix.shape(images), np.float16 if half else np.float32)
     wanted = [(image, view) for view in range(augment.views) for image in range(len(images))]
     keys = [view_key(images.keys[image], view, augment) for image, view in wanted]
     known = store.index()
@@ -105,4 +127,5 @@ def prefix_features(
 
             store.ensure(keys, compute)
     count = len(images)
-    return [store.rows(keys[view * count : (view + 1) * count]) for view in range(augment.views)]
+    rows = [store.rows(keys[view * count : (view + 1) * count]) for view in range(augment.views)]
+    return [HalfPrecision(view) for view in rows] if half else list(rows)

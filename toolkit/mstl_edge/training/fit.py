@@ -96,14 +96,14 @@ def fit_tail(
     optimizer.build(tail.trainable_variables)
     state = _State(tail, optimizer, checkpoint)
     targets = _targets(train, tail.output_shape[-1], spec)
-    step = _training_step(tail, optimizer)
+    step, forward = _training_step(tail, optimizer), _forward(tail)
     steps = math.ceil(len(train) / spec.batch_size)
     with reporter.bar(title, spec.epochs * steps) as advance:
         advance(len(state.history) * steps)
         for epoch in range(len(state.history), spec.epochs):
             if _stopped_early(state.history, spec.early_stopping):
                 break
-            record = _run_epoch(step, tail, optimizer, train, targets, validation, spec, epoch, seed, advance)
+            record = _run_epoch(step, forward, optimizer, train, targets, validation, spec, epoch, seed, advance)
             state.save(record)
             advance(0, _told(record, spec.epochs))
     if spec.select == "best":
@@ -113,12 +113,7 @@ def fit_tail(
 
 def predict_logits(tail: Any, features: Features) -> NDArray[np.float32]:
     """Return the tail's `(n, classes)` logits."""
-    forward = _forward(tail)
-    blocks = [
-        np.asarray(forward(tf.constant(features[start : start + EVALUATION_BATCH])))
-        for start in range(0, len(features), EVALUATION_BATCH)
-    ]
-    return np.concatenate(blocks) if blocks else np.zeros((0, tail.output_shape[-1]), dtype=np.float32)
+    return _logits(_forward(tail), features)
 
 
 def history_csv(history: Sequence[Epoch]) -> str:
@@ -183,9 +178,17 @@ def _forward(tail: Any) -> Any:
     )
 
 
+def _logits(forward: Any, features: Features) -> NDArray[np.float32]:
+    blocks = [
+        np.asarray(forward(tf.constant(features[start : start + EVALUATION_BATCH])))
+        for start in range(0, max(len(features), 1), EVALUATION_BATCH)
+    ]
+    return np.concatenate(blocks)
+
+
 def _run_epoch(
     step: Any,
-    tail: Any,
+    forward: Any,
     optimizer: Any,
     train: Samples,
     targets: tuple[NDArray[np.float32], NDArray[np.float32]],
@@ -209,7 +212,7 @@ def _run_epoch(
         wanted, weights = (tf.constant(array[chosen]) for array in targets)
         totals += np.asarray(step(tf.constant(batch), wanted, weights))
         advance(1)
-    loss, accuracy = _measure(predict_logits(tail, validation.views[0]), validation.labels)
+    loss, accuracy = _measure(_logits(forward, validation.views[0]), validation.labels)
     return Epoch(epoch + 1, rate, totals[0] / len(train), totals[1] / len(train), loss, accuracy)
 
 

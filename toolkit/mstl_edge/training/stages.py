@@ -174,7 +174,8 @@ def fine_tune(
     for split in ("train", "validation", "test"):
         images, classes = data.part(split)
         augment = stage.augment if split == "train" else msgspec.structs.replace(stage.augment, views=1)
-        samples[split] = Samples(prefix_features(prefix, images, augment, reporter=reporter), classes)
+        views = prefix_features(prefix, images, augment, precision=stage.feature_precision, reporter=reporter)
+        samples[split] = Samples(views, classes)
     history = fit_tail(
         cut.tail,
         samples["train"],
