@@ -103,8 +103,8 @@ def test_the_smoothed_targets_are_platts() -> None:
 def test_the_youden_threshold_is_as_good_as_any_on_the_roc_curve_of_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     draw = np.random.default_rng(6)
-    labels = draw.integers(0, 2, 80)
-    scores = np.clip(0.4 + 0.25 * labels + 0.2 * draw.normal(size=80), 0, 1)
+    labels = draw.integers(0, 2, 400)
+    scores = np.clip(0.2 + 0.25 * labels + 0.1 * draw.normal(size=400), 0, 1)
     threshold = choose_threshold(labels, scores)
     false_alarms, found, _ = metrics.roc_curve(labels, scores)
     ours = (scores[labels == 1] >= threshold).mean() - (scores[labels == 0] >= threshold).mean()
@@ -114,8 +114,16 @@ def test_the_youden_threshold_is_as_good_as_any_on_the_roc_curve_of_scikit_learn
 
 def test_separated_scores_are_cut_at_the_middle_of_the_road() -> None:
     assert choose_threshold(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.9, 0.95])) == 0.5
-    assert choose_threshold(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4]), "accuracy") == pytest.approx(0.25)
+    assert choose_threshold(np.array([0, 0, 1, 1]), np.array([0.1, 0.2, 0.3, 0.4])) == pytest.approx(0.25)
     assert choose_threshold(np.array([1, 1]), np.array([0.1, 0.2])) == 0.5
+
+
+def test_a_gain_that_a_few_images_bring_by_chance_leaves_the_threshold_at_a_half() -> None:
+    one_image_better_at_a_lower_threshold = np.array([0.1, 0.2, 0.3, 0.35, 0.4, 0.45, 0.6, 0.7, 0.8, 0.9])
+    labels = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+    assert choose_threshold(labels, one_image_better_at_a_lower_threshold) == 0.5
+    many = np.repeat(labels, 20), np.repeat(one_image_better_at_a_lower_threshold, 20)
+    assert choose_threshold(*many) == pytest.approx(0.425)
 
 
 def test_a_calibrated_model_has_a_small_calibration_error() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from mstl_edge.errors import MstlEdgeError
 TEMPERATURE_RANGE = (0.05, 20.0)
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
-ThresholdRule = Literal["youden", "accuracy"]
+STANDARD_ERRORS = 2.0
+"""How many of its own standard errors a gain in sensitivity + specificity must exceed to move the threshold from 0.5."""
 
 
 def softmax(logits: NDArray[Any], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -77,16 +78,17 @@ def _minimum(function: Callable[[float], float], low: float, high: float, tolera
     return (low + high) / 2
 
 
-def choose_threshold(labels: NDArray[Any], p_positive: NDArray[Any], rule: ThresholdRule = "youden") -> float:
-    """Return the decision threshold that serves `rule` best on these images.
+def choose_threshold(labels: NDArray[Any], p_positive: NDArray[Any]) -> float:
+    """Return the decision threshold by Youden's rule (1950), where these images are enough to leave 0.5 for it.
 
-    The candidates lie halfway between neighbouring probabilities, far from any image's own, so that a step of an
-    int8 output doesn't flip an answer; of equally good ones the nearest to 0.5 is taken.
+    The rule maximizes sensitivity + specificity. On a few dozen images its maximum mostly follows chance, and calibrated
+    probabilities have their natural threshold at 0.5: that is left only for a gain above `STANDARD_ERRORS` of its own.
+    The candidates lie halfway between neighbouring probabilities, far from any image's own, so that a step of an int8
+    output doesn't flip an answer; of equally good ones the nearest to 0.5 is taken.
 
     Args:
         labels: `(n,)`, true or 1 for the positive class.
         p_positive: `(n,)` probability of the positive class.
-        rule: `youden` maximizes sensitivity + specificity, `accuracy` the share of right answers.
 
     Returns:
         A threshold in (0, 1); 0.5 where only one class is present.
@@ -97,14 +99,20 @@ def choose_threshold(labels: NDArray[Any], p_positive: NDArray[Any], rule: Thres
     levels = np.unique(p_positive.astype(np.float64))
     candidates = np.append((levels[1:] + levels[:-1]) / 2, 0.5)
     ordered_positive, ordered_negative = np.sort(p_positive[positive]), np.sort(p_positive[~positive])
-    found = len(ordered_positive) - np.searchsorted(ordered_positive, candidates, side="left")
-    left_alone = np.searchsorted(ordered_negative, candidates, side="left")
-    if rule == "youden":
-        gain = found / len(ordered_positive) + left_alone / len(ordered_negative)
-    else:
-        gain = (found + left_alone) / len(positive)
+    sensitivity = 1.0 - np.searchsorted(ordered_positive, candidates, side="left") / len(ordered_positive)
+    specificity = np.searchsorted(ordered_negative, candidates, side="left") / len(ordered_negative)
+    gain = (sensitivity - sensitivity[-1]) + (specificity - specificity[-1])
     best = np.flatnonzero(gain >= gain.max() - 1e-12)
     nearest = best[np.argmin(np.abs(candidates[best] - 0.5))]
+    variance = sum(
+        moved * (1.0 - moved) / n
+        for moved, n in (
+            (abs(sensitivity[nearest] - sensitivity[-1]), len(ordered_positive)),
+            (abs(specificity[nearest] - specificity[-1]), len(ordered_negative)),
+        )
+    )
+    if gain[nearest] <= STANDARD_ERRORS * math.sqrt(variance):
+        return 0.5
     return float(np.clip(candidates[nearest], 1e-6, 1 - 1e-6))
 
 
