@@ -101,7 +101,7 @@ def _measure(options: argparse.Namespace) -> None:
         for alpha in ALPHAS:
             job = Job(folder, float(alpha), weights[alpha], options.threads)
             if not done("speed", alpha=job.alpha) or not done("equality", alpha=job.alpha):
-                _deal(options, Path(folder), 0, whole=True)
+                deal(options.data, options.patient, Path(folder), 0, whole=True)
             if not done("speed", alpha=job.alpha):
                 keep("speed", _speed(job, options.plain_epochs))
             if not done("equality", alpha=job.alpha):
@@ -110,7 +110,7 @@ def _measure(options: argparse.Namespace) -> None:
             job = Job(folder, float(alpha), weights[alpha], options.threads)
             for seed in range(options.seeds):
                 if not done("paired", alpha=job.alpha, seed=seed):
-                    _deal(options, Path(folder), seed, whole=False)
+                    deal(options.data, options.patient, Path(folder), seed, whole=False)
                     pair = {name: job.run(name, seed, STAGE.epochs, onednn=True) for name in ("ours", "plain")}
                     keep("paired", {"alpha": job.alpha, "seed": seed, **pair})
 
@@ -136,9 +136,9 @@ class Job:
         return measured
 
 
-def _deal(options: argparse.Namespace, folder: Path, seed: int, *, whole: bool) -> None:
+def deal(data: str, patient: str, folder: Path, seed: int, *, whole: bool) -> None:
     """Write the arrays that both sides train on: the first `IMAGES`, or the training part of a seed's split by patient."""
-    source = open_source(options.data, patient=options.patient)
+    source = open_source(data, patient=patient)
     manifest = split_source(source, scan_source(source, PreprocessSpec()), SplitSpec(), seed=seed)
     pixels = load_pixels(source.folder, manifest.rows, 224, PreprocessSpec())
     everything = np.asarray(pixels[np.arange(len(manifest.rows))], dtype=np.uint8)
@@ -187,19 +187,20 @@ def _ours(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any
 
     _limit_threads(tf, job["threads"])
     started = time.perf_counter()
-    cut = graph.cut_at(_network(job), STAGE.unfreeze_from)
-    samples = {part: _samples(FrozenPrefix(cut.prefix, job["threads"]), images, part) for part in ("", "_test")}
+    cut = graph.cut_at(network(job), STAGE.unfreeze_from)
+    held = {part: samples(FrozenPrefix(cut.prefix, job["threads"]), images, part) for part in ("", "_test")}
     features_seconds = time.perf_counter() - started
     stage = msgspec.structs.replace(STAGE, epochs=job["epochs"])
     checkpoint = Path(os.environ[CACHE_VARIABLE], "checkpoint.npz")
-    fit_tail(cut.tail, samples[""], samples["_test"], stage, seed=job["seed"], checkpoint=checkpoint)
+    fit_tail(cut.tail, held[""], held["_test"], stage, seed=job["seed"], checkpoint=checkpoint)
     seconds = time.perf_counter() - started
-    logits = predict_logits(cut.tail, samples["_test"].views[0])
+    logits = predict_logits(cut.tail, held["_test"].views[0])
     timed = {"images": len(images["x"]), "seconds": seconds, "features_seconds": features_seconds}
     return {**timed, **_scores(logits, images["y_test"])}
 
 
-def _network(job: dict[str, Any]) -> Any:
+def network(job: dict[str, Any]) -> Any:
+    """Return the whole network that a job starts from."""
     from mstl_edge.training import graph
     from mstl_edge.training.weights import load_backbone_weights
 
@@ -211,7 +212,8 @@ def _network(job: dict[str, Any]) -> Any:
     return model
 
 
-def _samples(prefix: Any, images: dict[str, NDArray[Any]], part: str) -> Any:
+def samples(prefix: Any, images: dict[str, NDArray[Any]], part: str) -> Any:
+    """Return features and labels of the training ("") or the held-out ("_test") images."""
     from mstl_edge.recipe import AugmentSpec
     from mstl_edge.training.features import Images, prefix_features
     from mstl_edge.training.fit import Samples
@@ -283,15 +285,15 @@ def _equality(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str,
 
     _limit_threads(tf, job["threads"])
     batch = {f"{name}{part}": images[name][: STAGE.batch_size] for name in ("x", "y") for part in ("", "_test")}
-    whole = _network(job)
+    whole = network(job)
     for layer in whole.layers[: [layer.name for layer in whole.layers].index(STAGE.unfreeze_from)]:
         layer.trainable = False
     cut = graph.cut_at(whole, STAGE.unfreeze_from)
-    samples = _samples(FrozenPrefix(cut.prefix, job["threads"]), batch, "")
+    held = samples(FrozenPrefix(cut.prefix, job["threads"]), batch, "")
 
     def difference() -> float:
         plain = softmax(whole.predict(normalize(batch["x"]), verbose=0))
-        return float(np.abs(plain - softmax(predict_logits(cut.tail, samples.views[0]))).max())
+        return float(np.abs(plain - softmax(predict_logits(cut.tail, held.views[0]))).max())
 
     before = difference()
     whole.compile(
@@ -299,7 +301,7 @@ def _equality(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str,
     )
     whole.train_on_batch(normalize(batch["x"]), batch["y"])
     checkpoint = Path(os.environ[CACHE_VARIABLE], "checkpoint.npz")
-    fit_tail(cut.tail, samples, samples, msgspec.structs.replace(STAGE, epochs=1), seed=0, checkpoint=checkpoint)
+    fit_tail(cut.tail, held, held, msgspec.structs.replace(STAGE, epochs=1), seed=0, checkpoint=checkpoint)
     return {"before": before, "after_one_step": difference()}
 
 

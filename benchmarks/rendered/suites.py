@@ -1,22 +1,16 @@
-"""Render a result file of the suites as Markdown: `python benchmarks/suites/render.py RESULTS.json [--into README.md]`."""
+"""Tables of what the pytest-benchmark suites measured."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from mstl_edge.errors import MstlEdgeError
-from mstl_edge.storage import write_text
-
-BEGIN, END = "<!-- suites:begin -->", "<!-- suites:end -->"
+from rendered.markdown import read, table
 
 
-def render(results: dict[str, Any]) -> str:
-    """Return the tables of a pytest-benchmark file that the suites wrote."""
+def suites() -> str:
+    """Return what the pytest-benchmark suites measured on the machine that the file names."""
+    results = read("suites.json")
     groups: dict[str, list[dict[str, Any]]] = {}
     for entry in results["benchmarks"]:
         groups.setdefault(entry["group"], []).append(entry)
@@ -25,28 +19,15 @@ def render(results: dict[str, Any]) -> str:
     lines = [f"Measured on {board}{host['cpu']}, {host['cores']} cores, {host['bits']} bit, {host['system']}."]
     for name, draw in (("latency", _latency), ("runtimes", _runtimes), ("exported", _exported), ("light", _light)):
         if name in groups:
-            lines += ["", *draw(groups[name])]
-    return "\n".join(lines) + "\n"
-
-
-def into(page: str, rendered: str) -> str:
-    """Return `page` with what stands between the two marks replaced.
-
-    Raises:
-        MstlEdgeError: The page lacks a mark.
-    """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise MstlEdgeError(f"a page with {BEGIN} and {END}", received="one without")
-    return f"{before}{BEGIN}\n{rendered}{END}{after}"
+            lines += ["", draw(groups[name])]
+    return "\n".join(lines)
 
 
 def _median_ms(entry: dict[str, Any]) -> str:
     return f"{1000 * entry['stats']['median']:.2f}"
 
 
-def _latency(entries: Sequence[dict[str, Any]]) -> list[str]:
+def _latency(entries: Sequence[dict[str, Any]]) -> str:
     """One row per width and input, one column per scheme and number of threads."""
     cells = {
         (e["extra_info"]["alpha"], e["extra_info"]["size"], e["extra_info"]["scheme"], e["extra_info"]["threads"]): e
@@ -60,23 +41,23 @@ def _latency(entries: Sequence[dict[str, Any]]) -> list[str]:
         times = [_median_ms(entry) if entry else "–" for entry in found]
         rows.append([f"{alpha:g}", str(size), f"{facts['parameters']:,}", f"{facts['macs'] / 1e6:,.0f}", *times])
     titles = [f"{scheme}, {threads} thread{'s' * (threads > 1)} ms" for scheme, threads in columns]
-    return _table(["alpha", "input", "parameters", "MACs (M)", *titles], rows)
+    return table(["alpha", "input", "parameters", "MACs (M)", *titles], rows)
 
 
-def _runtimes(entries: Sequence[dict[str, Any]]) -> list[str]:
+def _runtimes(entries: Sequence[dict[str, Any]]) -> str:
     rows = [[e["extra_info"]["runtime"], e["extra_info"]["scheme"], _median_ms(e)] for e in entries]
-    return _table(["MobileNet 1.0/224, 1 thread", "scheme", "median ms"], sorted(rows))
+    return table(["MobileNet 1.0/224, 1 thread", "scheme", "median ms"], sorted(rows))
 
 
-def _exported(entries: Sequence[dict[str, Any]]) -> list[str]:
+def _exported(entries: Sequence[dict[str, Any]]) -> str:
     rows = [
         [e["extra_info"]["scheme"], str(e["extra_info"]["threads"]), _median_ms(e), f"{e['extra_info']['size_bytes'] / 1e3:,.0f}"]
         for e in entries
     ]  # fmt: skip
-    return _table(["exported model", "threads", "median ms", "kB"], rows)
+    return table(["exported model", "threads", "median ms", "kB"], rows)
 
 
-def _light(entries: Sequence[dict[str, Any]]) -> list[str]:
+def _light(entries: Sequence[dict[str, Any]]) -> str:
     rows = []
     for entry in entries:
         info = entry["extra_info"]
@@ -96,25 +77,4 @@ def _light(entries: Sequence[dict[str, Any]]) -> list[str]:
                     f"{info['allowed'] / 1e6:.0f} MB",
                 ]
             )
-    return _table(["light", "measured", "allowed"], rows)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
-
-
-def main() -> None:
-    """Print the tables, or put them into a page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--into", type=Path, metavar="PAGE")
-    options = parser.parse_args()
-    rendered = render(json.loads(options.results.read_text(encoding="utf-8")))
-    if options.into is None:
-        sys.stdout.write(rendered)
-    else:
-        write_text(options.into, into(options.into.read_text(encoding="utf-8"), rendered))
-
-
-if __name__ == "__main__":
-    main()
+    return table(["light", "measured", "allowed"], rows)

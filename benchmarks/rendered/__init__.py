@@ -1,0 +1,1 @@
+"""The tables of README and docs, each drawn from a committed result."""

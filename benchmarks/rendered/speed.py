@@ -1,0 +1,110 @@
+"""Tables of how fast training is and how it grows."""
+
+from __future__ import annotations
+
+import statistics
+
+from rendered.markdown import read, table
+
+
+def training_speed() -> str:
+    """Return the ratio of plain Keras to ours for one stage, and what both reach."""
+    tree = read("training-speed.json")
+    rows = []
+    for entry in tree["speed"]:
+        plain = {("on" if told["onednn"] else "off"): told["seconds"] for told in entry["plain"]}
+        equal = next(told for told in tree["equality"] if told["alpha"] == entry["alpha"])
+        rows.append(
+            [
+                f"{entry['alpha']:g}",
+                f"{statistics.mean(entry['ours']['seconds']):.1f}",
+                f"{plain['on']:.0f}",
+                f"{plain['off']:.0f}",
+                f"{entry['ratio']:.1f}",
+                f"{equal['before']:.0e}",
+                f"{equal['after_one_step']:.0e}",
+            ]
+        )
+    columns = ["alpha", "ours s", "plain s, oneDNN on", "plain s, oneDNN off", "ratio"]
+    return table([*columns, "apart before training", "apart after one step"], rows)
+
+
+def training_pairs() -> str:
+    """Return accuracy and log-loss of ours and plain after the whole stage, paired by seed."""
+    rows = []
+    paired = read("training-speed.json")["paired"]
+    for alpha in dict.fromkeys(entry["alpha"] for entry in paired):
+        entries = [entry for entry in paired if entry["alpha"] == alpha]
+        for measure, factor in (("accuracy", 100.0), ("log_loss", 1.0)):
+            ours, plain = ([factor * entry[side][measure] for entry in entries] for side in ("ours", "plain"))
+            apart = [a - b for a, b in zip(ours, plain, strict=True)]
+            title = "accuracy %" if measure == "accuracy" else "log-loss"
+            digits = 1 if measure == "accuracy" else 3
+            spread = max(statistics.stdev(ours), statistics.stdev(plain))
+            told = (
+                statistics.mean(ours),
+                statistics.mean(plain),
+                statistics.mean(apart),
+                statistics.stdev(apart),
+                spread,
+            )
+            rows.append([f"{alpha:g}", str(len(entries)), title, *(f"{value:.{digits}f}" for value in told)])
+    columns = ["alpha", "seeds", "measure", "ours", "plain", "mean difference", "SD of differences", "SD between seeds"]
+    return table(columns, rows)
+
+
+def decoding() -> str:
+    """Return how fast images are decoded on one core and on all."""
+    tree = read("decoding.json")
+    cores = sorted(key for key in tree["rounds"][0] if key.startswith("cores_"))
+    rows = [
+        [title, f"{statistics.median(entry[key] for entry in tree['rounds']):.2f}"]
+        for key, title in [
+            *((key, f"{key.removeprefix('cores_')} core(s)") for key in cores),
+            ("stored", "second run, stored"),
+        ]
+    ]
+    ratio = f"all against one: {tree['median_ratio']:.2f}"
+    return table([f"{tree['images']} chest X-rays to 224 pixels", "median s"], [*rows, [ratio, ""]])
+
+
+def growth() -> str:
+    """Return time and memory against each varied quantity."""
+    rows = []
+    for row in read("growth.json")["rows"]:
+        first, second = row["runs"]
+        memory = max(run["private_memory_bytes"] for run in row["runs"]) / 1e6
+        cells = [first["seconds"], second["seconds"]]
+        rows.append(
+            [
+                row["varied"],
+                str(row[row["varied"]]),
+                *(f"{seconds:.1f}" for seconds in cells),
+                f"{memory:,.0f}",
+                f"{first['cache_bytes'] / 1e6:,.0f}",
+            ]
+        )
+    return table(["varied", "value", "first run s", "second run s", "private memory MB", "stored MB"], rows)
+
+
+def profile() -> str:
+    """Return what a stage spends its time on, before and after."""
+    tree = read("profile.json")
+    rows = [
+        [side, part["name"], f"{part['seconds']:.1f}", f"{100 * part['seconds'] / tree[side]['seconds']:.0f}"]
+        for side in ("plain", "ours")
+        for part in tree[side]["parts"]
+    ]
+    return table(["training by", "spent on", "s", "%"], rows)
+
+
+def peak() -> str:
+    """Return how near a training step comes to the machine's own limit."""
+    tree = read("profile.json")["peak"]
+    rows = [
+        ["largest matrix product, GFLOP/s", f"{tree['matmul_gflops']:.0f}"],
+        ["multiply-accumulates of a step of 16 in the tail, millions", f"{tree['step_macs'] / 1e6:,.0f}"],
+        ["seconds of that step", f"{tree['step_seconds']:.4f}"],
+        ["share of the peak", f"{100 * tree['share_of_peak']:.0f} %"],
+    ]
+    return table(["limit of the hardware", "measured"], rows)
