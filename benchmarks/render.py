@@ -1,4 +1,4 @@
-"""Write the tables of README and docs from the committed results: `python benchmarks/render.py`, or `--check` to compare.
+"""Write the tables and pictures of README and docs from committed results: `python benchmarks/render.py`, or `--check` to compare.
 
 A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; no number in it is typed by hand.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mstl_edge.storage import write_text
-from rendered import models, speed, suites
+from rendered import models, pictures, speed, studies, suites
 
 ROOT = Path(__file__).parents[1]
 TABLES: dict[str, Callable[[], str]] = {
@@ -28,6 +28,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "growth": speed.growth,
     "profile": speed.profile,
     "peak": speed.peak,
+    **studies.tables(),
+}
+PICTURES: dict[str, Callable[[], str]] = {
+    "docs/growth-time.svg": pictures.growth_time,
+    "docs/growth-memory.svg": pictures.growth_memory,
 }
 
 
@@ -36,16 +41,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="Change nothing; exit 1 where a table is out of date.")
     check = parser.parse_args().check
-    stale = []
-    for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        text = document.read_text(encoding="utf-8")
-        rendered = render(text)
-        if rendered != text:
-            stale.append(document.relative_to(ROOT).as_posix())
-            if not check:
-                write_text(document, rendered)
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    wanted = {page: render(page.read_text(encoding="utf-8")) for page in pages}
+    wanted |= {ROOT / name: draw() for name, draw in PICTURES.items()}
+    stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    if not check:
+        for path in stale:
+            write_text(path, wanted[path])
     if stale:
-        sys.stderr.write(f"{'out of date' if check else 'rendered'}: {', '.join(stale)}\n")
+        sys.stderr.write(
+            f"{'out of date' if check else 'rendered'}: {', '.join(str(path.relative_to(ROOT)) for path in stale)}\n"
+        )
     return int(check and bool(stale))
 
 

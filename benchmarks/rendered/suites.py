@@ -58,23 +58,15 @@ def _exported(entries: Sequence[dict[str, Any]]) -> str:
 
 
 def _light(entries: Sequence[dict[str, Any]]) -> str:
-    rows = []
-    for entry in entries:
-        info = entry["extra_info"]
+    rows: list[list[str]] = []
+    for info in (entry["extra_info"] for entry in entries):
         if "ratio" in info:
-            rows.append(
-                [
-                    "`mstl-edge --help` against a bare Typer app",
-                    f"{info['ratio']:.2f} times",
-                    f"{info['allowed']} times",
-                ]
-            )
+            told = f"{info['ratio']:.2f} times"
+            rows.append(["`mstl-edge --help` against a bare Typer app", told, f"{info['allowed']} times"])
+        elif "install_bytes" in info:
+            rows.append(["base install, Python's own files apart", f"{info['install_bytes'] / 1e6:.0f} MB", "–"])
+            rows.append(["`import mstl_edge` in it", f"{info['import_seconds']:.2f} s", "–"])
         else:
-            rows.append(
-                [
-                    "peak memory of `predict`, MobileNet 1.0 int8",
-                    f"{info['peak_rss_bytes'] / 1e6:.0f} MB",
-                    f"{info['allowed'] / 1e6:.0f} MB",
-                ]
-            )
+            told, allowed = (f"{info[key] / 1e6:.0f} MB" for key in ("peak_rss_bytes", "allowed"))
+            rows.append(["peak memory of `predict`, MobileNet 1.0 int8", told, allowed])
     return table(["light", "measured", "allowed"], rows)

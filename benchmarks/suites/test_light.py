@@ -1,4 +1,4 @@
-"""How light the device side is: `--help` beside a bare Typer app, and the peak memory of a prediction."""
+"""How light the device side is: start of `--help`, memory of a prediction, size and import of an install."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from mstl_edge.artifact.golden import encode_image
 HELP_RATIO = 1.3
 PEAK_BYTES = 90_000_000
 STARTS = 15
+ROOT = Path(__file__).parents[2]
 
 OURS = "import sys; sys.argv = ['mstl-edge', '--help']; from mstl_edge_cli.app import main; main()"
 BARE = """
@@ -84,3 +85,31 @@ def test_a_prediction_stays_below_90_mb(
     assert "label" in answer
     benchmark.extra_info.update(peak_rss_bytes=measured["peak"], allowed=PEAK_BYTES)
     assert measured["peak"] <= PEAK_BYTES
+
+
+@pytest.fixture(scope="module")
+def base_install(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh virtual environment with the base wheel and nothing else, as a device has it."""
+    folder = tmp_path_factory.mktemp("install")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(ROOT)], check=True)
+    (wheel,) = folder.glob("mstl_edge-*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    subprocess.run([*pip, "--python", str(folder / "venv" / "bin" / "python"), "install", str(wheel)], check=True)
+    return folder / "venv"
+
+
+@pytest.mark.benchmark(group="light")
+def test_the_base_install_is_small_and_imports_at_once(benchmark: Any, base_install: Path) -> None:
+    python = str(base_install / "bin" / "python")
+    subprocess.run([python, "-c", "import mstl_edge"], check=True)  # leaves bytecode behind
+    size = sum(path.lstat().st_size for path in base_install.rglob("*") if path.is_file() and not path.is_symlink())
+    code = "import time; t = time.perf_counter(); import mstl_edge; print(time.perf_counter() - t)"
+    seconds: list[float] = []
+
+    def import_it() -> None:
+        seconds.append(float(subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout))
+
+    benchmark.pedantic(import_it, rounds=STARTS)
+    benchmark.extra_info.update(install_bytes=size, import_seconds=statistics.median(seconds))
+    assert not list(base_install.rglob("tensorflow"))

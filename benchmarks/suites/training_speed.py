@@ -188,7 +188,8 @@ def _ours(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any
     _limit_threads(tf, job["threads"])
     started = time.perf_counter()
     cut = graph.cut_at(network(job), STAGE.unfreeze_from)
-    held = {part: samples(FrozenPrefix(cut.prefix, job["threads"]), images, part) for part in ("", "_test")}
+    prefix = FrozenPrefix(cut.prefix, job["threads"])
+    held = {part: samples(prefix, images, part) for part in ("", "_test")}
     features_seconds = time.perf_counter() - started
     stage = msgspec.structs.replace(STAGE, epochs=job["epochs"])
     checkpoint = Path(os.environ[CACHE_VARIABLE], "checkpoint.npz")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,9 @@ def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_sto
         for other in ("single-float32-1-{}", "multi-float32-1-{}", "scratch-float32-1-{}-n8"):
             tested = [line.split(",")[0] for line in names[f"scratch-float32-1-{fold}.csv"]]
             assert [line.split(",")[0] for line in names[f"{other.format(fold)}.csv"]] == tested
+    together = list(csv.DictReader(study.all_answers.open(encoding="utf-8")))
+    assert len(together) == sum(len(lines) - 1 for lines in names.values())
+    assert {row["training_images"] for row in together} == {"all", "8"}
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def _method(study: Study) -> str:
         "grouped by patient" if study.patients_known else "near-duplicate images kept together, patients unknown"
     )
     if study.threshold_rule:
-        parts.append(f"thresholds chosen inside each training part by the rule {study.threshold_rule!r}")
+        parts.append(f"thresholds chosen inside each training part by the rule: {study.threshold_rule}")
     parts.append(f"intervals: {study.interval}")
     whole = "; ".join(parts)
     return f"{whole[0].upper()}{whole[1:]}."

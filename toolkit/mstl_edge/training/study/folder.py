@@ -5,6 +5,7 @@ images.json  folds.csv                  the images, and which fold each is teste
 bridges/KEY/                            a run folder for the stages before the target, shared by folds and arms
 folds/ARM-SCHEME-REPEAT-FOLD.csv        out-of-fold answers; -nIMAGES behind it for a point of the learning curve
 work/                                   checkpoints of the fold at hand
+answers.csv                             all out-of-fold answers together
 study.json                              the result
 """
 
@@ -62,6 +63,11 @@ class StudyFolder:
         """The run of the stages before the arm's target; None where there are none."""
         earlier = bridge_recipe(arm.recipe)
         return None if earlier is None else RunFolder(self.path / "bridges" / _key(earlier))
+
+    @property
+    def all_answers(self) -> Path:
+        """Every fold's answers in one CSV."""
+        return self.path / "answers.csv"
 
     def answers(self, arm: str, scheme: Scheme, repeat: int, fold: int, images: int) -> Path:
         """The answers of one arm in one fold and scheme."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -83,9 +85,27 @@ def run_study(
         reporter.say(f"{len(tasks) - len(waiting)} of {len(tasks)} trainings finished earlier, kept")
     _run(executor or OneAfterTheOther(run_fold), waiting, reporter)
     tree = summarize(study)
+    write_text(study.all_answers, _together(study, tasks))
     write_text(study.result, json.dumps(tree, indent=2) + "\n")
     shutil.rmtree(study.path / "work", ignore_errors=True)
     return tree
+
+
+def _together(study: StudyFolder, tasks: Sequence[FoldTask]) -> str:
+    """Return every fold's answers as one CSV, with the arm, scheme, repeat, fold and size of its training part in front."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    head: list[str] = []
+    for task in tasks:
+        for scheme in task.schemes:
+            path = study.answers(task.arm, scheme, task.repeat, task.fold, task.images)
+            columns, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+            if not head:
+                head = ["arm", "scheme", "repeat", "fold", "training_images", *columns]
+                writer.writerow(head)
+            place = [task.arm, scheme, task.repeat, task.fold, task.images or "all"]
+            writer.writerows([*place, *row] for row in rows)
+    return text.getvalue()
 
 
 def plan_tasks(study: StudyFolder, threads: int) -> list[FoldTask]:

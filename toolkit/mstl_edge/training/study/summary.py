@@ -81,7 +81,11 @@ def summarize(study: StudyFolder) -> dict[str, Any]:
     positive = _positive(plan, manifest.labels)
     table = Table(plan, positive)
     whole = contenders(study, EVERYTHING)
-    rule = f"sensitivity of at least {plan.sensitivity:g}" if plan.sensitivity else "youden"
+    rule = (
+        f"sensitivity of at least {plan.sensitivity:g}"
+        if plan.sensitivity
+        else "Youden, where its gain is above two standard errors; otherwise 0.5"
+    )
     return {
         "schema": STUDY_SCHEMA,
         "recipe": plan.recipe.name,

@@ -1,0 +1,62 @@
+"""Tables of committed studies: `benchmarks/results/studies/NAME.json` each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from rendered.markdown import RESULTS, share, table
+
+FOLDER = RESULTS / "studies"
+
+
+def tables() -> dict[str, Callable[[], str]]:
+    """Return the tables of every committed study: `study-NAME`, `study-NAME-verdicts` and `study-NAME-curve`."""
+    drawn: dict[str, Callable[[], str]] = {}
+    for path in sorted(FOLDER.glob("*.json")):
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        for suffix, draw in (("", _arms), ("-verdicts", _verdicts), ("-curve", _curve)):
+            drawn[f"study-{path.stem}{suffix}"] = lambda draw=draw, tree=tree: draw(tree)  # type: ignore[misc]
+    return drawn
+
+
+def _arms(tree: Any) -> str:
+    rows = [
+        [
+            f"`{arm['name']}`",
+            arm["scheme"],
+            *(share(arm[name]) for name in ("accuracy", "sensitivity", "specificity")),
+            "{value:.3f} ({low:.3f} to {high:.3f})".format(**arm["auc"]),
+            f"{arm['pooled_calibration_error']:.3f}",
+        ]
+        for arm in tree["arms"]
+    ]
+    told = f"{tree['n']} images, {tree['folds']} folds, {tree['repeats']} repeats, fold seed {tree['fold_seed']}"
+    columns = ["arm", told, "accuracy % (95 %)", "sensitivity %", "specificity %", "AUC", "calibration error"]
+    return table(columns, rows)
+
+
+def _verdicts(tree: Any) -> str:
+    rows = [
+        [
+            f"{told['a']} → {told['b']}",
+            "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * told[key] for key in ("difference", "low", "high"))),
+            f"{told['p']:.2f}",
+            ", ".join(f"{one['p']:.2f}" for one in told["mcnemar"]),
+            told["verdict"],
+        ]
+        for told in tree["comparisons"]
+    ]
+    return table(["from → to", "accuracy, points (95 %)", "p", "exact p by repeat", "verdict"], rows)
+
+
+def _curve(tree: Any) -> str:
+    points = tree["learning_curve"]["arms"]
+    arms = list(dict.fromkeys(point["name"] for point in points))
+    found = {(point["images"], point["name"]): point["accuracy"] for point in points}
+    rows = [
+        [str(images), *(share(found[images, arm]) for arm in arms)]
+        for images in dict.fromkeys(point["images"] for point in points)
+    ]
+    return table(["training images", *(f"`{arm}` accuracy % (95 %)" for arm in arms)], rows)
