@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mstl_edge.recipe import load_recipe
 from mstl_edge.storage import write_text
 
 SCHEMA = "mstl-edge/real-runs/1"
@@ -64,7 +65,7 @@ def _train(options: argparse.Namespace, recipe: str, alpha: str, seed: int, run:
     _call(
         "train",
         recipe,
-        *([] if recipe.endswith("-single") else bridge),
+        *(bridge if any(stage.name == "bridge" for stage in load_recipe(recipe).stages) else []),
         *("--data", f"target={options.target}", "--weights", weights, "--seed", str(seed), "--out", str(run)),
     )
 

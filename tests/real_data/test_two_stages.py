@@ -23,13 +23,14 @@ def test_two_stages_on_real_images_end_above_chance(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path / "cache"))
     base = Path(REAL_DATA)
     recipe = load_recipe(
-        "ct-hemorrhage-lite",
+        "ct-hemorrhage",
         data={
             "bridge": str(base / "data" / "chest-xray14-sample"),
             "target": str(base / "data" / "head-ct-hemorrhage"),
         },
         weights=str(base / "weights" / "mobilenet_2_5_224_tf_no_top.h5"),
         overrides=[
+            "backbone.alpha=0.25",
             "backbone.input_size=128",
             "stages.bridge.split.patient=^([0-9]+)_",
             "stages.bridge.epochs=4",

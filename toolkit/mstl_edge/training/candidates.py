@@ -17,7 +17,13 @@ from mstl_edge.runs import StageFolder
 from mstl_edge.storage import write_text
 from mstl_edge.training import graph, qat
 from mstl_edge.training._keras import keras, tf
-from mstl_edge.training.convert import post_training_converter, quiet, representative_dataset, to_int8_flatbuffer
+from mstl_edge.training.convert import (
+    post_training_converter,
+    quiet,
+    representative_dataset,
+    to_float_flatbuffer,
+    to_int8_flatbuffer,
+)
 from mstl_edge.training.fake_quant import skipped_layers
 from mstl_edge.training.fit import history_csv
 from mstl_edge.training.pool import gather_beside, gather_unlabelled
@@ -72,7 +78,7 @@ def build_quantization_aware(
     quantized = qat.calibrated(folded, calibration, gather_beside(trained)) if start is None else start.fake_quant
     history = qat.fine_tune(
         quantized,
-        _lessons(trained, folded),
+        _lessons(trained, folded, threads),
         qat.Lesson(*trained.data.part("validation")),
         trained.stage,
         trained.recipe.quantize,
@@ -86,10 +92,11 @@ def build_quantization_aware(
     return Candidate("qat", to_int8_flatbuffer(quantized), quantized, notes)
 
 
-def _lessons(trained: Trained, folded: Any) -> list[qat.Lesson]:
+def _lessons(trained: Trained, folded: Any, threads: int) -> list[qat.Lesson]:
     """Return the training split and unlabelled images, each with the float model's answer."""
     sources = [trained.data.part("train")[0], *gather_unlabelled(trained)]
-    told = [keras_answers(folded, trained.pixels(images)) for images in sources]
+    flatbuffer = to_float_flatbuffer(folded)  # in LiteRT, which answers two to four times faster than TensorFlow
+    told = [qat.answers(flatbuffer, trained.pixels(images), threads=threads) for images in sources]
     return [
         qat.Lesson(images, answer.argmax(axis=1).astype(np.int64), answer)
         for images, answer in zip(sources, told, strict=True)
