@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mstl_edge.errors import MstlEdgeError
 from mstl_edge.recipe import StageSpec
 from mstl_edge.storage import load_arrays
 from mstl_edge.training import fit
@@ -188,3 +189,11 @@ def test_seconds_add_up_over_sessions(run: Run, tmp_path: Path, monkeypatch: pyt
     assert fit.seconds_spent(checkpoint) == 20.0
     run(spec(epochs=3), checkpoint=checkpoint)
     assert fit.seconds_spent(checkpoint) == 30.0
+
+
+def test_a_training_that_diverges_is_one_clear_line_and_keeps_what_came_before(run: Run, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "diverging.npz"
+    run(spec(epochs=1, optimizer="sgd"), checkpoint=checkpoint)
+    with pytest.raises(MstlEdgeError, match=r"a finite loss in training.*Received: nan in epoch 2.*below 1e\+38"):
+        run(spec(epochs=2, learning_rate=1e38, optimizer="sgd"), checkpoint=checkpoint)
+    assert len(load_arrays(checkpoint)["history"]) == 1

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from mstl_edge.data.splits import Manifest, ManifestRow
-from mstl_edge.training.export import _test_predictions_csv
+from mstl_edge.training.held_out import answers_csv
 
 
 def test_answers_of_both_files_stand_beside_the_image_in_the_order_of_the_split() -> None:
@@ -17,7 +17,7 @@ def test_answers_of_both_files_stand_beside_the_image_in_the_order_of_the_split(
     rows = tuple(ManifestRow(f"{i}.png", labels[i % 2], str(i), "test" if i else "train", "0") for i in range(3))
     data = SimpleNamespace(manifest=Manifest("somewhere", labels, rows, False, ()))
     answers = {"float32": np.array([[0.25, 0.75], [1.0, 0.0]]), "int8": np.array([[0.5, 0.5], [0.9, 0.1]])}
-    text = _test_predictions_csv(SimpleNamespace(data=data, labels=labels), answers)  # type: ignore[arg-type]
+    text = answers_csv(SimpleNamespace(data=data, labels=labels), answers)  # type: ignore[arg-type]
     head, *table = csv.reader(io.StringIO(text))
     assert head == ["image", "label", *(f"{model} {label}" for model in answers for label in labels)]
     assert table[0] == ["1.png", labels[1], "0.250000", "0.750000", "0.500000", "0.500000"]

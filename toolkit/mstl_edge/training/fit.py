@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.errors import MstlEdgeError
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import StageSpec
 from mstl_edge.storage import load_arrays, save_arrays
@@ -91,6 +92,9 @@ def fit_tail(
 
     Returns:
         The history, one entry per epoch.
+
+    Raises:
+        MstlEdgeError: Training diverged, or there is no space for the checkpoint.
     """
     optimizer = _optimizer(spec)
     optimizer.build(tail.trainable_variables)
@@ -104,6 +108,7 @@ def fit_tail(
             if _stopped_early(state.history, spec.early_stopping):
                 break
             record = _run_epoch(step, forward, optimizer, train, targets, validation, spec, epoch, seed, advance)
+            _check_finite(record, title, spec.learning_rate)
             state.save(record)
             advance(0, _told(record, spec.epochs))
     if spec.select == "best":
@@ -214,6 +219,15 @@ def _run_epoch(
         advance(1)
     loss, accuracy = _measure(_logits(forward, validation.views[0]), validation.labels)
     return Epoch(epoch + 1, rate, totals[0] / len(train), totals[1] / len(train), loss, accuracy)
+
+
+def _check_finite(record: Epoch, title: str, learning_rate: float) -> None:
+    if not math.isfinite(record.loss + record.validation_loss):
+        raise MstlEdgeError(
+            f"a finite loss in {title}",
+            received=f"{record.loss:g} in epoch {record.epoch} (validation {record.validation_loss:g})",
+            hint=f"Training diverged: try a learning rate below {learning_rate:g}; the epochs before are kept.",
+        )
 
 
 def _measure(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:

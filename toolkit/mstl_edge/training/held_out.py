@@ -33,7 +33,7 @@ def paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: byte
         "float32": answers(float_flatbuffer, pixels, threads=1),
         "int8": answers(int8_flatbuffer, pixels, threads=1),
     }
-    write_text(trained.run.test_predictions, _test_predictions_csv(trained, rows))
+    write_text(trained.run.test_predictions, answers_csv(trained, rows))
     correct = {
         name: np.asarray(decide(p, positive=positive, threshold=threshold) == classes) for name, p in rows.items()
     }
@@ -51,7 +51,8 @@ def paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: byte
     return tree
 
 
-def _test_predictions_csv(trained: Trained, rows: dict[str, Any]) -> str:
+def answers_csv(trained: Trained, rows: dict[str, Any]) -> str:
+    """Return the test images' answers of both files as CSV, in the order of the split."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", "label", *(f"{model} {label}" for model in rows for label in trained.labels)])
