@@ -11,7 +11,8 @@ threads, ours and plain in turn.
 
 - `speed`: 800 images. Plain is measured for a few epochs after one that warms up, and multiplied; its warm-up is not counted.
 - `equality`: largest difference of a probability before training and after one step on the same batch.
-- `paired`: both train on the same split of each seed to the end; accuracy and log-loss on images that neither has seen.
+- `paired`: both train on the same split of each seed to the end, and ours once more with features in half precision; accuracy
+  and log-loss on images that none has seen.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import open_source
 from mstl_edge.data.splits import split_source
 from mstl_edge.preprocess import normalize
-from mstl_edge.recipe import BackboneSpec, PreprocessSpec, SplitSpec, StageSpec
+from mstl_edge.recipe import BackboneSpec, FeaturePrecision, PreprocessSpec, SplitSpec, StageSpec
 from mstl_edge.storage import CACHE_VARIABLE, digest, write_text
 from mstl_edge_bench.host import describe_host
 from mstl_edge_models import backbones
@@ -111,7 +112,7 @@ def _measure(options: argparse.Namespace) -> None:
             for seed in range(options.seeds):
                 if not done("paired", alpha=job.alpha, seed=seed):
                     deal(options.data, options.patient, Path(folder), seed, whole=False)
-                    pair = {name: job.run(name, seed, STAGE.epochs, onednn=True) for name in ("ours", "plain")}
+                    pair = {name: job.run(name, seed, STAGE.epochs, onednn=True) for name in ("ours", "plain", "half")}
                     keep("paired", {"alpha": job.alpha, "seed": seed, **pair})
 
 
@@ -175,7 +176,8 @@ def _speed(job: Job, plain_epochs: int) -> dict[str, Any]:
 def _work(job: dict[str, Any]) -> dict[str, Any]:
     with np.load(Path(job["folder"], "images.npz")) as arrays:
         images = {name: arrays[name] for name in arrays.files}
-    measured: dict[str, Any] = {"ours": _ours, "plain": _plain, "equality": _equality}[job["name"]](job, images)
+    workers = {"ours": _ours, "half": _ours, "plain": _plain, "equality": _equality}
+    measured: dict[str, Any] = workers[job["name"]](job, images)
     return measured
 
 
@@ -189,7 +191,8 @@ def _ours(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any
     started = time.perf_counter()
     cut = graph.cut_at(network(job), STAGE.unfreeze_from)
     prefix = FrozenPrefix(cut.prefix, job["threads"])
-    held = {part: samples(prefix, images, part) for part in ("", "_test")}
+    precision: FeaturePrecision = "float16" if job["name"] == "half" else "float32"
+    held = {part: samples(prefix, images, part, precision) for part in ("", "_test")}
     features_seconds = time.perf_counter() - started
     stage = msgspec.structs.replace(STAGE, epochs=job["epochs"])
     checkpoint = Path(os.environ[CACHE_VARIABLE], "checkpoint.npz")
@@ -213,7 +216,7 @@ def network(job: dict[str, Any]) -> Any:
     return model
 
 
-def samples(prefix: Any, images: dict[str, NDArray[Any]], part: str) -> Any:
+def samples(prefix: Any, images: dict[str, NDArray[Any]], part: str, precision: FeaturePrecision = "float32") -> Any:
     """Return features and labels of the training ("") or the held-out ("_test") images."""
     from mstl_edge.recipe import AugmentSpec
     from mstl_edge.training.features import Images, prefix_features
@@ -221,7 +224,8 @@ def samples(prefix: Any, images: dict[str, NDArray[Any]], part: str) -> Any:
 
     pixels = images[f"x{part}"]
     keys = tuple(digest(image.tobytes()) for image in pixels)
-    return Samples(prefix_features(prefix, Images(pixels, keys), AugmentSpec()), images[f"y{part}"])  # type: ignore[arg-type]
+    rows = Images(pixels, keys)  # type: ignore[arg-type]
+    return Samples(prefix_features(prefix, rows, AugmentSpec(), precision=precision), images[f"y{part}"])
 
 
 def _plain(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any]:
