@@ -103,6 +103,9 @@ def quantization() -> str:
                     f"{correct}/{n}",
                     f"{100 * statistics.mean(use):.0f}" if use else "–",
                     f"{statistics.mean(entry['seconds'] for entry in entries):.1f}" if use else "–",
+                    f"{statistics.mean(entry['fit_seconds'] for entry in entries):.1f}"
+                    if "fit_seconds" in entries[0]
+                    else "–",
                 ]
             )
     columns = [
@@ -113,6 +116,7 @@ def quantization() -> str:
         "validation",
         "depthwise channels at 127 in the file, %",
         "seconds",
+        "of them fitting",
     ]
     return table(columns, rows)
 

@@ -43,6 +43,8 @@ from mstl_edge.training.trained import Trained, open_trained
 
 SCHEMA = "mstl-edge/quantization/1"
 THREADS = 2
+Seconds = dict[str, float]
+"""`seconds` from the float network on; `fit_seconds` of fine-tuning alone, features and their conversion included."""
 
 
 def main() -> None:
@@ -64,7 +66,7 @@ def _measure(path: Path) -> dict[str, Any]:
     pool = gather_pool(trained, trained.recipe.quantize.agreement_images, SILENT)
     float_answers = qat.answers(to_float_flatbuffer(folded), pool.pixels, threads=THREADS)
     calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
-    schemes: dict[str, Callable[[], tuple[Any, float]]] = {
+    schemes: dict[str, Callable[[], tuple[Any, Seconds]]] = {
         "tfmot, fit of all layers": lambda: _plain_tfmot(trained, frozen=False),
         "tfmot, fit with the prefix frozen": lambda: _plain_tfmot(trained, frozen=True),
         "ours, depthwise per tensor": lambda: _ours(folded, calibration, per_tensor=True),
@@ -79,7 +81,7 @@ def _measure(path: Path) -> dict[str, Any]:
         quantized, seconds = build()
         flatbuffer = to_int8_flatbuffer(quantized)
         entry = _judged(trained, pool, qat.answers(flatbuffer, pool.pixels, threads=THREADS), float_answers)
-        entries[name] = {**entry, "seconds": round(seconds, 2), "depthwise_channels": _depthwise_use(flatbuffer)}
+        entries[name] = {**entry, **seconds, "depthwise_channels": _depthwise_use(flatbuffer)}
         print(path.name, name, entries[name], flush=True)  # noqa: T201 - a script's progress
     spec = trained.recipe.quantize
     passes = spec.epochs * len(trained.data.part("train")[0])
@@ -100,24 +102,30 @@ def _judged(trained: Trained, pool: Pool, answers: Any, float_answers: Any) -> d
     }
 
 
-def _equalized(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, float]:
+def _equalized(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
     started = time.perf_counter()
     quantized = qat.ranged(equalized(folded, np.concatenate([calibration, gather_beside(trained)])), calibration)
-    return quantized, time.perf_counter() - started
+    return quantized, _since(started)
 
 
-def _corrected(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, float]:
+def _since(started: float, fitting: float | None = None) -> Seconds:
+    now = time.perf_counter()
+    fit = {} if fitting is None else {"fit_seconds": round(now - fitting, 2)}
+    return {"seconds": round(now - started, 2), **fit}
+
+
+def _corrected(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
     started = time.perf_counter()
-    return qat.calibrated(folded, calibration, gather_beside(trained)), time.perf_counter() - started
+    return qat.calibrated(folded, calibration, gather_beside(trained)), _since(started)
 
 
-def _ours(folded: Any, calibration: Any, *, per_tensor: bool) -> tuple[Any, float]:
+def _ours(folded: Any, calibration: Any, *, per_tensor: bool) -> tuple[Any, Seconds]:
     started = time.perf_counter()
     quantized = with_fake_quantization(folded)
     if per_tensor:
         _round_depthwise_per_tensor(quantized)
     calibrate(quantized, folded, [normalize(calibration[i : i + 16]) for i in range(0, len(calibration), 16)])
-    return quantized, time.perf_counter() - started
+    return quantized, _since(started)
 
 
 class _PerTensorKernel(PerChannelKernel):
@@ -135,7 +143,7 @@ def _round_depthwise_per_tensor(quantized: Any) -> None:
             layer._weight_vars = [(kernel, _PerTensorKernel(2), held) for kernel, _, held in layer._weight_vars]
 
 
-def _plain_tfmot(trained: Trained, *, frozen: bool) -> tuple[Any, float]:
+def _plain_tfmot(trained: Trained, *, frozen: bool) -> tuple[Any, Seconds]:
     """Fine-tune as tfmot's guide does: `quantize_model`, then `fit` on pixels in memory, BatchNorm frozen."""
     spec = trained.recipe.quantize
     images, classes = trained.data.part("train")
@@ -148,16 +156,18 @@ def _plain_tfmot(trained: Trained, *, frozen: bool) -> tuple[Any, float]:
     started = time.perf_counter()
     quantized = import_tfmot().quantization.keras.quantize_model(model)
     quantized.compile(keras.optimizers.Adam(spec.learning_rate), "sparse_categorical_crossentropy")
+    fitting = time.perf_counter()
     quantized.fit(pixels, classes, batch_size=spec.batch_size, epochs=spec.epochs, verbose=0)
-    return quantized, time.perf_counter() - started
+    return quantized, _since(started, fitting)
 
 
-def _fine_tuned(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, float]:
+def _fine_tuned(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
     """Fine-tune on the target's labels alone: the same image passes as plain tfmot, nothing cached from before."""
     spec = trained.recipe.quantize
     with tempfile.TemporaryDirectory() as folder, _cache(folder):
         started = time.perf_counter()
         quantized = qat.calibrated(folded, calibration)
+        fitting = time.perf_counter()
         qat.fine_tune(
             quantized,
             [qat.Lesson(*trained.data.part("train"))],
@@ -169,16 +179,16 @@ def _fine_tuned(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, f
             threads=THREADS,
             reporter=SILENT,
         )
-        return quantized, time.perf_counter() - started
+        return quantized, _since(started, fitting)
 
 
-def _distilled(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, float]:
+def _distilled(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         candidate = build_quantization_aware(
             trained, folded, calibration, StageFolder(Path(folder)), threads=THREADS, reporter=SILENT
         )
-    return candidate.fake_quant, time.perf_counter() - started
+    return candidate.fake_quant, _since(started)
 
 
 @contextmanager
