@@ -5,7 +5,7 @@ r"""How time and memory grow: writes benchmarks/results/growth.json, which docs/
 Every row is one process that trains on drawn chest X-rays (the published bridge: MobileNet 1.0/224, frozen below
 `conv_dw_12`, batch 16), with one quantity varied. The first run finds an empty cache, the second one what the first
 left. Memory is the largest private resident memory seen (RssAnon of /proc/self/status); features and pixels are mapped
-files and are not in it.
+files and are not in it. Images and cache lie in a folder of the suite's own, which is removed at the end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from own_cache import own_cache
 
 from mstl_edge.data.phantom import phantom_folder
 from mstl_edge.recipe import resolve
@@ -47,7 +47,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--alpha", type=float, default=1.0)
-    parser.add_argument("--largest", type=int, default=6000, help="Leave out rows with more images.")
+    for name, values in VARIED.items():
+        parser.add_argument(
+            f"--{name}", type=int, nargs="*", default=values, help=f"Default: {' '.join(map(str, values))}."
+        )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -57,28 +60,29 @@ def main() -> None:
     tree: dict[str, Any] = {"schema": SCHEMA, "host": msgspec.to_builtins(describe_host()), "rows": []}
     if options.out.is_file():
         tree["rows"] = json.loads(options.out.read_text())["rows"]
-    for varied, values in VARIED.items():
-        for value in values:
-            case = {**PLAIN, varied: value, "alpha": options.alpha, "weights": options.weights}
-            known = any(row["varied"] == varied and row[varied] == value for row in tree["rows"])
-            if not known and case["images"] <= options.largest:
-                row = {"varied": varied, **{name: case[name] for name in PLAIN}, "runs": _measure(case)}
-                tree["rows"].append(row)
-                write_text(options.out, json.dumps(tree, indent=1) + "\n")
-                sys.stderr.write(json.dumps(row) + "\n")
+    for varied in VARIED:
+        for value in getattr(options, varied):
+            case = {**PLAIN, varied: value}
+            same = [row for row in tree["rows"] if case.items() <= row.items()]
+            if any(row["varied"] == varied for row in same):
+                continue
+            # All quantities share one row in which nothing is varied; it is measured once.
+            runs = same[0]["runs"] if same else _measure({**case, "alpha": options.alpha, "weights": options.weights})
+            tree["rows"].append({"varied": varied, **case, "runs": runs})
+            write_text(options.out, json.dumps(tree, indent=1) + "\n")
+            sys.stderr.write(json.dumps(tree["rows"][-1]) + "\n")
 
 
 def _measure(case: dict[str, Any]) -> list[dict[str, Any]]:
-    for stage in range(max(case["stages"], 1)):
-        phantom_folder("chest", seed=_phantom_seed(stage), count=case["images"])
-    for filled in ("pixels", "features"):
-        shutil.rmtree(cache_folder(filled))
     command = [sys.executable, __file__, "--out", "", "--worker", json.dumps(case)]
     runs = []
-    for _ in range(2):
-        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        stored = sum(size_bytes(cache_folder(filled)) for filled in ("pixels", "features"))
-        runs.append({**json.loads(ended.stdout.splitlines()[-1]), "cache_bytes": stored})
+    with own_cache():
+        for stage in range(case["stages"]):
+            phantom_folder("chest", seed=_phantom_seed(stage), count=case["images"])
+        for _ in range(2):
+            ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            stored = sum(size_bytes(cache_folder(filled)) for filled in ("pixels", "features"))
+            runs.append({**json.loads(ended.stdout.splitlines()[-1]), "cache_bytes": stored})
     return runs
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from training_speed import IMAGES, STAGE, deal, network, samples
+from published_stage import IMAGES, STAGE, deal, network, samples
 
 from mstl_edge.preprocess import normalize
 from mstl_edge.storage import CACHE_VARIABLE, write_text
@@ -48,7 +48,7 @@ def main() -> None:
     options = parser.parse_args()
     job = {"alpha": 1.0, "weights": options.weights, "seed": 0, "threads": os.cpu_count() or 1}
     with tempfile.TemporaryDirectory() as folder:
-        deal(options.data, options.patient, Path(folder), 0, whole=True)
+        deal(options.data, options.patient, Path(folder), IMAGES)
         os.environ[CACHE_VARIABLE] = folder
         with np.load(Path(folder, "images.npz")) as arrays:
             images = {name: arrays[name] for name in arrays.files}

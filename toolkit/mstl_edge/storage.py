@@ -13,7 +13,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ def check_cache_limit(needed_bytes: int) -> None:
             f"a number of gigabytes in {LIMIT_VARIABLE}", received=named, hint=f"For example {LIMIT_VARIABLE}=50"
         ) from error
     base = _cache_base()
-    used_gb = sum(path.stat().st_size for path in base.rglob("*") if path.is_file()) / 1e9
+    used_gb = _used_bytes(base) / 1e9
     if used_gb + needed_bytes / 1e9 > limit_gb:
         raise MstlEdgeError(
             f"decoded images and features within {limit_gb:g} GB at {base}",
@@ -70,6 +70,16 @@ def check_cache_limit(needed_bytes: int) -> None:
             hint=f"Empty it with 'mstl-edge runs clean --cache', raise {LIMIT_VARIABLE}, or keep features in half the space: "
             "--set stages.NAME.feature_precision=float16",
         )
+
+
+def _used_bytes(folder: Path) -> int:
+    """Return the size of all files under `folder`; one that another process removes meanwhile counts nothing."""
+    used = 0
+    for base, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                used += Path(base, name).lstat().st_size
+    return used
 
 
 @contextmanager
@@ -215,7 +225,7 @@ class RowStore:
             key_file.seek(0, os.SEEK_END)
             pending: list[bytes] = []
             for key, row in zip(keys, rows, strict=True):
-                row_file.write(np.ascontiguousarray(row, dtype=self.dtype).reshape(self.shape).tobytes())
+                row_file.write(np.ascontiguousarray(row, dtype=self.dtype).reshape(self.shape).data)
                 pending.append(key)
                 if len(pending) == block:
                     self._commit(row_file, key_file, pending)

@@ -11,8 +11,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD_PER_WORKER = 4
-"""How many results each worker may have waiting, so that a slow consumer does not fill the memory."""
+AHEAD_PER_WORKER = 16
+"""How many results each worker may have waiting: enough to work through while the consumer flushes a block to disk, and few
+enough that a slow consumer does not fill the memory."""
 
 
 def usable_cores() -> int:

@@ -163,8 +163,11 @@ def fine_tune(
         batch_size=spec.batch_size,
         schedule="cosine",
         select="last",
-        class_weight=stage.class_weight if train.soft_targets is None else "none",  # answers have no rare class to lift
     )
+    if (
+        train.soft_targets is not None
+    ):  # answers are learned as they are: no class of them is rare, and none is too certain
+        fitted = msgspec.structs.replace(fitted, class_weight="none", label_smoothing=0.0)
     return fit_tail(
         tail,
         train,
