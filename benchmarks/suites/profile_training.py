@@ -3,34 +3,34 @@ r"""What a stage spends its time on, before and after, and how near it comes to 
     python benchmarks/suites/profile_training.py --data CHEST_FOLDER --patient '^(\d+)_' \
         --weights-1.0 mobilenet_1_0_224_tf_no_top.h5 --out benchmarks/results/profile.json
 
-Writes benchmarks/results/profile.json. Before is plain Keras, whose steps are timed in parts; after is ours under the
-profiler. Both are the published bridge at alpha 1.0 on 800 images and 20 epochs; plain is extrapolated from single steps.
+Writes benchmarks/results/profile.json. Before is plain Keras with oneDNN on and off, whose steps are timed in parts and
+multiplied; after is one training of ours with an empty cache, its functions timed. Both are the published bridge at alpha 1.0
+on 800 images and 20 epochs. The limit is what the multiply-accumulates of the trained layers take at the speed of the fastest
+matrix product, and the features of the frozen layers once.
 """
 
 from __future__ import annotations
 
 import argparse
-import cProfile
 import json
 import os
-import pstats
+import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import numpy as np
+from own_cache import own_cache
 from published_stage import IMAGES, STAGE, deal, network, samples
 
 from mstl_edge.preprocess import normalize
-from mstl_edge.storage import CACHE_VARIABLE, write_text
-from mstl_edge.training import graph
+from mstl_edge.storage import write_text
+from mstl_edge.training import features, fit, graph
 from mstl_edge.training._keras import keras, tf
-from mstl_edge.training.features import FrozenPrefix
-from mstl_edge.training.fit import fit_tail
 from mstl_edge_bench.host import describe_host
 
 SCHEMA = "mstl-edge/profile/1"
@@ -43,20 +43,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="Chest X-rays, a folder per class.")
     parser.add_argument("--patient", default="", help="Regular expression for the patients.")
-    parser.add_argument("--weights-1.0", dest="weights", default="imagenet")
+    parser.add_argument("--weights-1.0", dest="weights", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    job = {"alpha": 1.0, "weights": options.weights, "seed": 0, "threads": os.cpu_count() or 1}
-    with tempfile.TemporaryDirectory() as folder:
-        deal(options.data, options.patient, Path(folder), IMAGES)
-        os.environ[CACHE_VARIABLE] = folder
-        with np.load(Path(folder, "images.npz")) as arrays:
-            images = {name: arrays[name] for name in arrays.files}
-        step, plain = _plain(job, images)
-        tree = {"schema": SCHEMA, "host": msgspec.to_builtins(describe_host()), "plain": plain}
-        tree |= {"ours": _ours(job, images, Path(folder)), "peak": _peak(step)}
+    if options.worker:
+        sys.stdout.write(json.dumps(_work(options.worker, options.weights, Path(options.data))) + "\n")
+        return
+    with own_cache() as folder:
+        deal(options.data, options.patient, folder, IMAGES)
+        plain = [_run("plain", options.weights, folder, onednn=onednn) for onednn in (True, False)]
+        ours = _run("ours", options.weights, folder, onednn=True)
+    fastest, slowest = sorted(plain, key=lambda entry: float(entry["seconds"]))
+    peak = ours.pop("peak")
+    peak["plain_seconds"] = fastest["seconds"]
+    peak["largest_ratio"] = fastest["seconds"] / (STEPS * peak["floor_seconds"] + peak["features_seconds"])
+    tree = {"schema": SCHEMA, "host": msgspec.to_builtins(describe_host())}
+    tree |= {"plain": fastest, "plain_slower": slowest, "ours": ours, "peak": peak}
     write_text(options.out, json.dumps(tree, indent=1) + "\n")
     sys.stderr.write(json.dumps(tree, indent=1) + "\n")
+
+
+def _run(name: str, weights: str, folder: Path, *, onednn: bool) -> dict[str, Any]:
+    """Measure in a process of its own: oneDNN is chosen when TensorFlow is imported."""
+    command = [sys.executable, __file__, "--data", str(folder), "--weights-1.0", weights, "--out", "", "--worker", name]
+    flags = {"TF_ENABLE_ONEDNN_OPTS": str(int(onednn))}
+    ended = subprocess.run(command, env={**os.environ, **flags}, stdout=subprocess.PIPE, text=True, check=True)
+    measured: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    return measured
+
+
+def _work(name: str, weights: str, folder: Path) -> dict[str, Any]:
+    job = {"alpha": 1.0, "weights": weights, "seed": 0, "threads": os.cpu_count() or 1}
+    with np.load(folder / "images.npz") as arrays:
+        images = {part: arrays[part] for part in arrays.files}
+    return _plain(job, images) if name == "plain" else _ours(job, images, folder)
 
 
 def _fastest(function: Callable[[], Any]) -> float:
@@ -69,8 +90,8 @@ def _fastest(function: Callable[[], Any]) -> float:
     return min(seconds)
 
 
-def _plain(job: dict[str, Any], images: dict[str, Any]) -> tuple[float, dict[str, Any]]:
-    """Time one step of the whole graph, of its frozen half, and of its trained half with and without pointwise convolutions."""
+def _plain(job: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:
+    """Time one step of the whole graph, of its frozen half, and of its trained half."""
     whole = network(job)
     names = [layer.name for layer in whole.layers]
     for layer in whole.layers[: names.index(STAGE.unfreeze_from)]:
@@ -85,12 +106,11 @@ def _plain(job: dict[str, Any], images: dict[str, Any]) -> tuple[float, dict[str
     classes = tf.constant(images["y"][: STAGE.batch_size])
     features = cut.prefix(batch, training=False)
     frozen_forward = tf.function(lambda pixels: cut.prefix(pixels, training=False))
-    whole_step, convolution_step, matrix_step = (_step(model) for model in (whole, convolutions, cut.tail))
+    whole_step, convolution_step = (_step(model) for model in (whole, convolutions))
     seconds = {
         "whole": _fastest(lambda: whole_step(batch, classes).numpy()),
         "frozen": _fastest(lambda: frozen_forward(batch).numpy()),
         "convolutions": _fastest(lambda: convolution_step(features, classes).numpy()),
-        "matrix": _fastest(lambda: matrix_step(features, classes).numpy()),
     }
     parts = [
         {"name": "frozen layers, forward, in every epoch", "seconds": STEPS * seconds["frozen"]},
@@ -100,7 +120,8 @@ def _plain(job: dict[str, Any], images: dict[str, Any]) -> tuple[float, dict[str
         },
         {"name": "rest of a step", "seconds": STEPS * (seconds["whole"] - seconds["frozen"] - seconds["convolutions"])},
     ]
-    return seconds["matrix"], {"seconds": STEPS * seconds["whole"], "parts": parts}
+    onednn = os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+    return {"onednn": onednn, "seconds": STEPS * seconds["whole"], "parts": parts}
 
 
 def _step(model: Any) -> Any:
@@ -120,56 +141,74 @@ def _step(model: Any) -> Any:
 
 
 def _ours(job: dict[str, Any], images: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Train once, with the functions timed that the story of a stage consists of."""
+    spent: dict[str, list[float]] = {"conversion": [], "steps": [], "validation": [], "checkpoints": []}
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            started = time.perf_counter()
+            result = function(*arguments, **named)
+            spent[name].append(time.perf_counter() - started)
+            return result
+
+        return call
+
+    make_step = fit._training_step
     started = time.perf_counter()
     cut = graph.cut_at(network(job), STAGE.unfreeze_from)
     built = time.perf_counter()
-    prefix = FrozenPrefix(cut.prefix, job["threads"])
-    train, held_out = (samples(prefix, images, part) for part in ("", "_test"))
-    computed = time.perf_counter()
-    profiler = cProfile.Profile()
-    profiler.enable()
-    fit_tail(cut.tail, train, held_out, STAGE, seed=0, checkpoint=folder / "checkpoint.npz")
-    profiler.disable()
+    prefix = features.FrozenPrefix(cut.prefix, job["threads"])
+    with (
+        mock.patch.object(features, "to_float_flatbuffer", timed("conversion", features.to_float_flatbuffer)),
+        mock.patch.object(fit, "_training_step", lambda *given: timed("steps", make_step(*given))),
+        mock.patch.object(fit, "_logits", timed("validation", fit._logits)),
+        mock.patch.object(fit._State, "save", timed("checkpoints", fit._State.save)),
+    ):
+        train, held_out = (samples(prefix, images, part) for part in ("", "_test"))
+        computed = time.perf_counter()
+        fit.fit_tail(cut.tail, train, held_out, STAGE, seed=0, checkpoint=folder / "checkpoint.npz")
     ended = time.perf_counter()
-    spent = _cumulated(profiler)
-    fitted = ended - computed
-    known = {
-        "steps of the trained layers, as matrix products": spent["call_flat"] - spent["_logits"],
-        "validation": spent["_logits"],
-        "reading features": spent["stack"],
-        "checkpoints": spent["save"],
+    traced = spent["steps"].pop(0)
+    total = {name: sum(seconds) for name, seconds in spent.items()}
+    parts = {
+        "building and cutting the network": built - started,
+        "converting the frozen layers": total["conversion"],
+        "features of the frozen layers, once": computed - built - total["conversion"],
+        "first step, tracing included": traced,
+        "steps of the trained layers, as matrix products": total["steps"],
+        "validation": total["validation"],
+        "checkpoints": total["checkpoints"],
     }
-    parts = [
-        {"name": "building and cutting the network", "seconds": built - started},
-        {"name": "features of the frozen layers, once, conversion included", "seconds": computed - built},
-        *({"name": name, "seconds": seconds} for name, seconds in known.items()),
-        {"name": "tracing and the rest", "seconds": fitted - sum(known.values())},
-    ]
-    return {"seconds": ended - started, "parts": parts}
+    parts["reading features, and the rest"] = ended - started - sum(parts.values())
+    peak = _peak(cut, prefix, images)
+    return {
+        "seconds": ended - started,
+        "parts": [{"name": name, "seconds": seconds} for name, seconds in parts.items()],
+        "peak": peak,
+    }
 
 
-def _cumulated(profiler: cProfile.Profile) -> dict[str, float]:
-    """Return cumulative seconds by function name."""
-    seconds: dict[str, float] = {}
-    table: dict[Any, Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
-    for (_, _, name), (_, _, _, cumulative, _) in table.items():
-        seconds[name] = max(seconds.get(name, 0.0), cumulative)
-    return seconds
-
-
-def _peak(step_seconds: float) -> dict[str, float]:
+def _peak(cut: graph.Cut, prefix: features.FrozenPrefix, images: dict[str, Any]) -> dict[str, float]:
     """Compare a step with the fastest matrix product: two operations a multiply-accumulate, three products a layer and step."""
+    step = _step(cut.tail)
+    classes = tf.constant(images["y"][: STAGE.batch_size])
+    batch = tf.constant(np.stack([prefix.run(normalize(image)) for image in images["x"][: STAGE.batch_size]]))
+    step_seconds = _fastest(lambda: step(batch, classes).numpy())
     side = 2048
     left, right = (tf.constant(np.random.default_rng(seed).normal(size=(side, side)), tf.float32) for seed in (0, 1))
     product = tf.function(tf.matmul)
     gflops = 2 * side**3 / _fastest(lambda: product(left, right).numpy()) / 1e9
     cells = 7 * 7 * STAGE.batch_size
     macs = 3 * cells * (512 * 1024 + 1024 * 1024 + 9 * 512 + 9 * 1024)
+    floor = 2 * macs / gflops / 1e9
+    first = normalize(images["x"][0])
     return {
         "matmul_gflops": gflops,
         "step_macs": macs,
+        "floor_seconds": floor,
         "step_seconds": step_seconds,
-        "share_of_peak": 2 * macs / step_seconds / 1e9 / gflops,
+        "share_of_peak": floor / step_seconds,
+        "features_seconds": IMAGES * _fastest(lambda: prefix.run(first)),
     }
 
 

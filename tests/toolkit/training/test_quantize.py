@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,14 @@ import pytest
 
 from mstl_edge.artifact import inspect_flatbuffer
 from mstl_edge.preprocess import normalize
-from mstl_edge.recipe import BackboneSpec
+from mstl_edge.progress import SILENT
+from mstl_edge.recipe import BackboneSpec, QuantizeSpec, StageSpec
+from mstl_edge.storage import Rows
 from mstl_edge.training import fake_quant, graph, qat
 from mstl_edge.training._keras import keras
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.equalize import equalized
+from mstl_edge.training.features import Images
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.gate import promise_breaches
 from mstl_edge.training.weights import load_backbone_weights
@@ -170,3 +174,34 @@ def test_the_prefix_file_puts_out_what_the_tail_of_the_whole_file_reads(
     head = keras.Model(quantized.input, border.output)
     whole = np.asarray(quantized(normalize(pixels), training=False))
     np.testing.assert_allclose(tail(head(normalize(pixels), training=False), training=False), whole, atol=1e-6)
+
+
+@pytest.mark.parametrize(("soft", "smoothing", "weights"), [(True, 0.0, "none"), (False, 0.1, "balanced")])
+def test_answers_are_learned_as_they_are_and_labels_as_the_stage_says(
+    quantized: Any,
+    pixels: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    soft: bool,
+    smoothing: float,
+    weights: str,
+) -> None:
+    monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path))
+    fitted: list[StageSpec] = []
+    monkeypatch.setattr(qat, "fit_tail", lambda tail, train, judged, spec, **_: fitted.append(spec))
+    images = Images(Rows(pixels, np.arange(len(pixels))), tuple(bytes([i]) * 32 for i in range(len(pixels))))
+    classes = np.zeros(len(pixels), dtype=np.int64)
+    told = np.full((len(pixels), 2), 0.5, dtype=np.float32) if soft else None
+    stage = StageSpec(name="one", data="", unfreeze_from="conv_dw_13", label_smoothing=0.1)
+    qat.fine_tune(
+        quantized,
+        [qat.Lesson(images, classes, told)],
+        qat.Lesson(images, classes),
+        stage,
+        QuantizeSpec(),
+        seed=0,
+        folder=tmp_path,
+        threads=1,
+        reporter=SILENT,
+    )
+    assert (fitted[0].label_smoothing, fitted[0].class_weight) == (smoothing, weights)
