@@ -12,7 +12,8 @@ def suites() -> str:
     """Return what the pytest-benchmark suites measured on the machine that the file names."""
     results = read("suites.json")
     groups: dict[str, list[dict[str, Any]]] = {}
-    for entry in results["benchmarks"]:
+    # tflite-runtime has an environment and so a file of its own.
+    for entry in (*results["benchmarks"], *read("suites-tflite-runtime.json")["benchmarks"]):
         groups.setdefault(entry["group"], []).append(entry)
     host = results["machine_info"]["mstl_edge_host"]
     board = "" if host["board"] == "unknown" else f"{host['board']}, "

@@ -80,14 +80,16 @@ def _work(name: str, weights: str, folder: Path) -> dict[str, Any]:
     return _plain(job, images) if name == "plain" else _ours(job, images, folder)
 
 
-def _fastest(function: Callable[[], Any]) -> float:
-    function()
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        function()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+def _fastest(*functions: Callable[[], Any]) -> list[float]:
+    """Return the fewest seconds of each function; they are called in turn, so that noise meets all of them."""
+    seconds: list[list[float]] = [[] for _ in functions]
+    for repeat in range(1 + REPEATS):
+        for function, measured in zip(functions, seconds, strict=True):
+            started = time.perf_counter()
+            function()
+            if repeat:  # the first call traces
+                measured.append(time.perf_counter() - started)
+    return [min(measured) for measured in seconds]
 
 
 def _plain(job: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:
@@ -104,24 +106,24 @@ def _plain(job: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:
     graph.freeze_batch_norm(convolutions)
     batch = tf.constant(normalize(images["x"][: STAGE.batch_size]))
     classes = tf.constant(images["y"][: STAGE.batch_size])
-    features = cut.prefix(batch, training=False)
+    border_values = cut.prefix(batch, training=False)
     frozen_forward = tf.function(lambda pixels: cut.prefix(pixels, training=False))
     whole_step, convolution_step = (_step(model) for model in (whole, convolutions))
-    seconds = {
-        "whole": _fastest(lambda: whole_step(batch, classes).numpy()),
-        "frozen": _fastest(lambda: frozen_forward(batch).numpy()),
-        "convolutions": _fastest(lambda: convolution_step(features, classes).numpy()),
-    }
+    whole_seconds, frozen_seconds, convolutions_seconds = _fastest(
+        lambda: whole_step(batch, classes).numpy(),
+        lambda: frozen_forward(batch).numpy(),
+        lambda: convolution_step(border_values, classes).numpy(),
+    )
     parts = [
-        {"name": "frozen layers, forward, in every epoch", "seconds": STEPS * seconds["frozen"]},
+        {"name": "frozen layers, forward, in every epoch", "seconds": STEPS * frozen_seconds},
         {
             "name": "trained layers as convolutions: forward, gradients, Adam",
-            "seconds": STEPS * seconds["convolutions"],
+            "seconds": STEPS * convolutions_seconds,
         },
-        {"name": "rest of a step", "seconds": STEPS * (seconds["whole"] - seconds["frozen"] - seconds["convolutions"])},
+        {"name": "rest of a step", "seconds": STEPS * (whole_seconds - frozen_seconds - convolutions_seconds)},
     ]
     onednn = os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
-    return {"onednn": onednn, "seconds": STEPS * seconds["whole"], "parts": parts}
+    return {"onednn": onednn, "seconds": STEPS * whole_seconds, "parts": parts}
 
 
 def _step(model: Any) -> Any:
@@ -193,22 +195,24 @@ def _peak(cut: graph.Cut, prefix: features.FrozenPrefix, images: dict[str, Any])
     step = _step(cut.tail)
     classes = tf.constant(images["y"][: STAGE.batch_size])
     batch = tf.constant(np.stack([prefix.run(normalize(image)) for image in images["x"][: STAGE.batch_size]]))
-    step_seconds = _fastest(lambda: step(batch, classes).numpy())
     side = 2048
     left, right = (tf.constant(np.random.default_rng(seed).normal(size=(side, side)), tf.float32) for seed in (0, 1))
     product = tf.function(tf.matmul)
-    gflops = 2 * side**3 / _fastest(lambda: product(left, right).numpy()) / 1e9
+    first = normalize(images["x"][0])
+    step_seconds, product_seconds, image_seconds = _fastest(
+        lambda: step(batch, classes).numpy(), lambda: product(left, right).numpy(), lambda: prefix.run(first)
+    )
+    gflops = 2 * side**3 / product_seconds / 1e9
     cells = 7 * 7 * STAGE.batch_size
     macs = 3 * cells * (512 * 1024 + 1024 * 1024 + 9 * 512 + 9 * 1024)
     floor = 2 * macs / gflops / 1e9
-    first = normalize(images["x"][0])
     return {
         "matmul_gflops": gflops,
         "step_macs": macs,
         "floor_seconds": floor,
         "step_seconds": step_seconds,
         "share_of_peak": floor / step_seconds,
-        "features_seconds": IMAGES * _fastest(lambda: prefix.run(first)),
+        "features_seconds": IMAGES * image_seconds,
     }
 
 

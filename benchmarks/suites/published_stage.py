@@ -28,6 +28,8 @@ from mstl_edge.storage import CACHE_VARIABLE, digest
 from mstl_edge_models import backbones
 
 IMAGES = 800
+BATCHES = 8
+"""On how many batches one step is compared."""
 STAGE = StageSpec(
     name="bridge",
     data="",
@@ -174,33 +176,50 @@ class _EpochClock:
 
 
 def _equality(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    """Compare the probabilities of whole graph and tail on one batch, before training and after one step on it."""
+    """Compare the probabilities of whole graph and tail on mixed batches, each before training and after one step on it."""
+    from mstl_edge.training._keras import tf
+
+    _limit_threads(tf, job["threads"])
+    batches = []
+    for seed in range(BATCHES):
+        # Not the first images: they are of one class, of which any network is sure after one step.
+        chosen = np.random.default_rng(seed).permutation(len(images["x"]))[: STAGE.batch_size]
+        batches.append(_one_step(job, images["x"][chosen], images["y"][chosen], seed))
+    return {"batches": batches}
+
+
+def _one_step(job: dict[str, Any], x: NDArray[np.uint8], y: NDArray[np.int64], seed: int) -> dict[str, Any]:
     from mstl_edge.metrics import softmax
     from mstl_edge.training import graph
-    from mstl_edge.training._keras import keras, tf
+    from mstl_edge.training._keras import keras
     from mstl_edge.training.features import FrozenPrefix
     from mstl_edge.training.fit import fit_tail, predict_logits
 
-    _limit_threads(tf, job["threads"])
-    batch = {f"{name}{part}": images[name][: STAGE.batch_size] for name in ("x", "y") for part in ("", "_test")}
     whole = network(job)
     for layer in whole.layers[: [layer.name for layer in whole.layers].index(STAGE.unfreeze_from)]:
         layer.trainable = False
     cut = graph.cut_at(whole, STAGE.unfreeze_from)
-    held = samples(FrozenPrefix(cut.prefix, job["threads"]), batch, "")
+    held = samples(FrozenPrefix(cut.prefix, job["threads"]), {"x": x, "y": y}, "")
 
-    def difference() -> float:
-        plain = softmax(whole.predict(normalize(batch["x"]), verbose=0))
-        return float(np.abs(plain - softmax(predict_logits(cut.tail, held.views[0]))).max())
+    def probabilities() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        plain = whole.predict(normalize(x), verbose=0)
+        return softmax(plain)[:, 0], softmax(predict_logits(cut.tail, held.views[0]))[:, 0]
 
-    before = difference()
+    plain_before, ours_before = probabilities()
     whole.compile(
         keras.optimizers.Adam(STAGE.learning_rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
-    whole.train_on_batch(normalize(batch["x"]), batch["y"])
-    checkpoint = Path(os.environ[CACHE_VARIABLE], "checkpoint.npz")
+    whole.train_on_batch(normalize(x), y)
+    checkpoint = Path(os.environ[CACHE_VARIABLE], f"step{seed}.npz")
     fit_tail(cut.tail, held, held, msgspec.structs.replace(STAGE, epochs=1), seed=0, checkpoint=checkpoint)
-    return {"before": before, "after_one_step": difference()}
+    plain_after, ours_after = probabilities()
+    return {
+        "classes": np.bincount(y, minlength=2).tolist(),
+        "before": float(np.abs(plain_before - ours_before).max()),
+        "after_one_step": float(np.abs(plain_after - ours_after).max()),
+        "moved": float(np.abs(plain_after - plain_before).max()),
+        "plain_after": plain_after.tolist(),
+    }
 
 
 def _limit_threads(tf: Any, threads: int) -> None:

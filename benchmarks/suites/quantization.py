@@ -149,16 +149,33 @@ def _plain_tfmot(trained: Trained, *, frozen: bool) -> tuple[Any, Seconds]:
     images, classes = trained.data.part("train")
     pixels = normalize(trained.pixels(images))
     model = graph.with_softmax(trained.model, trained.entry["temperature"])
-    if frozen:
-        for layer in model.layers[: [layer.name for layer in model.layers].index(trained.stage.unfreeze_from)]:
-            layer.trainable = False
     keras.utils.set_random_seed(trained.seed % 2**31)
     started = time.perf_counter()
     quantized = import_tfmot().quantization.keras.quantize_model(model)
+    if frozen:
+        _train_only(quantized, {layer.name for layer in model.layers[_position(model, trained.stage.unfreeze_from) :]})
     quantized.compile(keras.optimizers.Adam(spec.learning_rate), "sparse_categorical_crossentropy")
     fitting = time.perf_counter()
     quantized.fit(pixels, classes, batch_size=spec.batch_size, epochs=spec.epochs, verbose=0)
     return quantized, _since(started, fitting)
+
+
+def _position(model: Any, name: str) -> int:
+    return [layer.name for layer in model.layers].index(name)
+
+
+def _train_only(quantized: Any, names: set[str]) -> None:
+    """Let `fit` train the kernels of these layers alone: tfmot lists every kernel as trainable, whatever layer is frozen."""
+    chosen = [v for v in quantized.trainable_variables if v.name.split("/")[0].removeprefix("quant_") in names]
+
+    def train_step(data: Any) -> dict[str, Any]:
+        images, classes = data
+        with tf.GradientTape() as tape:
+            loss = quantized.compute_loss(images, classes, quantized(images, training=True))
+        quantized.optimizer.minimize(loss, chosen, tape)
+        return {"loss": loss}
+
+    quantized.train_step = train_step
 
 
 def _fine_tuned(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:

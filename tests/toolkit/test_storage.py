@@ -171,6 +171,16 @@ def test_rows_beyond_the_limit_of_the_cache_are_refused_before_anything_is_compu
     assert len(computed) == 3
 
 
+def test_a_file_that_another_process_removes_meanwhile_does_not_count_against_the_limit(tmp_path, monkeypatch):
+    (tmp_path / "kept").write_bytes(b"x" * 30)
+    monkeypatch.setattr(storage.os, "walk", lambda folder: [(str(folder), [], ["kept", "gone"])])
+    monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path))
+    monkeypatch.setenv("MSTL_EDGE_CACHE_GB", "5e-8")
+    storage.check_cache_limit(20)
+    with pytest.raises(MstlEdgeError, match="to add"):
+        storage.check_cache_limit(21)
+
+
 def test_a_limit_that_is_no_number_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setenv("MSTL_EDGE_CACHE_GB", "plenty")
     compute, _ = rows_of([1])
