@@ -12,8 +12,10 @@ def suites() -> str:
     """Return what the pytest-benchmark suites measured on the machine that the file names."""
     results = read("suites.json")
     groups: dict[str, list[dict[str, Any]]] = {}
-    # tflite-runtime has an environment and so a file of its own.
-    for entry in (*results["benchmarks"], *read("suites-tflite-runtime.json")["benchmarks"]):
+    # tflite-runtime has an environment and so a file of its own; LiteRT was measured there once more.
+    elsewhere = read("suites-tflite-runtime.json")["benchmarks"]
+    others = [entry for entry in elsewhere if entry["extra_info"]["runtime"].startswith("tflite-runtime")]
+    for entry in (*results["benchmarks"], *others):
         groups.setdefault(entry["group"], []).append(entry)
     host = results["machine_info"]["mstl_edge_host"]
     board = "" if host["board"] == "unknown" else f"{host['board']}, "
