@@ -102,6 +102,8 @@ def run_child(
     job.mkdir(exist_ok=True)
     child = os.fork()
     if not child:
+        # A background job of a shell inherits an ignored SIGINT, and Python leaves it so.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.environ[storage.CACHE_VARIABLE] = str(job / "cache")
         log = os.open(job / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)
