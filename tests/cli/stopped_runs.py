@@ -86,10 +86,10 @@ def share_conversions(folder: Path) -> None:
     """Convert each frozen prefix in one child and let the others read it: half the time, and no part of what is tested."""
     folder.mkdir(exist_ok=True)
 
-    def convert(model: Any) -> bytes:
+    def convert(model: Any, **options: Any) -> bytes:
         path = folder / graph.model_digest(model).hex()
         if not path.exists():
-            storage.write_bytes(path, to_float_flatbuffer(model))
+            storage.write_bytes(path, to_float_flatbuffer(model, **options))
         return path.read_bytes()
 
     features.to_float_flatbuffer = convert

@@ -114,7 +114,8 @@ def upright(image: Image.Image, spec: PreprocessSpec, *, name: str = "image") ->
     """
     with _readable(name):
         image.load()
-        return _as_grey_or_rgb(ImageOps.exif_transpose(image), spec)
+        ImageOps.exif_transpose(image, in_place=True)
+        return _as_grey_or_rgb(image, spec)
 
 
 def _name(source: Path | bytes) -> str:

@@ -32,10 +32,10 @@ def one_conversion_per_prefix() -> Iterator[None]:
     """Most runs here share a frozen prefix; converting it takes longer than training on it."""
     converted: dict[bytes, bytes] = {}
 
-    def convert(model: Any) -> bytes:
+    def convert(model: Any, **options: Any) -> bytes:
         key = graph.model_digest(model)
         if key not in converted:
-            converted[key] = to_float_flatbuffer(model)
+            converted[key] = to_float_flatbuffer(model, **options)
         return converted[key]
 
     with pytest.MonkeyPatch.context() as patch:

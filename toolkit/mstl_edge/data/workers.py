@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -14,6 +15,9 @@ Result = TypeVar("Result")
 AHEAD_PER_WORKER = 16
 """How many results each worker may have waiting: enough to work through while the consumer flushes a block to disk, and few
 enough that a slow consumer does not fill the memory."""
+
+BATCH = 4
+"""How many items a worker takes at once: handing over costs a tenth of decoding a small image."""
 
 
 def usable_cores() -> int:
@@ -28,11 +32,16 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Itera
     JPEGs to 224: 1.7 to 1.85 times one thread, where two processes, which copy the pixels between them, reach 1.2 to 1.5.
     """
     workers = usable_cores()
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[Future[list[Result]]] = deque()
+    remaining = iter(items)
+
+    def work(batch: list[Item]) -> list[Result]:
+        return [function(item) for item in batch]
+
     with ThreadPoolExecutor(workers, thread_name_prefix="mstl-edge-images") as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= AHEAD_PER_WORKER * workers:
-                yield waiting.popleft().result()
+        while batch := list(islice(remaining, BATCH)):
+            waiting.append(pool.submit(work, batch))
+            if len(waiting) * BATCH >= AHEAD_PER_WORKER * workers:
+                yield from waiting.popleft().result()
         while waiting:
-            yield waiting.popleft().result()
+            yield from waiting.popleft().result()

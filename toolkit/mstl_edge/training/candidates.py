@@ -78,7 +78,7 @@ def build_quantization_aware(
     quantized = qat.calibrated(folded, calibration, gather_beside(trained)) if start is None else start.fake_quant
     history = qat.fine_tune(
         quantized,
-        _lessons(trained, folded, threads),
+        lessons_of(trained, folded, threads),
         qat.Lesson(*trained.data.part("validation")),
         trained.stage,
         trained.recipe.quantize,
@@ -92,7 +92,7 @@ def build_quantization_aware(
     return Candidate("qat", to_int8_flatbuffer(quantized), quantized, notes)
 
 
-def _lessons(trained: Trained, folded: Any, threads: int) -> list[qat.Lesson]:
+def lessons_of(trained: Trained, folded: Any, threads: int) -> list[qat.Lesson]:
     """Return the training split and unlabelled images, each with the float model's answer."""
     sources = [trained.data.part("train")[0], *gather_unlabelled(trained)]
     flatbuffer = to_float_flatbuffer(folded)  # in LiteRT, which answers two to four times faster than TensorFlow

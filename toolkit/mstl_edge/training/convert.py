@@ -19,22 +19,29 @@ from mstl_edge.training._keras import tf
 INPUT_NAME, OUTPUT_NAME = "image", "probabilities"
 
 
-def converter_of(model: Any) -> Any:
+def converter_of(model: Any, *, signature: bool = True) -> Any:
     """Return a converter for `model` at batch 1; a converter converts once.
 
     `from_keras_model` would keep a dynamic batch, which OpenVINO and some delegates refuse.
+
+    Args:
+        model: Image → anything.
+        signature: Keep the names of input and output in the file. Without them, as for a file that only this process runs, the
+            conversion needs no SavedModel and takes half the time.
     """
     shape = [1, *model.input_shape[1:]]
 
     def serve(image: Any) -> Any:
         return {OUTPUT_NAME: model(image, training=False)}
 
-    signature = [tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)]
-    served = tf.function(serve, input_signature=signature).get_concrete_function()
+    specification = [tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)]
+    served = tf.function(serve, input_signature=specification, autograph=False).get_concrete_function()
     # Given the Keras model itself, the converter would trace each of its layers: the same bytes, four times slower.
     holder = tf.Module()
     holder.held = model.variables
-    return tf.lite.TFLiteConverter.from_concrete_functions([served], holder)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([served], holder)
+    converter.experimental_lower_to_saved_model = signature
+    return converter
 
 
 def convert(converter: Any) -> bytes:
@@ -48,9 +55,9 @@ def convert(converter: Any) -> bytes:
     return flatbuffer
 
 
-def to_float_flatbuffer(model: Any) -> bytes:
-    """Return `model` as a float32 flatbuffer."""
-    return convert(converter_of(model))
+def to_float_flatbuffer(model: Any, *, signature: bool = True) -> bytes:
+    """Return `model` as a float32 flatbuffer; `signature` as for `converter_of`."""
+    return convert(converter_of(model, signature=signature))
 
 
 def to_float16_flatbuffer(model: Any) -> bytes:
@@ -68,9 +75,12 @@ def to_dynamic_flatbuffer(model: Any) -> bytes:
     return convert(converter)
 
 
-def to_int8_flatbuffer(quantized: Any) -> bytes:
-    """Return a model under fake quantization as an int8 flatbuffer; its own ranges are used, none is measured."""
-    converter = converter_of(quantized)
+def to_int8_flatbuffer(quantized: Any, *, signature: bool = True) -> bytes:
+    """Return a model under fake quantization as an int8 flatbuffer; its own ranges are used, none is measured.
+
+    `signature` as for `converter_of`.
+    """
+    converter = converter_of(quantized, signature=signature)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     return convert(converter)

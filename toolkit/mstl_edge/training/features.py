@@ -69,7 +69,8 @@ class FrozenPrefix:
 
     @cached_property
     def _runtime(self) -> Any:
-        return load_runtime(to_float_flatbuffer(self._model), runtime="litert", threads=self._threads)
+        flatbuffer = to_float_flatbuffer(self._model, signature=False)
+        return load_runtime(flatbuffer, runtime="litert", threads=self._threads)
 
 
 @dataclass(frozen=True)

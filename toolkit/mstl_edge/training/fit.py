@@ -173,13 +173,14 @@ def _training_step(tail: Any, optimizer: Any) -> Any:
         correct = tf.reduce_sum(tf.cast(tf.argmax(logits, axis=1) == tf.argmax(targets, axis=1), tf.float32))
         return tf.stack([loss * tf.cast(tf.shape(weights)[0], tf.float32), correct])
 
-    return tf.function(step, input_signature=[tf.TensorSpec(shape, tf.float32) for shape in batched])
+    return tf.function(step, input_signature=[tf.TensorSpec(shape, tf.float32) for shape in batched], autograph=False)
 
 
 def _forward(tail: Any) -> Any:
     return tf.function(
         lambda batch: tail(batch, training=False),
         input_signature=[tf.TensorSpec([None, *tail.input_shape[1:]], tf.float32)],
+        autograph=False,
     )
 
 

@@ -147,7 +147,9 @@ def fine_tune(
     border = border_layer(quantized, stage.unfreeze_from)
     logits = quantized.get_layer(f"quant_{graph.FLAT}").output
     tail = keras.Model(border.output, logits)
-    prefix = to_int8_flatbuffer(keras.Model(quantized.input, border.output))
+    # Named, since the name gets into the file, whose digest names the features and the checkpoint.
+    frozen = keras.Model(quantized.input, border.output, name="int8_prefix")
+    prefix = to_int8_flatbuffer(frozen, signature=False)
     train, judged = (
         Samples(
             [Stacked([int8_features(prefix, lesson.images, threads=threads, reporter=reporter) for lesson in part])],
