@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mstl_edge.storage import write_text
-from rendered import models, pictures, speed, studies, suites
+from rendered import fine_tuning, models, pictures, speed, studies, suites
 
 ROOT = Path(__file__).parents[1]
 TABLES: dict[str, Callable[[], str]] = {
@@ -19,11 +19,15 @@ TABLES: dict[str, Callable[[], str]] = {
     "phantom": models.phantom,
     "real-runs": models.real_runs,
     "real-int8": models.real_int8,
-    "quantization": models.quantization,
+    "quantization": models.quantization_in_short,
+    "quantization-steps": models.quantization,
     "instructions": models.instructions,
     "runtimes": models.runtimes,
     "training-speed": speed.training_speed,
+    "training-equality": speed.training_equality,
     "training-pairs": speed.training_pairs,
+    "fine-tuning": fine_tuning.seconds,
+    "fine-tuning-pairs": fine_tuning.pairs,
     "decoding": speed.decoding,
     "growth": speed.growth,
     "profile": speed.profile,

@@ -1,8 +1,8 @@
-"""Tiny models that stand for exported ones; made by `tests/data/models/make_tiny_models.py`."""
+"""Tiny models that stand for exported ones, made by `tests/data/models/make_tiny_models.py`, and small drawn images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +71,19 @@ def picture() -> Callable[[Path, int], Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def draw_classes() -> Callable[..., Path]:
+    """Draw `count` images per class into a folder each: smooth noise, brighter with the number of the class."""
+
+    def draw(folder: Path, labels: Sequence[str] = ("cat", "dog"), *, count: int = 10, seed: int = 0) -> Path:
+        rng = np.random.default_rng(seed)
+        for number, label in enumerate(labels):
+            (folder / label).mkdir(parents=True)
+            for image in range(count):
+                coarse = Image.fromarray(rng.integers(40 * number, 150 + 40 * number, (16, 16), dtype=np.uint8))
+                coarse.resize((40, 40), Image.Resampling.BICUBIC).save(folder / label / f"{label}{image:02d}.png")
+        return folder
+
+    return draw

@@ -8,6 +8,7 @@ from typing import Any
 
 from rendered.markdown import pooled, read, table
 
+SPLITS = ("validation", "test")
 PUBLISHED = {"ct-hemorrhage": "87.5 (one split of 40)", "ct-hemorrhage-single": "75.0 (one split of 40)"}
 
 
@@ -84,15 +85,29 @@ def _report(export: Any, scheme: str) -> Any:
     return next(candidate["gate"] for candidate in export["candidates"] if candidate["scheme"] == scheme)
 
 
-def quantization() -> str:
-    """Return what each step of quantization brings."""
+def quantization_in_short() -> str:
+    """Return what tfmot's own scheme, a scale per channel, and the two candidates of an export come to."""
+    return quantization(
+        (
+            "float32",
+            "tfmot, fit of all layers",
+            "ours, depthwise per tensor",
+            "ours, depthwise per channel",
+            "ours, biases corrected (PTQ)",
+            "ours, fine-tuned and distilled (QAT)",
+        )
+    )
+
+
+def quantization(schemes: Sequence[str] = ()) -> str:
+    """Return what each step of quantization brings; all steps unless some are named."""
     runs = read("quantization.json")["runs"]
     rows = []
     for recipe in dict.fromkeys(run["recipe"] for run in runs):
         chosen = [run["schemes"] for run in runs if run["recipe"] == recipe]
-        for scheme in chosen[0]:
-            entries = [schemes[scheme] for schemes in chosen]
-            correct, n = (sum(entry[key] for entry in entries) for key in ("validation_correct", "validation_n"))
+        for scheme in schemes or chosen[0]:
+            entries = [measured[scheme] for measured in chosen]
+            right = {split: [one for entry in entries for one in entry["right"][split]] for split in SPLITS}
             use = [entry["depthwise_channels"]["at_127"] for entry in entries if "depthwise_channels" in entry]
             rows.append(
                 [
@@ -100,7 +115,7 @@ def quantization() -> str:
                     scheme,
                     f"{100 * statistics.mean(entry['agreement'] for entry in entries):.1f}",
                     f"{statistics.mean(entry['mean_difference'] for entry in entries):.3f}",
-                    f"{correct}/{n}",
+                    *(f"{sum(right[split])}/{len(right[split])}" for split in SPLITS),
                     f"{100 * statistics.mean(use):.0f}" if use else "–",
                     f"{statistics.mean(entry['seconds'] for entry in entries):.1f}" if use else "–",
                     f"{statistics.mean(entry['fit_seconds'] for entry in entries):.1f}"
@@ -113,7 +128,7 @@ def quantization() -> str:
         "int8 by",
         "agreement with float %",
         "mean difference in p",
-        "validation",
+        *SPLITS,
         "depthwise channels at 127 in the file, %",
         "seconds",
         "of them fitting",

@@ -12,11 +12,16 @@ FOLDER = RESULTS / "studies"
 
 
 def tables() -> dict[str, Callable[[], str]]:
-    """Return the tables of every committed study: `study-NAME`, `study-NAME-verdicts` and `study-NAME-curve`."""
+    """Return the tables of every committed study: `study-NAME`, and it with `-verdicts`, `-curve` or `-against-first`."""
     drawn: dict[str, Callable[[], str]] = {}
     for path in sorted(FOLDER.glob("*.json")):
         tree = json.loads(path.read_text(encoding="utf-8"))
-        for suffix, draw in (("", _arms), ("-verdicts", _verdicts), ("-curve", _curve)):
+        for suffix, draw in (
+            ("", _arms),
+            ("-verdicts", _verdicts),
+            ("-curve", _curve),
+            ("-against-first", _against_first),
+        ):
             drawn[f"study-{path.stem}{suffix}"] = lambda draw=draw, tree=tree: draw(tree)  # type: ignore[misc]
     return drawn
 
@@ -60,3 +65,27 @@ def _curve(tree: Any) -> str:
         for images in dict.fromkeys(point["images"] for point in points)
     ]
     return table(["training images", *(f"`{arm}` accuracy % (95 %)" for arm in arms)], rows)
+
+
+def _against_first(tree: Any) -> str:
+    """Return every arm in float beside the first one, in the order of what they are worth."""
+    arms = {arm["name"]: arm for arm in tree["arms"] if arm["scheme"] == "float32"}
+    first = next(iter(arms))
+    apart = {told["b"]: told for told in tree["comparisons"] if told["a"] == f"{first}/float32"}
+    rows = [
+        [
+            f"`{name}`",
+            f"{100 * arm['accuracy']['value']:.1f}",
+            f"{arm['auc']['value']:.3f}",
+            "{:+.1f} ({:+.1f} to {:+.1f})".format(
+                *(100 * apart[f"{name}/float32"][key] for key in ("difference", "low", "high"))
+            )
+            if name != first
+            else "–",
+        ]
+        for name, arm in sorted(
+            arms.items(), key=lambda item: (-item[1]["accuracy"]["value"], -item[1]["auc"]["value"])
+        )
+    ]
+    told = f"{tree['n']} images, {tree['folds']} folds, {tree['repeats']} repeats, fold seed {tree['fold_seed']}"
+    return table([f"arm ({told})", "accuracy %", "AUC", f"points from `{first}` (95 %)"], rows)

@@ -156,8 +156,9 @@ def _ours(job: dict[str, Any], images: dict[str, Any], folder: Path) -> dict[str
         return call
 
     make_step = fit._training_step
+    whole = network(job)
     started = time.perf_counter()
-    cut = graph.cut_at(network(job), STAGE.unfreeze_from)
+    cut = graph.cut_at(whole, STAGE.unfreeze_from)
     built = time.perf_counter()
     prefix = features.FrozenPrefix(cut.prefix, job["threads"])
     with (
@@ -173,7 +174,7 @@ def _ours(job: dict[str, Any], images: dict[str, Any], folder: Path) -> dict[str
     traced = spent["steps"].pop(0)
     total = {name: sum(seconds) for name, seconds in spent.items()}
     parts = {
-        "building and cutting the network": built - started,
+        "cutting the network in two": built - started,
         "converting the frozen layers": total["conversion"],
         "features of the frozen layers, once": computed - built - total["conversion"],
         "first step, tracing included": traced,

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -40,6 +40,11 @@ STAGE = StageSpec(
     class_weight="none",
     select="last",
 )
+
+
+Optimizer = Literal["adam", "sgd"]
+LEARNING_RATES: dict[Optimizer, float] = {"adam": STAGE.learning_rate, "sgd": 1e-2}
+"""Of the one step that is compared: Adam's is the stage's own; SGD's moves the answers about as far."""
 
 
 def deal(data: str, patient: str, folder: Path, images: int, *, split_seed: int | None = None) -> None:
@@ -83,8 +88,9 @@ def _ours(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any
     from mstl_edge.training.fit import fit_tail, predict_logits
 
     _limit_threads(tf, job["threads"])
+    whole = network(job)
     started = time.perf_counter()
-    cut = graph.cut_at(network(job), STAGE.unfreeze_from)
+    cut = graph.cut_at(whole, STAGE.unfreeze_from)
     prefix = FrozenPrefix(cut.prefix, job["threads"])
     precision: FeaturePrecision = "float16" if job["name"] == "half" else "float32"
     held = {part: samples(prefix, images, part, precision) for part in ("", "_test")}
@@ -135,13 +141,11 @@ def _plain(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, An
         keras.optimizers.Adam(STAGE.learning_rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
     x, y = normalize(images["x"]), images["y"]
-    clock = _EpochClock(keras)
     started = time.perf_counter()
-    model.fit(x, y, batch_size=STAGE.batch_size, epochs=job["epochs"], callbacks=[clock.callback], verbose=0)
+    model.fit(x, y, batch_size=STAGE.batch_size, epochs=job["epochs"], verbose=0)
     seconds = time.perf_counter() - started
     logits = model.predict(normalize(images["x_test"]), batch_size=64, verbose=0)
-    timed = {"images": len(x), "seconds": seconds, "epoch_seconds": clock.seconds}
-    return {**timed, **_scores(logits, images["y_test"])}
+    return {"images": len(x), "seconds": seconds, **_scores(logits, images["y_test"])}
 
 
 def _plain_network(keras: Any, job: dict[str, Any]) -> Any:
@@ -160,35 +164,23 @@ def _plain_network(keras: Any, job: dict[str, Any]) -> Any:
     return model
 
 
-class _EpochClock:
-    """Seconds of every epoch."""
-
-    def __init__(self, keras: Any) -> None:
-        self.seconds: list[float] = []
-        self._started = 0.0
-        self.callback = keras.callbacks.LambdaCallback(on_epoch_begin=self._begin, on_epoch_end=self._end)
-
-    def _begin(self, epoch: int, logs: Any) -> None:
-        self._started = time.perf_counter()
-
-    def _end(self, epoch: int, logs: Any) -> None:
-        self.seconds.append(time.perf_counter() - self._started)
-
-
 def _equality(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """Compare the probabilities of whole graph and tail on mixed batches, each before training and after one step on it."""
     from mstl_edge.training._keras import tf
 
     _limit_threads(tf, job["threads"])
-    batches = []
+    steps = []
     for seed in range(BATCHES):
         # Not the first images: they are of one class, of which any network is sure after one step.
         chosen = np.random.default_rng(seed).permutation(len(images["x"]))[: STAGE.batch_size]
-        batches.append(_one_step(job, images["x"][chosen], images["y"][chosen], seed))
-    return {"batches": batches}
+        x, y = images["x"][chosen], images["y"][chosen]
+        steps += [_one_step(job, x, y, seed, optimizer) for optimizer in LEARNING_RATES]
+    return {"steps": steps}
 
 
-def _one_step(job: dict[str, Any], x: NDArray[np.uint8], y: NDArray[np.int64], seed: int) -> dict[str, Any]:
+def _one_step(
+    job: dict[str, Any], x: NDArray[np.uint8], y: NDArray[np.int64], seed: int, optimizer: Optimizer
+) -> dict[str, Any]:
     from mstl_edge.metrics import softmax
     from mstl_edge.training import graph
     from mstl_edge.training._keras import keras
@@ -206,14 +198,16 @@ def _one_step(job: dict[str, Any], x: NDArray[np.uint8], y: NDArray[np.int64], s
         return softmax(plain)[:, 0], softmax(predict_logits(cut.tail, held.views[0]))[:, 0]
 
     plain_before, ours_before = probabilities()
-    whole.compile(
-        keras.optimizers.Adam(STAGE.learning_rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
+    rate = LEARNING_RATES[optimizer]
+    told = keras.optimizers.SGD(rate, momentum=0.9) if optimizer == "sgd" else keras.optimizers.Adam(rate)
+    whole.compile(told, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     whole.train_on_batch(normalize(x), y)
-    checkpoint = Path(os.environ[CACHE_VARIABLE], f"step{seed}.npz")
-    fit_tail(cut.tail, held, held, msgspec.structs.replace(STAGE, epochs=1), seed=0, checkpoint=checkpoint)
+    checkpoint = Path(os.environ[CACHE_VARIABLE], f"{optimizer}{seed}.npz")
+    stage = msgspec.structs.replace(STAGE, epochs=1, optimizer=optimizer, learning_rate=rate)
+    fit_tail(cut.tail, held, held, stage, seed=0, checkpoint=checkpoint)
     plain_after, ours_after = probabilities()
     return {
+        "optimizer": optimizer,
         "classes": np.bincount(y, minlength=2).tolist(),
         "before": float(np.abs(plain_before - ours_before).max()),
         "after_one_step": float(np.abs(plain_after - ours_after).max()),

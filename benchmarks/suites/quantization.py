@@ -2,12 +2,15 @@
 
     python benchmarks/suites/quantization.py RUN [RUN ...] --out benchmarks/results/quantization.json
 
-For every trained run folder, on the images of the export gate (none of which trained anything) and on the run's validation split:
+For every trained run folder, on the images of the export gate (none of which trained anything) and on the run's validation and test
+splits (nothing is chosen here, and the test split is answered by every scheme only to compare their accuracies image by image):
 
 - schemes: tfmot's own scheme fine-tuned by plain `fit` (all layers, and the same prefix frozen), our scheme with
   depthwise kernels per tensor, per channel, with equalized channels, with corrected biases, and fine-tuned. All files
   are answered in LiteRT.
-- speed of the fine-tuning for the same number of image passes, everything counted that starts from the float network.
+- two lessons for plain `fit` and for ours: the target's labels, and what `mstl-edge export` fine-tunes on, the float model's
+  answers to the same images and to unlabelled ones. Image passes are the same on either side.
+- speed: everything counted that starts from the float network, and the fine-tuning alone.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +33,11 @@ from mstl_edge.artifact import inspect_flatbuffer
 from mstl_edge.metrics import decide, paired_agreement
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
-from mstl_edge.runs import StageFolder, open_run
+from mstl_edge.runs import open_run
 from mstl_edge.storage import CACHE_VARIABLE, write_text
 from mstl_edge.training import graph, qat
 from mstl_edge.training._keras import import_tfmot, keras, tf, versions
-from mstl_edge.training.candidates import build_quantization_aware
+from mstl_edge.training.candidates import lessons_of
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.equalize import equalized
 from mstl_edge.training.fake_quant import PerChannelKernel, calibrate, with_fake_quantization
@@ -64,42 +69,73 @@ def _measure(path: Path) -> dict[str, Any]:
     trained = open_trained(open_run(path), SILENT)
     folded = fold_batch_norm(graph.with_softmax(trained.model, trained.entry["temperature"]))
     pool = gather_pool(trained, trained.recipe.quantize.agreement_images, SILENT)
-    float_answers = qat.answers(to_float_flatbuffer(folded), pool.pixels, threads=THREADS)
+    test = trained.data.part("test")
+    answered = _Answered(trained, pool, trained.pixels(test[0]), test[1], to_float_flatbuffer(folded))
     calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
+    labelled = [qat.Lesson(*trained.data.part("train"))]
+    told = lessons_of(trained, folded, THREADS)
     schemes: dict[str, Callable[[], tuple[Any, Seconds]]] = {
-        "tfmot, fit of all layers": lambda: _plain_tfmot(trained, frozen=False),
-        "tfmot, fit with the prefix frozen": lambda: _plain_tfmot(trained, frozen=True),
+        "tfmot, fit of all layers": lambda: _plain_tfmot(trained, labelled, frozen=False),
+        "tfmot, fit with the prefix frozen": lambda: _plain_tfmot(trained, labelled, frozen=True),
+        "tfmot, fit of all layers, distilled": lambda: _plain_tfmot(trained, told, frozen=False),
+        "tfmot, fit with the prefix frozen, distilled": lambda: _plain_tfmot(trained, told, frozen=True),
         "ours, depthwise per tensor": lambda: _ours(folded, calibration, per_tensor=True),
         "ours, depthwise per channel": lambda: _ours(folded, calibration, per_tensor=False),
         "ours, channels equalized": lambda: _equalized(trained, folded, calibration),
         "ours, biases corrected (PTQ)": lambda: _corrected(trained, folded, calibration),
-        "ours, fine-tuned on labels": lambda: _fine_tuned(trained, folded, calibration),
-        "ours, fine-tuned and distilled (QAT)": lambda: _distilled(trained, folded, calibration),
+        "ours, fine-tuned on labels": lambda: _fine_tuned(trained, folded, calibration, lambda: labelled),
+        "ours, fine-tuned and distilled (QAT)": lambda: _fine_tuned(
+            trained, folded, calibration, lambda: lessons_of(trained, folded, THREADS)
+        ),
     }
-    entries = {"float32": _judged(trained, pool, float_answers, float_answers)}
+    entries = {"float32": answered.judged(answered.float_flatbuffer)}
     for name, build in schemes.items():
         quantized, seconds = build()
         flatbuffer = to_int8_flatbuffer(quantized)
-        entry = _judged(trained, pool, qat.answers(flatbuffer, pool.pixels, threads=THREADS), float_answers)
-        entries[name] = {**entry, **seconds, "depthwise_channels": _depthwise_use(flatbuffer)}
+        use = _depthwise_use(flatbuffer)
+        entries[name] = {**answered.judged(flatbuffer), **seconds, "depthwise_channels": use}
         print(path.name, name, entries[name], flush=True)  # noqa: T201 - a script's progress
-    spec = trained.recipe.quantize
-    passes = spec.epochs * len(trained.data.part("train")[0])
+    epochs = trained.recipe.quantize.epochs
+    passes = {
+        "labels": epochs * len(labelled[0].images),
+        "distilled": epochs * sum(len(lesson.images) for lesson in told),
+    }
     return {"recipe": trained.recipe.name, "seed": trained.recipe.seed, "image_passes": passes, "schemes": entries}
 
 
-def _judged(trained: Trained, pool: Pool, answers: Any, float_answers: Any) -> dict[str, Any]:
-    positive, threshold = trained.positive, trained.entry["threshold"]
-    agreement = paired_agreement(answers, float_answers, positive=positive, thresholds=(threshold, threshold))
-    labelled = answers[: len(pool.classes)]
-    correct = decide(labelled, positive=positive, threshold=threshold) == pool.classes
-    return {
-        "agreement": agreement.agreement.value,
-        "agreement_n": agreement.n,
-        "mean_difference": agreement.mean_difference,
-        "validation_correct": int(correct.sum()),
-        "validation_n": len(pool.classes),
-    }
+@dataclass(frozen=True)
+class _Answered:
+    """The images that every scheme answers, and the float model that it is compared with."""
+
+    trained: Trained
+    pool: Pool
+    test_pixels: Any
+    test_classes: Any
+    float_flatbuffer: bytes
+
+    @cached_property
+    def float_answers(self) -> Any:
+        return qat.answers(self.float_flatbuffer, self.pool.pixels, threads=THREADS)
+
+    def judged(self, flatbuffer: bytes) -> dict[str, Any]:
+        """Return a file's agreement with float, and which validation and test images (1 or 0 each) it has right."""
+        positive, threshold = self.trained.positive, self.trained.entry["threshold"]
+        answers = qat.answers(flatbuffer, self.pool.pixels, threads=THREADS)
+        agreement = paired_agreement(answers, self.float_answers, positive=positive, thresholds=(threshold, threshold))
+        splits = {
+            "validation": (answers[: len(self.pool.classes)], self.pool.classes),
+            "test": (qat.answers(flatbuffer, self.test_pixels, threads=THREADS), self.test_classes),
+        }
+        right = {
+            name: (decide(given, positive=positive, threshold=threshold) == classes).astype(int).tolist()
+            for name, (given, classes) in splits.items()
+        }
+        return {
+            "agreement": agreement.agreement.value,
+            "agreement_n": agreement.n,
+            "mean_difference": agreement.mean_difference,
+            "right": right,
+        }
 
 
 def _equalized(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
@@ -143,20 +179,23 @@ def _round_depthwise_per_tensor(quantized: Any) -> None:
             layer._weight_vars = [(kernel, _PerTensorKernel(2), held) for kernel, _, held in layer._weight_vars]
 
 
-def _plain_tfmot(trained: Trained, *, frozen: bool) -> tuple[Any, Seconds]:
+def _plain_tfmot(trained: Trained, lessons: list[qat.Lesson], *, frozen: bool) -> tuple[Any, Seconds]:
     """Fine-tune as tfmot's guide does: `quantize_model`, then `fit` on pixels in memory, BatchNorm frozen."""
     spec = trained.recipe.quantize
-    images, classes = trained.data.part("train")
-    pixels = normalize(trained.pixels(images))
+    pixels = normalize(np.concatenate([trained.pixels(lesson.images) for lesson in lessons]))
+    hard = np.eye(2, dtype=np.float32)
+    answers = np.concatenate(
+        [hard[lesson.classes] if lesson.soft_targets is None else lesson.soft_targets for lesson in lessons]
+    )
     model = graph.with_softmax(trained.model, trained.entry["temperature"])
     keras.utils.set_random_seed(trained.seed % 2**31)
     started = time.perf_counter()
     quantized = import_tfmot().quantization.keras.quantize_model(model)
     if frozen:
         _train_only(quantized, {layer.name for layer in model.layers[_position(model, trained.stage.unfreeze_from) :]})
-    quantized.compile(keras.optimizers.Adam(spec.learning_rate), "sparse_categorical_crossentropy")
+    quantized.compile(keras.optimizers.Adam(spec.learning_rate), "categorical_crossentropy")
     fitting = time.perf_counter()
-    quantized.fit(pixels, classes, batch_size=spec.batch_size, epochs=spec.epochs, verbose=0)
+    quantized.fit(pixels, answers, batch_size=spec.batch_size, epochs=spec.epochs, verbose=0)
     return quantized, _since(started, fitting)
 
 
@@ -178,34 +217,28 @@ def _train_only(quantized: Any, names: set[str]) -> None:
     quantized.train_step = train_step
 
 
-def _fine_tuned(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
-    """Fine-tune on the target's labels alone: the same image passes as plain tfmot, nothing cached from before."""
-    spec = trained.recipe.quantize
+def _fine_tuned(
+    trained: Trained, folded: Any, calibration: Any, lessons: Callable[[], list[qat.Lesson]]
+) -> tuple[Any, Seconds]:
+    """Fine-tune as export does, no feature known from before; the float model's answers count as fitting."""
+    beside = gather_beside(trained)
+    started = time.perf_counter()
+    quantized = qat.calibrated(folded, calibration, beside)
+    fitting = time.perf_counter()
+    chosen = lessons()
     with tempfile.TemporaryDirectory() as folder, _cache(folder):
-        started = time.perf_counter()
-        quantized = qat.calibrated(folded, calibration)
-        fitting = time.perf_counter()
         qat.fine_tune(
             quantized,
-            [qat.Lesson(*trained.data.part("train"))],
+            chosen,
             qat.Lesson(*trained.data.part("validation")),
             trained.stage,
-            spec,
+            trained.recipe.quantize,
             seed=trained.seed,
             folder=Path(folder),
             threads=THREADS,
             reporter=SILENT,
         )
         return quantized, _since(started, fitting)
-
-
-def _distilled(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        candidate = build_quantization_aware(
-            trained, folded, calibration, StageFolder(Path(folder)), threads=THREADS, reporter=SILENT
-        )
-    return candidate.fake_quant, _since(started)
 
 
 @contextmanager

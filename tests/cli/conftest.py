@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 
 @pytest.fixture(autouse=True)
@@ -45,22 +43,6 @@ def mstl_edge(
         return Ended(code if isinstance(code, int) else 0, written.out, written.err)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def draw_classes() -> Callable[..., Path]:
-    """Draw `count` images per class into a folder each: smooth noise, brighter with the number of the class."""
-
-    def draw(folder: Path, labels: Sequence[str] = ("cat", "dog"), *, count: int = 10, seed: int = 0) -> Path:
-        rng = np.random.default_rng(seed)
-        for number, label in enumerate(labels):
-            (folder / label).mkdir(parents=True)
-            for image in range(count):
-                coarse = Image.fromarray(rng.integers(40 * number, 150 + 40 * number, (16, 16), dtype=np.uint8))
-                coarse.resize((40, 40), Image.Resampling.BICUBIC).save(folder / label / f"{label}{image:02d}.png")
-        return folder
-
-    return draw
 
 
 TINY = """

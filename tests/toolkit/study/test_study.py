@@ -139,7 +139,7 @@ def test_arms_whose_labels_differ_are_one_clear_line(recipe, folders, tmp_path):
 def test_arms_on_other_images_are_one_clear_line(recipe, draw_classes, tmp_path):
     from mstl_edge.training.study.run import start_study
 
-    elsewhere = draw_classes(tmp_path / "elsewhere", count=6, seed=9)
+    elsewhere = draw_classes(tmp_path / "elsewhere", ("healthy", "ill"), count=6, seed=9)
     whole = recipe("target")
     arms = (
         *build_arms(whole, wanted=["single"]),

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from mstl_edge.recipe import Recipe, resolve
 
@@ -16,22 +14,6 @@ from mstl_edge.recipe import Recipe, resolve
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="session")
-def draw_classes() -> Callable[..., Path]:
-    """Draw `count` images per class into a folder each: smooth noise, brighter with the number of the class."""
-
-    def draw(folder: Path, labels: Sequence[str] = ("cat", "dog"), *, count: int = 10, seed: int = 0) -> Path:
-        rng = np.random.default_rng(seed)
-        for number, label in enumerate(labels):
-            (folder / label).mkdir(parents=True)
-            for image in range(count):
-                coarse = Image.fromarray(rng.integers(40 * number, 150 + 40 * number, (16, 16), dtype=np.uint8))
-                coarse.resize((40, 40), Image.Resampling.BICUBIC).save(folder / label / f"{label}{image:02d}.png")
-        return folder
-
-    return draw
 
 
 @pytest.fixture(scope="session")
