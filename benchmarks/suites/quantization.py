@@ -73,7 +73,7 @@ def _measure(path: Path) -> dict[str, Any]:
     answered = _Answered(trained, pool, trained.pixels(test[0]), test[1], to_float_flatbuffer(folded))
     calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     labelled = [qat.Lesson(*trained.data.part("train"))]
-    told = lessons_of(trained, folded, THREADS)
+    told = lessons_of(trained, answered.float_flatbuffer, THREADS)
     schemes: dict[str, Callable[[], tuple[Any, Seconds]]] = {
         "tfmot, fit of all layers": lambda: _plain_tfmot(trained, labelled, frozen=False),
         "tfmot, fit with the prefix frozen": lambda: _plain_tfmot(trained, labelled, frozen=True),
@@ -85,7 +85,7 @@ def _measure(path: Path) -> dict[str, Any]:
         "ours, biases corrected (PTQ)": lambda: _corrected(trained, folded, calibration),
         "ours, fine-tuned on labels": lambda: _fine_tuned(trained, folded, calibration, lambda: labelled),
         "ours, fine-tuned and distilled (QAT)": lambda: _fine_tuned(
-            trained, folded, calibration, lambda: lessons_of(trained, folded, THREADS)
+            trained, folded, calibration, lambda: lessons_of(trained, answered.float_flatbuffer, THREADS)
         ),
     }
     entries = {"float32": answered.judged(answered.float_flatbuffer)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class MstlEdgeError(Exception):
     """A mistake that the user can mend; the command line prints it as one line and exits with `exit_code`.
@@ -51,6 +53,19 @@ class MissingExtraError(MstlEdgeError):
 
 
 class GateRefusedError(MstlEdgeError):
-    """A candidate or a measurement fell below a stated bound; exit code 3."""
+    """A candidate or a measurement fell below a stated bound; exit code 3.
+
+    Args:
+        expected: See `MstlEdgeError`, as `received` and `hint`.
+        received: What fell below.
+        hint: What to do.
+        tree: All that was measured, as plain values.
+    """
 
     exit_code = 3
+
+    def __init__(
+        self, expected: str, *, received: object = None, hint: str = "", tree: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(expected, received=received, hint=hint)
+        self.tree = tree or {}

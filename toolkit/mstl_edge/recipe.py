@@ -126,7 +126,7 @@ class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     calibration_images: Positive = 200
     max_drop: Annotated[float, Meta(ge=0.0)] = 1.0
     min_agreement: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.97
-    agreement_images: Positive = 500
+    agreement_images: Positive = 2000
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

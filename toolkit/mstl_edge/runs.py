@@ -81,6 +81,11 @@ class RunFolder:
         """The float32 and the chosen int8 file's probabilities on the test images."""
         return self.exports / "test_predictions.csv"
 
+    @property
+    def test_ledger(self) -> Path:
+        """SHA-256 of every int8 file that the test split has judged."""
+        return self.path / "test_ledger.json"
+
     def manifest(self, stage: str) -> Path:
         """The split manifest of `stage`."""
         return self.path / "splits" / f"{stage}.json"
@@ -194,8 +199,17 @@ def remove_run(path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Return the tree in a JSON file of a run."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Return the tree in a JSON file of a run.
+
+    Raises:
+        RunError: The file is gone, truncated, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"a readable {path.name} ({error})", received=path, hint="Train again: mstl-edge train"
+        ) from error
 
 
 def finished_stages(run: RunFolder) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mstl_edge.errors import GateRefusedError
 from mstl_edge_cli import options
 from mstl_edge_cli.commands.train import percent
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
@@ -51,23 +53,33 @@ def export(
     opened = open_run(run)
     say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
     from mstl_edge.training.candidates import Kind
-    from mstl_edge.training.export import FloatScheme, Int8Options, export_float, export_int8
+    from mstl_edge.training.export import Int8Options, export_float, export_int8
+    from mstl_edge.training.seal import FloatScheme
 
     flags: tuple[tuple[FloatScheme, bool], ...] = (("float32", float32), ("float16", float16), ("dynamic", dynamic))
     schemes = [scheme for scheme, flag in flags if flag]
-    tree: dict[str, Any] = {}
-    if schemes:
-        tree = export_float(opened, schemes, reporter=Terminal())
-    if int8 or not schemes:
+    threads, reporter = threads or os.cpu_count() or 1, Terminal()
+    if schemes and not int8:
+        tree = export_float(opened, schemes, threads=threads, reporter=reporter)
+    else:
         kinds: list[Kind] = ["qat"] if qat else ["ptq"] if qat is False else ["ptq", "qat"]
         wanted = Int8Options((*kinds, "mixed") if allow_float else tuple(kinds), max_drop, min_agreement, allow_float)
-        tree = export_int8(opened, wanted, threads=threads or os.cpu_count() or 1, reporter=Terminal())
+        try:
+            tree = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
+        except GateRefusedError as refused:
+            _show(opened.path, refused.tree, json=json)
+            raise
+    _show(opened.path, tree, json=json)
+
+
+def _show(run: Path, tree: dict[str, Any], *, json: bool) -> None:
     if json:
-        print_json({**tree, "run": str(opened.path)})
-    else:
-        print_candidates(tree)
-        say(f"model: {opened.path / tree['model']}")
-        say(f"next: mstl-edge bench {opened.path / tree['model']}")
+        print_json({**tree, "run": str(run)})
+        return
+    print_candidates(tree)
+    if tree["model"] is not None:
+        say(f"model: {run / tree['model']}")
+        say(f"next: mstl-edge bench {run / tree['model']}")
 
 
 def print_candidates(tree: dict[str, Any]) -> None:
@@ -85,7 +97,7 @@ def print_candidates(tree: dict[str, Any]) -> None:
     if "test" in tree:
         test = tree["test"]
         print_table(
-            "test split, scored once: float32 and the chosen int8 file",
+            f"test split, {_times(test['scored'])}: float32 and the chosen int8 file",
             ("model", "images", "accuracy %", "sensitivity %", "specificity %"),
             [
                 (
@@ -96,6 +108,10 @@ def print_candidates(tree: dict[str, Any]) -> None:
                 for name in ("float32", "int8")
             ],
         )
+
+
+def _times(scored: int) -> str:
+    return "scored once" if scored == 1 else f"scored {scored} times in this run, each time for another file"
 
 
 def _row(row: dict[str, Any]) -> tuple[object, ...]:

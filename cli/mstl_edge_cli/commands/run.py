@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mstl_edge.errors import GateRefusedError
 from mstl_edge_cli import options
 from mstl_edge_cli.commands.bench import print_report as print_bench
 from mstl_edge_cli.commands.export import print_candidates
@@ -44,20 +45,27 @@ def run(
     metrics = trained(folder, threads)
     from mstl_edge.training.export import Int8Options, export_int8
 
-    exported = export_int8(folder, Int8Options(), threads=threads, reporter=Terminal())
-    measured = _bench(folder.path, threads)
+    refusal = None
+    try:
+        exported = export_int8(folder, Int8Options(), threads=threads, reporter=Terminal())
+    except GateRefusedError as refused:  # the user who needs the report most
+        refusal, exported = refused, refused.tree
+    measured = None if refusal else _bench(folder.path, threads)
     from mstl_edge.report import write_report
 
     report = write_report([folder.path], reporter=Terminal()).path
     if json:
         tree: dict[str, Any] = {"run": str(folder.path), "metrics": metrics, "export": exported}
         print_json({**tree, "bench": _plain(measured), "report": str(report)})
-        return
-    print_metrics(metrics)
-    print_candidates(exported)
-    print_bench(measured)
-    say(f"model: {folder.path / exported['model']}")
-    say(f"report: {report}")
+    else:
+        print_metrics(metrics)
+        print_candidates(exported)
+        if measured is not None:
+            print_bench(measured)
+            say(f"model: {folder.path / exported['model']}")
+        say(f"report: {report}")
+    if refusal is not None:
+        raise refusal
 
 
 def _bench(folder: Path, threads: int) -> BenchReport:
@@ -71,7 +79,7 @@ def _bench(folder: Path, threads: int) -> BenchReport:
     return measured
 
 
-def _plain(report: BenchReport) -> Any:
+def _plain(report: BenchReport | None) -> Any:
     import msgspec
 
     return msgspec.to_builtins(report)

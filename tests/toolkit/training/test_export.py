@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -17,8 +19,11 @@ from mstl_edge.errors import GateRefusedError, RunError
 from mstl_edge.metrics import Interval
 from mstl_edge.recipe import Recipe
 from mstl_edge.runs import RunFolder, create_run, open_run
-from mstl_edge.training import export, pipeline, pool
-from mstl_edge.training.export import Int8Options, Judged, export_float, export_int8
+from mstl_edge.training import export, gate, pipeline, pool
+from mstl_edge.training.candidates import Candidate
+from mstl_edge.training.export import Int8Options, export_float, export_int8
+from mstl_edge.training.seal import Judged
+from mstl_edge.training.stages import StageData
 
 LENIENT = Int8Options(max_drop=100.0, min_agreement=0.0)
 
@@ -92,46 +97,151 @@ def test_exporting_again_gives_the_same_bytes(run_folder: RunFolder, exported: d
         assert (again.path / repeated[key]).read_bytes() == (run_folder.path / exported[key]).read_bytes()
 
 
-def test_a_refused_candidate_is_kept_under_a_rejected_name_with_its_report(
-    run_folder: RunFolder, tmp_path: Path, exported: dict[str, Any]
-) -> None:
-    again = RunFolder(tmp_path / "refused")
-    shutil.copytree(run_folder.path, again.path)
-    shutil.rmtree(again.exports)
-    with pytest.raises(GateRefusedError) as refused:
+@pytest.fixture(scope="module")
+def refused(
+    run_folder: RunFolder, exported: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RunFolder, GateRefusedError]:
+    """A run whose export passed once and was then refused, and the refusal."""
+    again = _copied(run_folder, tmp_path_factory.mktemp("refused"))
+    with pytest.raises(GateRefusedError) as caught, _ready_made(run_folder, exported, "ptq"):
         # More agreement than there is: no file can keep that.
-        export_int8(again, Int8Options(kinds=("ptq",), max_drop=0.0, min_agreement=1.1))
-    assert refused.value.exit_code == 3
-    assert "labels agree on" in str(refused.value)
-    assert "--min-agreement" in str(refused.value)
-    assert not list(again.exports.glob("*int8*.tflite"))
-    (report,) = again.exports.glob("*.rejected.json")
+        export_int8(again, Int8Options(max_drop=0.0, min_agreement=1.1))
+    return again, caught.value
+
+
+def _copied(run: RunFolder, folder: Path) -> RunFolder:
+    shutil.copytree(run.path, folder / "run")
+    return RunFolder(folder / "run")
+
+
+@contextmanager
+def _ready_made(run: RunFolder, exported: dict[str, Any], *kinds: str) -> Iterator[None]:
+    """Offer the files of an earlier export as candidates, which takes no time."""
+    files = {row["scheme"]: open_artifact(run.path / row["path"]).flatbuffer for row in exported["candidates"]}
+    made = [Candidate(kind, files[f"int8-{kind}"], None, {}) for kind in kinds]  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "_candidates", lambda *_: iter(made))
+        yield
+
+
+def test_a_refused_candidate_is_kept_under_a_rejected_name_with_its_report(
+    refused: tuple[RunFolder, GateRefusedError],
+) -> None:
+    run, error = refused
+    assert error.exit_code == 3
+    assert "labels agree on" in str(error)
+    assert "--min-agreement" in str(error)
+    (report,) = run.exports.glob("*.rejected.json")
     assert json.loads(report.read_text())["verdict"] == "refused"
+    assert str(report) in str(error)
+
+
+def test_a_refused_export_leaves_no_int8_file_of_an_earlier_one_to_be_taken_for_its_own(
+    refused: tuple[RunFolder, GateRefusedError],
+) -> None:
+    run, _ = refused
+    assert not list(run.exports.rglob("*int8*.tflite"))
+    assert not run.test_predictions.exists()
+    assert (run.exports / "tiny-float32.tflite").is_file()
+
+
+def test_a_refused_export_is_summed_up_like_any_other(refused: tuple[RunFolder, GateRefusedError]) -> None:
+    run, error = refused
+    tree = json.loads((run.exports / "export.json").read_text())
+    assert tree == json.loads(json.dumps(error.tree))
+    assert (tree["model"], tree["chosen"], tree["verdict"]) == (None, None, "refused")
+    assert [row["scheme"] for row in tree["candidates"]] == ["float32", "int8-ptq"]
+    assert tree["candidates"][1]["gate"]["verdict"] == "refused"
+    assert (run.path / tree["candidates"][1]["path"]).is_file()
+    assert "test" not in tree
+
+
+def test_a_later_export_that_passes_clears_the_refusal_away(
+    run_folder: RunFolder, exported: dict[str, Any], refused: tuple[RunFolder, GateRefusedError], tmp_path: Path
+) -> None:
+    run = _copied(refused[0], tmp_path)
+    with _ready_made(run_folder, exported, "ptq"):
+        export_int8(run, LENIENT)
+    assert not list(run.exports.glob("*.rejected*"))
+    assert (run.exports / "tiny-int8.tflite").is_file()
+
+
+def test_a_candidate_that_is_refused_beside_one_that_passes_gets_no_loadable_name(
+    run_folder: RunFolder, exported: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = _copied(run_folder, tmp_path)
+    verdicts = iter(["refused", "undecided"])
+    whole = gate.judge
+    monkeypatch.setattr(gate, "judge", lambda *a, **k: msgspec.structs.replace(whole(*a, **k), verdict=next(verdicts)))
+    with _ready_made(run_folder, exported, "ptq", "qat"):
+        tree = export_int8(again, LENIENT)
+    assert tree["chosen"] == "int8-qat"
+    paths = {row["scheme"]: row["path"] for row in tree["candidates"]}
+    assert paths["int8-ptq"] == "exports/tiny-int8-ptq.tflite.rejected"
+    assert not list((again.exports / "candidates").glob("*.tflite"))
+
+
+def test_the_test_split_counts_the_files_it_has_judged(
+    run_folder: RunFolder, exported: dict[str, Any], tmp_path: Path
+) -> None:
+    again = _copied(run_folder, tmp_path)
+    same = exported["chosen"].removeprefix("int8-")
+    other = {"ptq": "qat", "qat": "ptq"}[same]
+    scored = [exported["test"]["scored"]]
+    for kind in (same, other, same):
+        with _ready_made(run_folder, exported, kind):
+            scored.append(export_int8(again, LENIENT)["test"]["scored"])
+    assert scored == [1, 1, 2, 2]
 
 
 def test_a_mixed_candidate_keeps_its_worst_layers_in_float_where_float_is_allowed(
     run_folder: RunFolder, tmp_path: Path
 ) -> None:
-    again = RunFolder(tmp_path / "mixed")
-    shutil.copytree(run_folder.path, again.path)
+    again = _copied(run_folder, tmp_path)
     tree = export_int8(again, replace(LENIENT, kinds=("mixed",), allow_float=True))
     row = next(row for row in tree["candidates"] if row["scheme"] == "int8-mixed")
     errors = list(row["notes"]["layer_errors"].values())
     assert errors == sorted(errors, reverse=True)
     assert row["notes"]["kept_in_float"] == list(row["notes"]["layer_errors"])[:3]
-    facts = open_artifact(again.path / row["path"]).facts
-    assert facts.float_operators
-    assert facts.kernels
+    artifact = open_artifact(again.path / row["path"])
+    assert artifact.facts.float_operators
+    assert artifact.facts.kernels
+    assert (artifact.facts.input.dtype, artifact.facts.output.dtype) == ("int8", "int8")
+    assert artifact.card is not None
+    assert artifact.card.scheme == "mixed"
 
 
 def test_float_schemes_are_written_beside_the_twin_and_shrink(run_folder: RunFolder, tmp_path: Path) -> None:
-    again = RunFolder(tmp_path / "float")
-    shutil.copytree(run_folder.path, again.path)
+    again = _copied(run_folder, tmp_path)
     tree = export_float(again, ["float16", "dynamic"])
     sizes = {row["scheme"]: row["size_bytes"] for row in tree["candidates"]}
     assert sizes["float32"] > sizes["float16"] > sizes["dynamic"]
     for row in tree["candidates"]:
         load_classifier(again.path / row["path"], replay=None)
+    assert [row["chosen"] for row in tree["candidates"]] == [False, True, False]
+    assert tree["candidates"][1]["agreement"]["agreement"]["value"] > 0.9
+    assert 0.0 <= tree["candidates"][1]["accuracy"]["low"] <= tree["candidates"][1]["accuracy"]["value"]
+
+
+def test_float_schemes_never_see_the_test_split(
+    run_folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = _copied(run_folder, tmp_path)
+    asked: list[str] = []
+    part = StageData.part
+    monkeypatch.setattr(StageData, "part", lambda data, split: asked.append(split) or part(data, split))
+    export_float(again, ["float16"])
+    assert "validation" in asked
+    assert "test" not in asked
+
+
+def test_a_float_scheme_may_be_written_beside_int8(
+    run_folder: RunFolder, exported: dict[str, Any], tmp_path: Path
+) -> None:
+    again = _copied(run_folder, tmp_path)
+    with _ready_made(run_folder, exported, "ptq"):
+        tree = export_int8(again, LENIENT, beside=["float16"])
+    assert [row["scheme"] for row in tree["candidates"]] == ["float32", "float16", "int8-ptq"]
 
 
 def test_an_unfinished_run_is_one_clear_line(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
@@ -152,14 +262,9 @@ def test_an_unfinished_run_is_one_clear_line(tmp_path: Path, tiny_recipe: Callab
 def test_quantization_aware_is_kept_unless_post_training_is_better(
     verdicts: dict[str, str], accuracies: dict[str, float], chosen: str | None
 ) -> None:
-    class Report:
-        def __init__(self, kind: str) -> None:
-            self.verdict = verdicts[kind]
-            self.accuracy = {"int8": Interval(accuracies[kind], 0.0, 1.0)}
+    def judged(kind: str) -> Judged:
+        report = SimpleNamespace(verdict=verdicts[kind], accuracy={"int8": Interval(accuracies[kind], 0.0, 1.0)})
+        return Judged(SimpleNamespace(kind=kind), report)  # type: ignore[arg-type]
 
-    class Made:
-        def __init__(self, kind: str) -> None:
-            self.kind = kind
-
-    picked = export.choose([Judged(Made(kind), Report(kind)) for kind in verdicts])  # type: ignore[arg-type]
+    picked = export.choose([judged(kind) for kind in verdicts])
     assert (picked.candidate.kind if picked else None) == chosen

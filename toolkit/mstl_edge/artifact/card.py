@@ -18,7 +18,7 @@ NORMALIZATION: Literal["(p - 128) / 128"] = "(p - 128) / 128"
 REMOTE_SOURCES = ("phantom:", "kaggle:")
 """Data sources that name no place on somebody's machine."""
 
-Scheme = Literal["float32", "float16", "dynamic", "int8"]
+Scheme = Literal["float32", "float16", "dynamic", "int8", "mixed"]
 Verdict = Literal["float", "proven", "undecided", "unchecked"]
 
 _Count = Annotated[int, Meta(ge=1)]
@@ -65,8 +65,9 @@ class GoldenRecord(Struct, frozen=True, kw_only=True):
 class Card(Struct, frozen=True, kw_only=True):
     """Everything that a model file says about itself; stored in it as `card.json`.
 
-    `recipe` is the resolved recipe as plain values, paths left out. `metrics` maps a model (`float`, `int8` …) to its
-    scores on the test split. `verdict`: `proven` means that the export gate passed, `undecided` that there were too few
+    `recipe` is the resolved recipe as plain values, paths left out. `metrics` maps `float32` and `int8` to their scores on the
+    test split, `validation` to what the export gate saw, `notes` to how the file was made. `scheme` is `mixed` where some layers of
+    an int8 file stay float. `verdict`: `proven` means that the export gate passed, `undecided` that there were too few
     images to judge, `float` that nothing was quantized, `unchecked` that no gate ran.
     """
 

@@ -79,12 +79,23 @@ def import_tfmot_internals() -> tuple[Any, Any]:
     return default_8bit, model_transformer
 
 
+def import_tflite_convert() -> Any:
+    """Return TFLite's conversion module, whose quantizer takes more options than the public converter passes on."""
+    from tensorflow.lite.python import convert
+
+    return convert
+
+
 def versions() -> dict[str, str]:
-    """Return the versions that decide a training result."""
+    """Return the versions that decide what is trained and exported."""
+    from importlib import metadata
+
     import numpy
     import PIL
 
+    packages = ("mstl-edge", "tensorflow-model-optimization", "ai-edge-litert")
     return {
+        **{package: metadata.version(package) for package in packages},
         "tensorflow": tf.__version__,
         "tf_keras": keras.__version__,
         "numpy": numpy.__version__,

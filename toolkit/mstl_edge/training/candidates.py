@@ -21,12 +21,12 @@ from mstl_edge.training.convert import (
     post_training_converter,
     quiet,
     representative_dataset,
-    to_float_flatbuffer,
     to_int8_flatbuffer,
+    to_mixed_flatbuffer,
 )
 from mstl_edge.training.fake_quant import skipped_layers
 from mstl_edge.training.fit import history_csv
-from mstl_edge.training.pool import gather_beside, gather_unlabelled
+from mstl_edge.training.pool import gather_unlabelled
 from mstl_edge.training.trained import Trained
 
 Kind = Literal["qat", "ptq", "mixed"]
@@ -51,6 +51,11 @@ class Candidate:
     fake_quant: Any
     notes: dict[str, Any]
 
+    @property
+    def scheme(self) -> Literal["int8", "mixed"]:
+        """What its card says."""
+        return "mixed" if self.kind == "mixed" else "int8"
+
 
 def build_post_training(
     folded: Any, calibration: NDArray[np.uint8], beside: NDArray[np.uint8] | None = None
@@ -62,23 +67,27 @@ def build_post_training(
 
 def build_quantization_aware(
     trained: Trained,
-    folded: Any,
-    calibration: NDArray[np.uint8],
+    start: Candidate,
+    float_flatbuffer: bytes,
     folder: StageFolder,
     *,
     threads: int,
     reporter: Reporter,
-    start: Candidate | None = None,
 ) -> Candidate:
-    """Return the candidate whose upper layers were fine-tuned under fake quantization; `folder` keeps its checkpoint.
+    """Return the candidate whose upper layers were fine-tuned under fake quantization.
 
-    `start` is what `build_post_training` made of the same two, so that it need not be calibrated again; its model is fine-tuned in
-    place.
+    Args:
+        trained: The run.
+        start: What `build_post_training` made of it; its model is fine-tuned in place.
+        float_flatbuffer: The float twin, whose answers are learned.
+        folder: Keeps the checkpoint.
+        threads: Threads of the engine.
+        reporter: Told of progress.
     """
-    quantized = qat.calibrated(folded, calibration, gather_beside(trained)) if start is None else start.fake_quant
+    quantized = start.fake_quant
     history = qat.fine_tune(
         quantized,
-        lessons_of(trained, folded, threads),
+        lessons_of(trained, float_flatbuffer, threads),
         qat.Lesson(*trained.data.part("validation")),
         trained.stage,
         trained.recipe.quantize,
@@ -92,11 +101,10 @@ def build_quantization_aware(
     return Candidate("qat", to_int8_flatbuffer(quantized), quantized, notes)
 
 
-def lessons_of(trained: Trained, folded: Any, threads: int) -> list[qat.Lesson]:
-    """Return the training split and unlabelled images, each with the float model's answer."""
+def lessons_of(trained: Trained, float_flatbuffer: bytes, threads: int) -> list[qat.Lesson]:
+    """Return the training split and unlabelled images, each with the answer of the float twin."""
     sources = [trained.data.part("train")[0], *gather_unlabelled(trained)]
-    flatbuffer = to_float_flatbuffer(folded)  # in LiteRT, which answers two to four times faster than TensorFlow
-    told = [qat.answers(flatbuffer, trained.pixels(images), threads=threads) for images in sources]
+    told = [qat.answers(float_flatbuffer, trained.pixels(images), threads=threads) for images in sources]
     return [
         qat.Lesson(images, answer.argmax(axis=1).astype(np.int64), answer)
         for images, answer in zip(sources, told, strict=True)
@@ -105,24 +113,24 @@ def lessons_of(trained: Trained, folded: Any, threads: int) -> list[qat.Lesson]:
 
 def keras_answers(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return `(n, classes)` probabilities of a Keras model."""
+    shape = [None, *pixels.shape[1:]]
+    forward = tf.function(
+        lambda batch: model(batch, training=False), input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False
+    )
     batches = [pixels[start : start + EVALUATION_BATCH] for start in range(0, len(pixels), EVALUATION_BATCH)]
-    return np.concatenate([np.asarray(model(normalize(batch), training=False)) for batch in batches])
+    return np.concatenate([np.asarray(forward(tf.constant(normalize(batch)))) for batch in batches])
 
 
-def build_mixed(folded: Any, calibration: NDArray[np.uint8], beside: NDArray[np.uint8] | None = None) -> Candidate:
+def build_mixed(folded: Any, start: Candidate, calibration: NDArray[np.uint8]) -> Candidate:
     """Return a post-training candidate whose worst layers, by their measured error, stay in float.
 
     A file from fake quantization cannot mix: its converter rounds every kernel that has a rounded neighbour. TFLite's own
-    calibration can, and gets the equalized channels and corrected biases of the other candidates.
+    calibration can, and gets the equalized channels and corrected biases of `start`, what `build_post_training` made.
     """
-    quantized = qat.calibrated(folded, calibration, beside)
-    corrected = _as_float(quantized, folded)
+    corrected = _as_float(start.fake_quant, folded)
     errors = dict(rank_layers(corrected, calibration))
     kept = list(errors)[:LAYERS_KEPT_IN_FLOAT]
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=kept)
-    debugger = _debugger(corrected, calibration, options)
-    with quiet():
-        flatbuffer = debugger.get_nondebug_quantized_model()
+    flatbuffer = to_mixed_flatbuffer(_debugger(corrected, calibration).calibrated_model, kept)
     return Candidate("mixed", flatbuffer, None, {"kept_in_float": kept, "layer_errors": errors})
 
 
@@ -142,7 +150,7 @@ def rank_layers(folded: Any, calibration: NDArray[np.uint8]) -> list[tuple[str, 
     The error is TFLite's own: root mean square difference to the float layer over the scale; a perfectly rounded
     layer has 1/√12 ≈ 0.29.
     """
-    debugger = _debugger(folded, calibration[:RANKING_IMAGES], None)
+    debugger = _debugger(folded, calibration[:RANKING_IMAGES])
     debugger.run()
     table = io.StringIO()
     debugger.layer_statistics_dump(table)
@@ -154,11 +162,11 @@ def rank_layers(folded: Any, calibration: NDArray[np.uint8]) -> list[tuple[str, 
     return sorted(ranked, key=lambda entry: -entry[1])
 
 
-def _debugger(folded: Any, calibration: NDArray[np.uint8], options: Any) -> Any:
+def _debugger(folded: Any, calibration: NDArray[np.uint8]) -> Any:
     def inputs() -> Iterator[list[NDArray[np.float32]]]:
         return (list(named.values()) for named in representative_dataset(calibration))
 
     with quiet():
         return tf.lite.experimental.QuantizationDebugger(
-            converter=post_training_converter(folded, calibration), debug_dataset=inputs, debug_options=options
+            converter=post_training_converter(folded, calibration), debug_dataset=inputs
         )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.preprocess import normalize
-from mstl_edge.training._keras import tf
+from mstl_edge.training._keras import import_tflite_convert, tf
 
 INPUT_NAME, OUTPUT_NAME = "image", "probabilities"
 
@@ -99,6 +99,22 @@ def post_training_converter(folded: Any, pixels: NDArray[np.uint8]) -> Any:
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
     return converter
+
+
+def to_mixed_flatbuffer(calibrated: bytes, kept_in_float: list[str]) -> bytes:
+    """Return a calibrated model as a flatbuffer with int8 input and output whose named tensors are computed in float.
+
+    TFLite's QuantizationDebugger names no types for input and output and so would leave both in float.
+
+    Args:
+        calibrated: The debugger's `calibrated_model`.
+        kept_in_float: Names of tensors.
+    """
+    with quiet():
+        flatbuffer: bytes = import_tflite_convert().mlir_quantize(
+            calibrated, input_data_type=tf.int8, output_data_type=tf.int8, denylisted_nodes=kept_in_float
+        )
+    return flatbuffer
 
 
 def representative_dataset(pixels: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.float32]]]:

@@ -20,6 +20,8 @@ from mstl_edge.training._keras import import_tfmot, import_tfmot_internals, kera
 
 INPUT_RANGE = (-1.0, 127.0 / 128.0)
 """Gives the input scale 1/128 and zero point 0, so that a device computes int8 = uint8 − 128."""
+CORRECTION_BLOCK = 16
+"""Images that bias correction runs through a layer at once."""
 
 _tfmot = import_tfmot()
 _eight_bit, _transformer = import_tfmot_internals()
@@ -228,24 +230,48 @@ def correct_biases(quantized: Any, folded: Any, batch: NDArray[np.float32]) -> N
         folded: The float model.
         batch: `(n, height, width, 3) float32` calibration images.
     """
-    rounded: dict[str, Any] = {}
-    exact: dict[str, Any] = {}
+    blocks = [tf.constant(batch[start : start + CORRECTION_BLOCK]) for start in range(0, len(batch), CORRECTION_BLOCK)]
+    exact = _channel_means(folded, blocks)
+    rounded: dict[str, list[Any]] = {}
     readers = Counter(_feeding(layer) for layer in quantized.layers)
     for layer in quantized.layers:
         name, before = layer.name.removeprefix("quant_"), _feeding(layer)
         if not before:
-            rounded[name] = exact[name] = tf.constant(batch)
+            rounded[name] = blocks
             continue
-        inner = getattr(layer, "layer", None)
-        exact[name] = exact[before] if inner is None else folded.get_layer(name)(exact[before])
-        rounded[name] = layer(rounded[before], training=False)
-        if inner is not None and type(inner) in _KERNELS:
-            error = tf.reduce_mean(rounded[name], axis=[0, 1, 2]) - tf.reduce_mean(exact[name], axis=[0, 1, 2])
-            inner.bias.assign_sub(error)
-            rounded[name] = layer(rounded[before], training=False)
+        rounded[name] = [layer(block, training=False) for block in rounded[before]]
+        if name in exact:
+            error = (_mean(rounded[name]) - exact[name]).astype(np.float32)
+            layer.layer.bias.assign_sub(error)
+            if _range_of(layer):  # rounds its own output, which a shifted bias rounds anew
+                rounded[name] = [layer(block, training=False) for block in rounded[before]]
+            else:
+                rounded[name] = [block - error for block in rounded[name]]
         readers[before] -= 1
         if not readers[before]:  # The activations of a whole network would not fit into memory.
-            del rounded[before], exact[before]
+            del rounded[before]
+
+
+def _channel_means(folded: Any, blocks: Iterable[Any]) -> dict[str, NDArray[np.float64]]:
+    """Return what each layer with a kernel puts out in the mean, `(channels,)`, by its name."""
+    layers = [layer for layer in folded.layers if type(layer) in _KERNELS]
+    probe = keras.Model(folded.input, [layer.output for layer in layers])
+    observe = tf.function(lambda block: [_image_means(t) for t in probe(block, training=False)], autograph=False)
+    seen = zip(*(observe(block) for block in blocks), strict=True)
+    return {layer.name: _over_images(means) for layer, means in zip(layers, seen, strict=True)}
+
+
+def _mean(blocks: Iterable[Any]) -> NDArray[np.float64]:
+    return _over_images([_image_means(block) for block in blocks])
+
+
+def _image_means(values: Any) -> Any:
+    return tf.reduce_mean(values, axis=list(range(1, len(values.shape) - 1)))
+
+
+def _over_images(means: Iterable[Any]) -> NDArray[np.float64]:
+    """Return the mean over all images, in double precision: in single, its error would be as large as some corrections."""
+    return np.asarray(np.concatenate([np.asarray(block, dtype=np.float64) for block in means]).mean(axis=0))
 
 
 def _feeding(layer: Any) -> str:

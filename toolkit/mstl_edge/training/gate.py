@@ -15,6 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import ModelFacts, inspect_flatbuffer
+from mstl_edge.artifact.inspection import FULL_RANGE
 from mstl_edge.metrics import (
     Agreement,
     Interval,
@@ -27,9 +28,12 @@ from mstl_edge.metrics import (
 )
 
 Verdict = Literal["proven", "undecided", "refused"]
-LARGEST_Q = 127
+AGREEMENT_IMAGES = 500
+"""Fewer images than these never prove that two models agree, whatever a recipe says."""
+CONVERSION_IMAGES = 500
+"""How many of the images Keras answers, too; it is much slower than a runtime."""
 BROKEN_CONVERSION = 0.95
-"""Label agreement of fake quantization and the int8 file below which the conversion, not the training, is at fault."""
+"""Label agreement of a Keras model and its file below which the conversion, not the training, is at fault."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,10 @@ class Pool:
 
 @dataclass(frozen=True)
 class Answers:
-    """`(n, classes)` probabilities of the four models for a pool; fake quantization is absent in post-training candidates."""
+    """`(n, classes)` probabilities of the four models for a pool; the Keras models answer its first images only.
+
+    Fake quantization is absent in mixed candidates.
+    """
 
     float_keras: NDArray[np.float32]
     float_tflite: NDArray[np.float32]
@@ -96,16 +103,24 @@ def judge(
     Refused: it is not what int8 promises, its accuracy on validation is below float's by more than `max_drop` for certain
     (95 %), or it agrees on fewer than `min_agreement` of the images. Undecided: the images are too few to exclude such a drop.
     """
-    float_correct, int8_correct = (
-        _correct(rows[: len(pool.classes)], pool.classes, positive, threshold)
-        for rows in (answers.float_tflite, answers.int8_tflite)
-    )
-    drop = paired_difference(float_correct, int8_correct)
+    labelled = len(pool.classes)
+    correct = {
+        name: _correct(rows[:labelled], pool.classes, positive, threshold)
+        for name, rows in (
+            ("float_keras", answers.float_keras),
+            ("float", answers.float_tflite),
+            ("fake_quant_keras", answers.fake_quant_keras),
+            ("int8", answers.int8_tflite),
+        )
+        if rows is not None
+    }
+    drop = paired_difference(correct["float"], correct["int8"])
 
     def agree(a: NDArray[np.float32], b: NDArray[np.float32]) -> Agreement:
-        return paired_agreement(a, b, positive=positive, thresholds=(threshold, threshold))
+        return paired_agreement(a, b[: len(a)], positive=positive, thresholds=(threshold, threshold))
 
     agreement = agree(answers.float_tflite, answers.int8_tflite)
+    float_conversion = agree(answers.float_keras, answers.float_tflite)
     fake_quant = answers.fake_quant_keras
     int8_conversion = agree(fake_quant, answers.int8_tflite) if fake_quant is not None else None
     refusals = promise_breaches(inspect_flatbuffer(flatbuffer), allow_float=allow_float)
@@ -113,39 +128,50 @@ def judge(
         refusals.append(
             f"accuracy drops by {100 * drop.value:.1f} points, at least {100 * drop.low:.1f}, above {bounds.max_drop:g}"
         )
+    told = f"{100 * agreement.agreement.value:.1f} % of {agreement.n} images"
     if agreement.agreement.value < bounds.min_agreement:
-        refusals.append(
-            f"labels agree on {100 * agreement.agreement.value:.1f} % of {agreement.n} images, "
-            f"below {100 * bounds.min_agreement:g} %"
-        )
-    if int8_conversion is not None and int8_conversion.agreement.value < BROKEN_CONVERSION:
-        refusals.append(
-            f"the file agrees with its own fake quantization on only {100 * int8_conversion.agreement.value:.1f} % of the images: "
-            "the conversion is broken"
-        )
+        refusals.append(f"labels agree on {told}, below {100 * bounds.min_agreement:g} %")
+    for model, conversion in (("float", float_conversion), ("int8", int8_conversion)):
+        if conversion is not None and conversion.agreement.value < BROKEN_CONVERSION:
+            refusals.append(
+                f"the {model} file agrees with its own Keras model on only {100 * conversion.agreement.value:.1f} % of the images: "
+                "the conversion is broken"
+            )
     doubts = []
     if 100 * drop.high > bounds.max_drop:
         doubts.append(
-            f"{len(pool.classes)} validation images cannot exclude a drop above {bounds.max_drop:g} points "
+            f"{labelled} validation images cannot exclude a drop above {bounds.max_drop:g} points "
             f"(up to {100 * drop.high:.1f})"
         )
-    if agreement.n < bounds.agreement_images:
-        doubts.append(f"agreement was judged on {agreement.n} images, fewer than {bounds.agreement_images}")
+    enough = max(bounds.agreement_images, AGREEMENT_IMAGES)
+    if agreement.n < enough:
+        doubts.append(f"agreement was judged on {agreement.n} images, fewer than {enough}")
+    elif agreement.agreement.low < bounds.min_agreement:
+        doubts.append(
+            f"labels agree on {told}, which cannot exclude an agreement below {100 * bounds.min_agreement:g} % "
+            f"(down to {100 * agreement.agreement.low:.1f})"
+        )
     return GateReport(
         verdict="refused" if refusals else "undecided" if doubts else "proven",
         reasons=tuple(refusals + doubts),
-        validation_n=len(pool.classes),
-        accuracy={
-            "float": wilson(int(float_correct.sum()), len(float_correct)),
-            "int8": wilson(int(int8_correct.sum()), len(int8_correct)),
-        },
+        validation_n=labelled,
+        accuracy={name: wilson(int(rows.sum()), len(rows)) for name, rows in correct.items()},
         drop=drop,
-        mcnemar=mcnemar_exact(float_correct, int8_correct),
+        mcnemar=mcnemar_exact(correct["float"], correct["int8"]),
         agreement=agreement,
-        float_conversion=agree(answers.float_keras, answers.float_tflite),
+        float_conversion=float_conversion,
         int8_conversion=int8_conversion,
         origins=pool.origins,
     )
+
+
+def compare(
+    float_answers: NDArray[np.float32], given: NDArray[np.float32], pool: Pool, *, positive: int, threshold: float
+) -> tuple[Interval, Agreement]:
+    """Return a file's accuracy on the validation images, and its agreement with the float twin on all."""
+    correct = _correct(given[: len(pool.classes)], pool.classes, positive, threshold)
+    agreement = paired_agreement(float_answers, given, positive=positive, thresholds=(threshold, threshold))
+    return wilson(int(correct.sum()), len(correct)), agreement
 
 
 def _correct(
@@ -161,19 +187,20 @@ def promise_breaches(facts: ModelFacts, *, allow_float: bool) -> list[str]:
         breaches += [f"stays float: {operator}" for operator in facts.float_operators]
         if facts.float_tensors and not facts.float_operators:
             breaches.append(f"float tensors are left: {', '.join(facts.float_tensors[:3])}")
-        if (facts.input.dtype, facts.input.scale, facts.input.zero_point) != ("int8", 1 / 128, 0):
-            breaches.append(
-                f"the input is {facts.input.dtype} with scale {facts.input.scale} and zero point {facts.input.zero_point}, "
-                "not int8 with 1/128 and 0"
-            )
+    if (facts.input.dtype, facts.input.scale, facts.input.zero_point) != ("int8", 1 / 128, 0):
+        breaches.append(
+            f"the input is {facts.input.dtype} with scale {facts.input.scale} and zero point {facts.input.zero_point}, "
+            "not int8 with 1/128 and 0"
+        )
+    if facts.output.dtype != "int8":
+        breaches.append(f"the output is {facts.output.dtype}, not int8")
     if not facts.static:
         breaches.append("the batch is dynamic")
-    for kernel in facts.kernels:
-        if kernel.dtype != "int8":
-            continue
-        short = sum(0 < q < LARGEST_Q for q in kernel.largest)
-        if short or not kernel.per_channel:
-            breaches.append(f"{kernel.name}: {short} of {len(kernel.largest)} channels do not reach |q| = {LARGEST_Q}")
+    breaches += [
+        f"{kernel.name}: {kernel.short_channels} of {len(kernel.largest)} channels do not reach |q| = {FULL_RANGE}"
+        for kernel in facts.kernels
+        if kernel.dtype == "int8" and (kernel.short_channels or not kernel.per_channel)
+    ]
     return breaches
 
 

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from mstl_edge.metrics import classification_metrics, decide, mcnemar_exact, paired_agreement, paired_difference
+from mstl_edge.runs import read_json
 from mstl_edge.storage import write_text
 from mstl_edge.training.qat import answers
 from mstl_edge.training.trained import Trained
 
 
-def score_test(trained: Trained, flatbuffer: bytes) -> dict[str, Any]:
-    """Return a file's metrics on the test split, in the runtime that a device uses."""
-    images, classes = trained.data.part("test")
-    rows = answers(flatbuffer, trained.pixels(images), threads=1)
-    measured = classification_metrics(classes, rows, positive=trained.positive, threshold=trained.entry["threshold"])
-    tree: dict[str, Any] = msgspec.to_builtins(measured)
-    return tree
-
-
 def paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: bytes) -> dict[str, Any]:
-    """Score the chosen file and its twin on the test split, paired, and keep their answers beside them."""
+    """Score the chosen file and its twin on the test split, paired, and keep their answers beside them.
+
+    `scored` counts the different files of this run that the test split has judged: with every further one, choosing among
+    them by it gets closer to training on it.
+    """
     images, classes = trained.data.part("test")
     pixels = trained.pixels(images)
     positive, threshold = trained.positive, trained.entry["threshold"]
@@ -48,7 +47,15 @@ def paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: byte
         ),
     }
     tree: dict[str, Any] = msgspec.to_builtins({**scored, **compared})
-    return tree
+    return {**tree, "scored": _remember(trained.run.test_ledger, int8_flatbuffer)}
+
+
+def _remember(ledger: Path, flatbuffer: bytes) -> int:
+    """Add a file to those that the test split has judged, and return how many there are."""
+    known: list[str] = read_json(ledger)["files"] if ledger.is_file() else []
+    files = list(dict.fromkeys([*known, hashlib.sha256(flatbuffer).hexdigest()]))
+    write_text(ledger, json.dumps({"files": files}, indent=2) + "\n")
+    return len(files)
 
 
 def answers_csv(trained: Trained, rows: dict[str, Any]) -> str:

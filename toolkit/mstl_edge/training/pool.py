@@ -24,7 +24,7 @@ from mstl_edge.training.trained import Trained
 
 JUDGED_SEED, LEARNED_SEED = 7_919, 7_920
 """Of the drawn images on either side; a recipe's own phantoms use other seeds."""
-BESIDE = 24
+BESIDE = 48
 """Images of each unlabelled source that bias correction looks at, beside the training split's."""
 UNLABELLED = 800
 """Images that fine-tuning learns the float model's answers from."""
@@ -41,11 +41,15 @@ def gather_pool(trained: Trained, wanted: int, reporter: Reporter) -> Pool:
     validation, classes = trained.data.part("validation")
     blocks = [trained.pixels(validation)]
     origins = {f"{trained.stage.name} validation": len(validation)}
-    for name, images in (*_earlier(trained, trained_on=False), ("drawn", _drawn(trained, JUDGED_SEED, wanted))):
-        missing = wanted - sum(len(block) for block in blocks)
+    for name, images in _earlier(trained, trained_on=False):
+        missing = wanted - sum(origins.values())
         if missing > 0:
-            blocks.append(_pixels(images, missing))
+            blocks.append(trained.pixels(_some(images, missing, trained.seed)))
             origins[name] = len(blocks[-1])
+    missing = wanted - sum(origins.values())
+    if missing > 0:
+        blocks.append(trained.pixels(_drawn(trained, JUDGED_SEED, missing)))
+        origins["drawn"] = len(blocks[-1])
     reporter.say("gate: " + ", ".join(f"{count} {name} images" for name, count in origins.items()))
     return Pool(np.concatenate(blocks), classes, origins)
 
@@ -54,12 +58,13 @@ def gather_unlabelled(trained: Trained) -> list[Images]:
     """Return images whose labels mean nothing to the target: those that earlier stages were trained on, and drawn ones."""
     earlier = [images for _, images in _earlier(trained, trained_on=True)]
     share = UNLABELLED // (len(earlier) + 1)
-    return [*(_first(images, share, trained.seed) for images in earlier), _drawn(trained, LEARNED_SEED, share)]
+    return [*(_some(images, share, trained.seed) for images in earlier), _drawn(trained, LEARNED_SEED, share)]
 
 
 def gather_beside(trained: Trained) -> NDArray[np.uint8]:
     """Return a few of the unlabelled images, for the mean errors that bias correction balances."""
-    return np.concatenate([_pixels(images, BESIDE) for images in gather_unlabelled(trained)])
+    few = [_some(images, BESIDE, trained.seed) for images in gather_unlabelled(trained)]
+    return np.concatenate([trained.pixels(images) for images in few])
 
 
 def _earlier(trained: Trained, *, trained_on: bool) -> list[tuple[str, Images]]:
@@ -76,7 +81,7 @@ def _earlier(trained: Trained, *, trained_on: bool) -> list[tuple[str, Images]]:
 
 
 def _drawn(trained: Trained, seed: int, count: int) -> Images:
-    folder = phantom_folder("head-ct", seed=seed, count=count)
+    folder = phantom_folder("head-ct", seed=seed, count=max(count, 2))
     files = sorted(folder.rglob("*.png"))[:count]
     rows = [_drawn_row(folder, path) for path in files]
     return _images(trained, folder, rows)
@@ -99,10 +104,7 @@ def _images(trained: Trained, folder: Path, rows: list[ManifestRow]) -> Images:
     return Images(load_pixels(folder, rows, size, preprocess), tuple(digest(spec_key, row.sha256) for row in rows))
 
 
-def _first(images: Images, count: int, seed: int) -> Images:
+def _some(images: Images, count: int, seed: int) -> Images:
+    """Return a seeded choice: files lie in the order of their classes, and the first ones are all of one class."""
     chosen = np.sort(np.random.default_rng(seed).permutation(len(images))[:count])
     return Images(images.pixels.select(chosen), tuple(images.keys[i] for i in chosen))
-
-
-def _pixels(images: Images, count: int) -> NDArray[np.uint8]:
-    return np.asarray(images.pixels[np.arange(min(count, len(images)))], dtype=np.uint8)

@@ -31,7 +31,7 @@ from mstl_edge.training.features import Images
 from mstl_edge.training.fit import Epoch, Samples, fit_tail
 
 CALIBRATION_BATCH = 16
-CORRECTION_IMAGES = 32
+CORRECTION_IMAGES = 64
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,23 @@ class Trained:
         return np.asarray(images.pixels[np.arange(len(images))], dtype=np.uint8)
 
     def calibration(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[bytes, ...]]:
-        """Return a seeded choice of `count` training images (all, where there are fewer): pixels, classes, keys."""
+        """Return a seeded choice of `count` training images (all, where there are fewer): pixels, classes, keys.
+
+        The classes take turns, so that the first few images are no less mixed than all of them.
+        """
         images, classes = self.data.part("train")
-        chosen = np.sort(np.random.default_rng(self.seed).permutation(len(images))[:count])
+        chosen = taking_turns(classes, self.seed)[:count]
         return np.asarray(images.pixels[chosen], dtype=np.uint8), classes[chosen], tuple(images.keys[i] for i in chosen)
+
+
+def taking_turns(classes: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Return the positions of all images in a seeded order in which the classes take turns for as long as they last."""
+    order = np.random.default_rng(seed).permutation(len(classes))
+    turn = np.empty(len(classes), dtype=np.int64)
+    for number in np.unique(classes):
+        own = order[classes[order] == number]
+        turn[own] = np.arange(len(own))
+    return order[np.argsort(turn[order], kind="stable")]
 
 
 def open_trained(run: RunFolder, reporter: Reporter) -> Trained:

@@ -25,6 +25,7 @@ from mstl_edge.storage import digest
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import keras
 from mstl_edge.training.candidates import build_post_training, build_quantization_aware
+from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.features import Images
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.pool import gather_beside
@@ -169,15 +170,13 @@ def _probabilities(
     folded = fold_batch_norm(graph.with_softmax(trained.model, network.decision.temperature))
     calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     pixels = trained.pixels(trained.data.part("test")[0])
-    start = None
+    start = build_post_training(folded, calibration, gather_beside(trained))
     if "int8-ptq" in schemes:
-        start = build_post_training(folded, calibration, gather_beside(trained))
         yield "int8-ptq", int8_answers(start.flatbuffer, pixels, threads=threads)
     if "int8-qat" in schemes:
         folder = StageFolder(trained.run.path / "stages" / "quantize")
-        tuned = build_quantization_aware(
-            trained, folded, calibration, folder, threads=threads, reporter=SILENT, start=start
-        )
+        twin = to_float_flatbuffer(folded)
+        tuned = build_quantization_aware(trained, start, twin, folder, threads=threads, reporter=SILENT)
         yield "int8-qat", int8_answers(tuned.flatbuffer, pixels, threads=threads)
 
 
