@@ -251,6 +251,37 @@ def test_an_unfinished_run_is_one_clear_line(tmp_path: Path, tiny_recipe: Callab
 
 
 @pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda stage: (stage / "metrics.json").write_text('{"labels": ['), "a readable metrics.json"),
+        (lambda stage: (stage / "metrics.json").write_text("{}"), "what a finished stage measured"),
+        (lambda stage: (stage / "weights.npz").unlink(), "a stage's weights (FileNotFoundError)"),
+        (lambda stage: (stage / "weights.npz").write_bytes(b"PK\3\4 cut off"), "a stage's weights (BadZipFile)"),
+        (lambda stage: (stage / "weights.npz").write_bytes(b""), "a stage's weights (EOFError)"),
+        (
+            lambda stage: _replace(stage.parents[1] / "recipe.toml", "alpha = 0.25", "alpha = 0.5"),
+            "weights of mobilenet_v1 with alpha=0.5",
+        ),
+    ],
+)
+def test_a_damaged_run_is_one_clear_line(
+    run_folder: RunFolder, tmp_path: Path, damage: Callable[[Path], object], said: str
+) -> None:
+    run = _copied(run_folder, tmp_path)
+    damage(run.path / "stages" / "target")
+    with pytest.raises(RunError, match=r"Received: .*\.") as caught:
+        export_float(run, ["float32"])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def _replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
     ("verdicts", "accuracies", "chosen"),
     [
         ({"ptq": "undecided", "qat": "undecided"}, {"ptq": 0.9, "qat": 0.9}, "qat"),

@@ -176,10 +176,20 @@ def fine_tune(
         judged,
         fitted,
         seed=seed,
-        checkpoint=folder / f"checkpoint-{digest(prefix).hex()[:12]}.npz",
+        checkpoint=folder / f"checkpoint-{_work_key(prefix, fitted, seed, lessons)}.npz",
         reporter=reporter,
         title="quantization-aware fine-tuning",
     )
+
+
+def _work_key(prefix: bytes, fitted: StageSpec, seed: int, lessons: Sequence[Lesson]) -> str:
+    """Name what decides the result, so that no checkpoint of other work is taken up."""
+    learned = [
+        part
+        for lesson in lessons
+        for part in (*lesson.images.keys, b"" if lesson.soft_targets is None else lesson.soft_targets.tobytes())
+    ]
+    return digest(prefix, msgspec.json.encode(fitted), str(seed), *learned).hex()[:12]
 
 
 def border_layer(quantized: Any, unfreeze_from: str) -> Any:

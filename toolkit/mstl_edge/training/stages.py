@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from mstl_edge.data.pixels import load_pixels
 from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import Split, open_source
 from mstl_edge.data.splits import Manifest, load_manifest, save_manifest, split_source
-from mstl_edge.errors import DataError
+from mstl_edge.errors import DataError, RunError
 from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature, softmax
 from mstl_edge.preprocess import spec_digest
 from mstl_edge.progress import Reporter
@@ -262,8 +263,20 @@ def save_weights(path: Path, weights: graph.Weights) -> None:
 
 
 def read_weights(path: Path) -> graph.Weights:
-    """Return weights by layer name."""
+    """Return weights by layer name.
+
+    Raises:
+        RunError: The file is gone or damaged.
+    """
     weights: graph.Weights = {}
-    for name, array in load_arrays(path).items():
+    try:
+        arrays = load_arrays(path)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"a stage's weights ({type(error).__name__})",
+            received=path,
+            hint=f"Train that stage again: delete {path.parent} and type mstl-edge train --resume {path.parents[2]}",
+        ) from error
+    for name, array in arrays.items():
         weights.setdefault(name.rpartition("/")[0], []).append(np.asarray(array, dtype=np.float32))
     return weights

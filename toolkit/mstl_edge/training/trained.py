@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
+from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from mstl_edge.errors import RunError
@@ -80,7 +83,7 @@ def open_trained(run: RunFolder, reporter: Reporter) -> Trained:
     """Open a finished run.
 
     Raises:
-        RunError: Its last stage is not finished.
+        RunError: Its last stage is not finished, or its files are damaged or do not fit each other.
         DataError: The images are gone.
     """
     recipe = run.recipe()
@@ -92,12 +95,43 @@ def open_trained(run: RunFolder, reporter: Reporter) -> Trained:
             received=run.path,
             hint=f"Finish it: mstl-edge train --resume {run.path}",
         )
-    entry = read_json(folder.metrics)
+    entry = _stage_entry(folder.metrics)
     keras.backend.clear_session()  # Keras numbers layers, and their names go into the file: the same bytes every time
     model = graph.build_classifier(recipe.backbone, len(entry["labels"]))
-    graph.set_weights(model, stages.read_weights(folder.weights))
+    weights = stages.read_weights(folder.weights)
+    if {name: [a.size for a in arrays] for name, arrays in weights.items()} != {
+        name: [a.size for a in arrays] for name, arrays in graph.weights_of(model).items()
+    }:
+        raise RunError(
+            f"weights of {recipe.backbone.name} with alpha={recipe.backbone.alpha:g}, as the run's recipe says",
+            received=folder.weights,
+            hint="The recipe was changed after training: mstl-edge train makes a new run.",
+        )
+    graph.set_weights(model, weights)
     data = stages.prepare_stage(recipe, stage, run, reporter)
     return Trained(run, recipe, stage, entry, model, data)
+
+
+class _StageEntry(Struct, frozen=True):
+    """What an export needs of a stage's `metrics.json`."""
+
+    labels: Annotated[tuple[str, ...], Meta(min_length=2)]
+    positive: str
+    threshold: Annotated[float, Meta(gt=0.0, lt=1.0)]
+    temperature: Annotated[float, Meta(gt=0.0)]
+    validation: dict[str, Any]
+    test: dict[str, Any]
+
+
+def _stage_entry(path: Path) -> dict[str, Any]:
+    entry: dict[str, Any] = read_json(path)
+    try:
+        msgspec.convert(entry, _StageEntry)
+    except msgspec.ValidationError as error:
+        raise RunError(
+            f"what a finished stage measured ({error})", received=path, hint="Train again: mstl-edge train"
+        ) from error
+    return entry
 
 
 def file_hash(path: Any) -> str:
