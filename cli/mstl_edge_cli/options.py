@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,19 @@ import typer
 from mstl_edge.errors import RecipeError
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; default all.", show_default=False)]
+
+
+def _limit_tensorflow(threads: int | None) -> int | None:
+    """Tell TensorFlow, which takes every core unless told before it is imported."""
+    if threads is not None:
+        os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
+    return threads
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="CPU threads; default all.", show_default=False, callback=_limit_tensorflow),
+]
 RunArgument = Annotated[
     Path | None,
     typer.Argument(metavar="[RUN]", help="A run folder; default the latest under runs/.", show_default=False),

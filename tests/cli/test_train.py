@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -202,3 +203,30 @@ def test_declared_splits_that_cannot_be_kept_name_resplit_and_resplit_mends_it(
 def test_a_wrong_option_is_a_usage_error(mstl_edge):
     assert mstl_edge("train", "--epochs", "3").exit_code == 2
     assert mstl_edge("train", "--seed", "minus").exit_code == 2
+
+
+def test_threads_bound_tensorflow_too(mstl_edge, monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "7")
+    assert mstl_edge("train", "no-such-recipe", "--threads", "1").exit_code == 1
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "1"
+
+
+@pytest.mark.slow
+def test_a_run_whose_export_is_refused_still_ends_with_its_report(mstl_edge, one_stage, tmp_path, monkeypatch):
+    from mstl_edge.training import export
+    from mstl_edge.training.candidates import Candidate
+
+    def not_quantized(trained, folded, twin, *_):
+        return iter([Candidate("ptq", twin, None, {})])
+
+    monkeypatch.setattr(export, "_candidates", not_quantized)
+    few = ("--set", "quantize.agreement_images=20")
+    ended = mstl_edge("run", *one_stage[1:], *few, "--out", "run")
+    assert ended.exit_code == 3
+    assert "mstl-edge: expected an int8 model that keeps the float model's answers. Received: ptq: stays float" in (
+        ended.stderr
+    )
+    assert "refused" in ended.stdout
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert not (tmp_path / "run" / "bench.json").exists()
+    assert json.loads((tmp_path / "run" / "exports" / "export.json").read_text())["model"] is None
