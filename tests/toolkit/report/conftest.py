@@ -24,8 +24,9 @@ def bench_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def study_folder(tmp_path: Path) -> Path:
-    """A study folder with its result."""
+    """A study folder with its result and its answers."""
     folder = tmp_path / "study"
     folder.mkdir()
-    shutil.copy(DRAWN / "study.json", folder / "study.json")
+    for name in ("study.json", "answers.csv"):
+        shutil.copy(DRAWN / name, folder / name)
     return folder

@@ -28,13 +28,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; columns in `words` are set to the left, all others to the right as numbers. `marked` is a row set bold."""
+    """Rows of cells; columns in `words` are set to the left, all others to the right as numbers. `marked` rows are set bold."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[Child, ...], ...]
     caption: str
     words: frozenset[int] = frozenset((0,))
-    marked: int | None = None
+    marked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from itertools import count
 
 from mstl_edge import __version__
 from mstl_edge.report.blocks import Figure, Key, Part, Section, Table
+from mstl_edge.report.chart import MOST_LARGE
 from mstl_edge.report.markup import Child, Markup, join, tag
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -67,7 +68,16 @@ def _section(section: Section, figures: Iterator[int], tables: Iterator[int]) ->
 def _figure(figure: Figure, number: int) -> Markup:
     caption = tag("figcaption", tag("b", f"Figure {number}. "), figure.caption)
     legend = tag("div", [_key(key) for key in figure.legend], class_="legend") if figure.legend else None
-    return tag("figure", tag("div", figure.drawings, class_="drawings"), legend, caption)
+    count = len(figure.drawings)
+    arranged = tag("div", figure.drawings, class_=f"drawings {_arrangement(count)}".rstrip())
+    return tag("figure", arranged, legend, caption, class_="lone" if count == 1 else None)
+
+
+def _arrangement(count: int) -> str:
+    """Return the classes by which the style sheet sets `count` drawings side by side."""
+    if count <= MOST_LARGE:
+        return ("", "", "two", "three")[count]
+    return "many threes" if count % 3 == 0 else "many"
 
 
 def _key(key: Key) -> Markup:
@@ -90,7 +100,7 @@ def _table(table: Table, number: int) -> Markup:
         tag(
             "tr",
             [cell("td", i, content) for i, content in enumerate(row)],
-            class_="marked" if n == table.marked else None,
+            class_="marked" if n in table.marked else None,
         )
         for n, row in enumerate(table.rows)
     ]

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from mstl_edge.artifact import Artifact, open_artifact
 from mstl_edge.errors import RunError
-from mstl_edge.metrics import Agreement, ClassificationMetrics, Interval, McNemar, decide
+from mstl_edge.metrics import Agreement, ClassificationMetrics, Interval, McNemar
 from mstl_edge.recipe import Recipe
+from mstl_edge.report.answers import Answered, answered
 from mstl_edge.report.records import Grid, read_grid, read_record
 from mstl_edge.runs import RunFolder
 
@@ -106,31 +105,6 @@ class _Seed(Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Answered:
-    """Answers to test images: names, `(n,)` classes, `(n, classes)` probabilities, and the stage that asked."""
-
-    names: tuple[str, ...]
-    classes: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    entry: StageEntry
-
-    @property
-    def positive(self) -> NDArray[np.float64]:
-        """`(n,)` probability of the positive class."""
-        return self.probabilities[:, self.entry.positive_index]
-
-    @property
-    def is_positive(self) -> NDArray[np.bool_]:
-        """`(n,)` whether the label is the positive class."""
-        return np.asarray(self.classes == self.entry.positive_index)
-
-    @property
-    def decided(self) -> NDArray[np.int64]:
-        """`(n,)` class that was answered."""
-        return decide(self.probabilities, positive=self.entry.positive_index, threshold=self.entry.threshold)
-
-
-@dataclass(frozen=True)
 class RunRecord:
     """A run as a report sees it; `histories` are by stage, `quantize` among them where there was fine-tuning for int8."""
 
@@ -201,27 +175,11 @@ def _answers(path: Path, entry: StageEntry) -> Answered:
             f"columns image, split, label, {', '.join(entry.labels)}", received=f"{path}: {', '.join(grid.head)}"
         )
     test = Grid(path, grid.head, tuple(row for row in grid.rows if row[1] == "test"))
-    return answered(test, entry, label_column=2, first_probability=3)
-
-
-def answered(grid: Grid, entry: StageEntry, *, label_column: int, first_probability: int) -> Answered:
-    """Return a table's rows as answers.
-
-    Args:
-        grid: A row per image; its name stands in the first column.
-        entry: The stage, for the labels and their order.
-        label_column: Where the true label is.
-        first_probability: The column of the first class's probability; the others follow.
-
-    Raises:
-        RunError: A label that the stage doesn't have, no rows, or a cell that is no number.
-    """
-    numbers = {label: position for position, label in enumerate(entry.labels)}
-    strangers = sorted({row[label_column] for row in grid.rows} - set(numbers))
-    if strangers or not grid.rows:
-        raise RunError(
-            f"rows labelled {', '.join(entry.labels)}", received=f"{grid.path}: {', '.join(strangers) or 'none'}"
-        )
-    classes = np.array([numbers[row[label_column]] for row in grid.rows], dtype=np.int64)
-    columns = range(first_probability, first_probability + len(entry.labels))
-    return Answered(tuple(row[0] for row in grid.rows), classes, grid.floats(columns), entry)
+    return answered(
+        test,
+        entry.labels,
+        positive=entry.positive_index,
+        threshold=entry.threshold,
+        label_column=2,
+        first_probability=3,
+    )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from mstl_edge.report import run_figures as figures
+from mstl_edge.report import answer_figures as figures
 from mstl_edge.report import wording
-from mstl_edge.report.blocks import Part, Section, Table
+from mstl_edge.report.answers import Answered, Paired
+from mstl_edge.report.blocks import Figure, Part, Section, Table
 from mstl_edge.report.card_section import card_blocks
 from mstl_edge.report.markup import Child, Markup, join, tag
-from mstl_edge.report.mistakes import Thumbnails, mistakes
-from mstl_edge.report.paired import Paired
-from mstl_edge.report.run_record import Answered, Candidate, Export, PairedTest, RunRecord, StageEntry
+from mstl_edge.report.mistakes import mistakes
+from mstl_edge.report.run_record import Candidate, Export, PairedTest, RunRecord, StageEntry
+from mstl_edge.report.thumbnails import Thumbnails
+from mstl_edge.report.training_figures import training_curves
+
+ASKED = "the test images"
 
 
 def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None) -> Part:
@@ -24,18 +28,28 @@ def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None
     if isinstance(paired, Paired):
         models = [*models[:-1], (f"{run.last.name}, float32", paired.float32), (f"{run.last.name}, int8", paired.int8)]
     final = models[-1]
-    answers = [figures.roc(models), figures.confusions(models), figures.reliability_diagram(models)]
-    if isinstance(paired, Paired):
-        answers.append(figures.float_against_int8(paired))
     sections = [
-        Section("Stages", (_stages_table(run), *figures.training_curves(run))),
-        Section("Answers to the test images", tuple(answers)),
+        Section("Stages", (_stages_table(run), *training_curves(run))),
+        Section("Answers to the test images", _answer_figures(models, paired)),
     ]
     if run.export is not None:
         sections.append(Section("Quantization", _export_blocks(run.export, run.last.validation.n)))
-    sections.append(Section("Worst mistakes", mistakes(final[0], final[1], thumbnails)))
+    counting = f"Rows count the test images in predictions.csv of stage {run.last.name}."
+    sections.append(Section("Worst mistakes", (mistakes(*final, thumbnails, counting=counting),)))
     sections.append(Section("Model card", card_blocks(run)))
     return Part(_headline(run), tuple(sections), _missing(run, paired))
+
+
+def _answer_figures(models: figures.Named, paired: Paired | str) -> tuple[Figure, ...]:
+    confused = [(name, answers.labels, answers.confusion) for name, answers in models]
+    shown = [
+        *figures.roc(models, asked=ASKED, ring="the decision threshold that validation chose"),
+        figures.confusions(confused, asked=ASKED, count=figures.counted(models)),
+        figures.reliability_diagram(models, asked=ASKED),
+    ]
+    if isinstance(paired, Paired):
+        shown.append(figures.float_against_int8([("float32 against int8", paired)], asked=ASKED))
+    return tuple(shown)
 
 
 def _missing(run: RunRecord, paired: Paired | str) -> tuple[str, ...]:
@@ -126,7 +140,7 @@ def _export_blocks(export: Export, validated: int) -> tuple[Table | Markup, ...]
             f"Exported candidates; the chosen one is bold. Accuracy and its cost on n = {validated} validation "
             "images, agreement on the gate's larger pool of images that no stage was trained on; 95 % intervals.",
             words=frozenset((0, 7)),
-            marked=marked,
+            marked=frozenset(() if marked is None else (marked,)),
         )
     ]
     reasons = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mstl_edge.metrics import Interval
 from mstl_edge.report.markup import Markup, join, tag
 
@@ -33,10 +35,12 @@ def percent_cell(interval: Interval | None) -> Markup | str:
     return _cell(f"{100 * interval.value:.1f}", f"{100 * interval.low:.1f} to {100 * interval.high:.1f}")
 
 
-def share_cell(interval: Interval | None) -> Markup | str:
-    """Return a table's cell: a share, and below it its interval."""
+def share_cell(interval: Interval | float | None) -> Markup | str:
+    """Return a table's cell: a share, and below it its interval where there is one."""
     if interval is None:
         return NOT_MEASURED
+    if not isinstance(interval, Interval):
+        return f"{interval:.3f}"
     return _cell(f"{interval.value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
 
 
@@ -92,3 +96,9 @@ def short(text: str, most: int = _MOST_LETTERS) -> str:
 def count_of(number: int, noun: str) -> str:
     """Return `1 image` or `32 images`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def enumerated(texts: Sequence[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last
