@@ -26,19 +26,16 @@ COMMITTED = Path(__file__).parents[3] / "benchmarks" / "results" / "studies"
 ARMS = ("single/float32", "single/int8-qat", "multi/float32", "multi/int8-qat")
 
 
-def _words(*named: Path, with_images: bool = False) -> str:
-    text = write_report(named, with_images=with_images).path.read_text(encoding="utf-8")
-    return " ".join(re.sub(r"<[^>]+>", " ", text.partition("</style>")[2]).replace("\u00a0", " ").split())
-
-
 def _change(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     tree = json.loads((folder / "study.json").read_text())
     change(tree)
     (folder / "study.json").write_text(json.dumps(tree))
 
 
-def test_both_questions_are_answered_at_the_top_with_the_exact_test(study_folder: Path) -> None:
-    words = _words(study_folder)
+def test_both_questions_are_answered_at_the_top_with_the_exact_test(
+    study_folder: Path, report_words: Callable[..., str]
+) -> None:
+    words = report_words(study_folder)
     headline = words[: words.index("Cross-validated study")]
     assert "exact McNemar p = 0.62 and 1.00 in repeats 1 and 2; to show a difference of this size takes" in headline
     assert "Did int8 hurt? Cannot tell with n = 24: −4.2 (−10.2 to +0.8) points (multi, float32 → int8-qat)" in headline
@@ -99,12 +96,12 @@ def test_without_answers_the_confusion_matrices_come_from_the_tables_and_one_lin
 
 
 def test_names_are_shown_only_where_asked_for_and_pictures_where_the_images_are(
-    study_folder: Path, picture: Callable[[Path, int], Path], tmp_path: Path
+    study_folder: Path, picture: Callable[[Path, int], Path], tmp_path: Path, report_words: Callable[..., str]
 ) -> None:
-    plain = _words(study_folder)
+    plain = report_words(study_folder)
     assert "patient-" not in plain
     assert re.search(r"image \d+, repeat [12]", plain)
-    assert "patient-0" in _words(study_folder, with_images=True)
+    assert "patient-0" in report_words(study_folder, with_images=True)
     assert "<img" not in (study_folder / "report.html").read_text()
     rows = []
     for number in range(24):
@@ -181,7 +178,7 @@ def test_answers_that_are_damaged_or_another_studys_are_one_clear_line(
     assert not (study_folder / "report.html").exists()
 
 
-def test_fields_that_newer_studies_have_are_shown(study_folder: Path) -> None:
+def test_fields_that_newer_studies_have_are_shown(study_folder: Path, report_words: Callable[..., str]) -> None:
     def newer(tree: dict[str, Any]) -> None:
         for arm in tree["arms"]:
             arm["log_loss"] = {"value": 0.3211, "low": 0.2, "high": 0.4}
@@ -191,7 +188,7 @@ def test_fields_that_newer_studies_have_are_shown(study_folder: Path) -> None:
         tree["comparisons"][3]["primary"] = True
 
     _change(study_folder, newer)
-    words = _words(study_folder)
+    words = report_words(study_folder)
     assert "0.321 0.200 to 0.400" in words
     assert "0.071 0.050 to 0.090" in words
     assert "5 of 6" in words
@@ -201,7 +198,7 @@ def test_fields_that_newer_studies_have_are_shown(study_folder: Path) -> None:
     assert ["single → multi" in row for row in marked] == [True, False]
 
 
-def test_fields_that_older_studies_lack_are_not_missed(study_folder: Path) -> None:
+def test_fields_that_older_studies_lack_are_not_missed(study_folder: Path, report_words: Callable[..., str]) -> None:
     def older(tree: dict[str, Any]) -> None:
         for key in ("labels", "positive"):
             del tree[key]
@@ -214,30 +211,32 @@ def test_fields_that_older_studies_lack_are_not_missed(study_folder: Path) -> No
 
     _change(study_folder, older)
     (study_folder / "answers.csv").unlink()
-    words = _words(study_folder)
+    words = report_words(study_folder)
     assert "Did the bridge help? Cannot tell: −2.1 (−8.1 to +2.9) points (single → multi in float32)." in words
     assert "McNemar" not in words
 
 
 @pytest.mark.parametrize(("low", "high", "verdict"), [(0.01, 0.05, "helped"), (-0.05, -0.01, "hurt")])
 def test_a_verdict_that_can_be_told_is_told_without_asking_for_more_images(
-    study_folder: Path, low: float, high: float, verdict: str
+    study_folder: Path, low: float, high: float, verdict: str, report_words: Callable[..., str]
 ) -> None:
     def told(tree: dict[str, Any]) -> None:
         tree["comparisons"][0] |= {"difference": (low + high) / 2, "low": low, "high": high, "verdict": verdict}
 
     _change(study_folder, told)
-    words = _words(study_folder)
+    words = report_words(study_folder)
     said = words[: words.index("Did int8 hurt?")]
     assert f"Did the bridge help? {verdict.capitalize()} with n = 24:" in said
     assert "images" not in said[said.index("Did the bridge help?") :]
 
 
-def test_arms_that_no_bridge_tells_apart_are_asked_by_their_names(study_folder: Path) -> None:
+def test_arms_that_no_bridge_tells_apart_are_asked_by_their_names(
+    study_folder: Path, report_words: Callable[..., str]
+) -> None:
     path = study_folder / "study.json"
     path.write_text(path.read_text().replace("multi", "best"))
     (study_folder / "answers.csv").unlink()
-    assert "Did best help against single? Cannot tell" in _words(study_folder)
+    assert "Did best help against single? Cannot tell" in report_words(study_folder)
 
 
 @pytest.mark.parametrize("result", sorted(COMMITTED.glob("*.json")), ids=lambda path: path.stem)

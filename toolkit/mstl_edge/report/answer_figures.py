@@ -44,7 +44,7 @@ def roc(models: Named, *, asked: str, ring: str) -> tuple[Figure, ...]:
     if not shown:
         return ()
     caption = (
-        f"ROC on {asked} ({counted(shown)}), all answers of a model together. Band: pointwise 95 % interval ({DRAWS:,} seeded "
+        f"ROC on {asked} ({counted(shown)}). Band: pointwise 95 % interval ({DRAWS:,} seeded "
         "bootstrap samples of the images, each class by itself; where the classes are separated almost perfectly it is too "
         f"narrow, the interval of the AUC, Newcombe's, is not). Ring: {ring}."
     )

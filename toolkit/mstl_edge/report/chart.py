@@ -16,7 +16,7 @@ from mstl_edge.report.markup import Markup, number, tag
 WIDTH = 340.0
 HEIGHT = 252.0
 SQUARE_HEIGHT = 344.0
-MOST_LARGE = 3
+MOST_LARGE = 2
 """Drawings of one figure up to which each is drawn large; more are drawn small, so that two share a phone's width."""
 
 

@@ -76,7 +76,7 @@ def _figure(figure: Figure, number: int) -> Markup:
 def _arrangement(count: int) -> str:
     """Return the classes by which the style sheet sets `count` drawings side by side."""
     if count <= MOST_LARGE:
-        return ("", "", "two", "three")[count]
+        return "two" if count == 2 else ""
     return "many threes" if count % 3 == 0 else "many"
 
 

@@ -20,11 +20,14 @@ def paired_answers(run: RunRecord, reporter: Reporter) -> Paired | str:
         RunError: A stored table that is damaged.
         ArtifactError: A model file that is damaged.
     """
-    if run.export is None or run.export.test is None:
+    export = run.export
+    if export is not None and export.refused:
+        return "float32 against int8: the gate refused every candidate, and the test images are for a chosen file alone"
+    if export is None or export.test is None or export.model is None or export.float_model is None:
         return "float32 against int8: mstl-edge export RUN --int8"
     if run.folder.test_predictions.is_file():
         return _stored(run.folder.test_predictions, run)
-    files = (run.folder.path / run.export.float_model, run.folder.path / run.export.model)
+    files = (run.folder.path / export.float_model, run.folder.path / export.model)
     absent = [file.name for file in files if not file.is_file()]
     if absent:
         return f"float32 against int8: {', '.join(absent)} is gone; mstl-edge export RUN --int8"

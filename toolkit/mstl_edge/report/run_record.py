@@ -53,14 +53,37 @@ class StageEntry(Struct, frozen=True, kw_only=True):
 
 
 class Gate(Struct, frozen=True, kw_only=True):
-    """What the export gate said of a candidate."""
+    """What the export gate said of a candidate; accuracy is on validation images, agreement on its larger pool.
+
+    `float_conversion` is the Keras network against its float32 file, `int8_conversion` fake quantization against the int8 file.
+    """
 
     verdict: str
     reasons: tuple[str, ...]
     drop: Interval
     mcnemar: McNemar
     agreement: Agreement
+    accuracy: dict[str, Interval] = {}
+    float_conversion: Agreement | None = None
+    int8_conversion: Agreement | None = None
     origins: dict[str, int] = {}
+
+
+class Skipped(Struct, frozen=True, kw_only=True):
+    """A layer without a quantizer of its own, and why it needs none."""
+
+    layer: str
+    kind: str
+    reason: str
+
+
+class Notes(Struct, frozen=True, kw_only=True):
+    """How a candidate was made; errors of layers are in steps of their output's scale."""
+
+    epochs: int | None = None
+    skipped: tuple[Skipped, ...] = ()
+    kept_in_float: tuple[str, ...] = ()
+    layer_errors: dict[str, float] = {}
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -71,6 +94,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     accuracy: Interval | None = None
     agreement: Agreement | None = None
     gate: Gate | None = None
+    notes: Notes = Notes()
 
 
 class PairedTest(Struct, frozen=True, kw_only=True):
@@ -84,16 +108,21 @@ class PairedTest(Struct, frozen=True, kw_only=True):
 
 
 class Export(Struct, frozen=True, kw_only=True):
-    """`export.json`."""
+    """`export.json`; `model` and `chosen` are None where the gate refused every candidate."""
 
-    model: str
-    float_model: str
-    chosen: str
+    float_model: str | None = None
+    model: str | None = None
+    chosen: str | None = None
     candidates: tuple[Candidate, ...]
     test: PairedTest | None = None
     verdict: str = ""
     reasons: tuple[str, ...] = ()
     calibration_warnings: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the gate let nothing through."""
+        return self.chosen is None
 
 
 class _Metrics(Struct, frozen=True):
@@ -142,7 +171,7 @@ def read_run(folder: RunFolder) -> RunRecord:
     if folder.stage(QUANTIZE).history.is_file():
         histories.setdefault(QUANTIZE, read_grid(folder.stage(QUANTIZE).history))
     export = _export(folder)
-    model = folder.path / export.model if export else None
+    model = folder.path / export.model if export and export.model else None
     return RunRecord(
         folder,
         folder.recipe(),

@@ -14,7 +14,7 @@ from mstl_edge.report.study_record import FLOAT, Arm, Study
 from mstl_edge.report.study_tables import arms_table, comparisons_table, counts, forest_figure
 from mstl_edge.report.thumbnails import Thumbnails
 
-ASKED = "images out of fold"
+ASKED = "images out of fold, all folds together"
 MOST_MISTAKES = 6
 """Shown of each arm; a study has several."""
 NO_ANSWERS = (

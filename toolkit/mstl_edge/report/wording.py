@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mstl_edge.metrics import Interval
@@ -9,6 +10,7 @@ from mstl_edge.report.markup import Markup, join, tag
 
 NOT_MEASURED = "–"
 _MOST_LETTERS = 24
+_NEGATIVE = re.compile(r"(?<![\w.-])-(?=\.?\d)")
 
 
 def percent(value: float) -> str:
@@ -78,6 +80,11 @@ def p_value(p: float | None) -> str:
     return "<\u00a00.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def difference(value: float) -> str:
+    """Return a difference of probabilities; one too small for three decimals as `< 0.001`."""
+    return f"{value:.3f}" if value >= 0.0005 or value == 0 else "<\u00a00.001"
+
+
 def milliseconds(value: float) -> str:
     """Return a time with three digits that count."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
@@ -86,6 +93,11 @@ def milliseconds(value: float) -> str:
 def megabytes(size_bytes: float) -> str:
     """Return bytes as millions of them, `3.54`."""
     return f"{size_bytes / 1e6:,.2f}"
+
+
+def minus(text: str) -> str:
+    """Return a sentence that a program wrote with minus signs before its negative numbers, in place of hyphens."""
+    return _NEGATIVE.sub("−", text)
 
 
 def short(text: str, most: int = _MOST_LETTERS) -> str:
