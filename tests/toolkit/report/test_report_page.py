@@ -134,6 +134,34 @@ def _relabel(run: Path, old: str, new: str) -> None:
             csv.writer(handle).writerows(rows)
 
 
+def test_on_a_phone_the_rows_of_wide_tables_are_cards_whose_cells_carry_their_columns_names(
+    run_folder: Path, bench_file: Path, study_folder: Path
+) -> None:
+    text = write_report([run_folder, bench_file, study_folder]).path.read_text(encoding="utf-8").replace("\u00a0", " ")
+    cards = re.findall(r'<div class="scroll cards">(.*?)</div></figure>', text, flags=re.S)
+    assert len(cards) >= 8
+    for table in cards:
+        head = re.findall(r"<th[^>]*>(.*?)</th>", table)
+        for row in re.findall(r"<tr[^>]*>(<td.*?)</tr>", table, flags=re.S):
+            assert re.findall(r'data-label="([^"]*)"', row) == head[1:]
+    verdicts = [table for table in cards if ">Verdict</th>" in table]
+    assert len(verdicts) == 3
+    assert all(re.findall(r"<th[^>]*>(.*?)</th>", table)[1] == "Verdict" for table in verdicts)
+    plain = re.findall(r'<div class="scroll">(.*?)</div></figure>', text, flags=re.S)
+    assert max(table.count("<th") for table in plain) <= 5  # four columns, and <thead>
+
+
+def test_verdicts_are_said_once_and_negative_numbers_have_minus_signs(study_folder: Path, bench_file: Path) -> None:
+    page = _page(study_folder, bench_file)
+    assert "cannot tell cannot tell" not in page.words.lower()
+    assert not re.search(r"(?<![\w.])-\d", page.words)
+
+
+def test_a_drawing_by_itself_shares_its_row_with_the_caption(run_folder: Path) -> None:
+    figures = [attributes.get("class") for attributes in _page(run_folder).named("figure")]
+    assert figures.count("lone") == 1  # float32 against int8
+
+
 def test_hostile_labels_are_text_and_nothing_else(run_folder: Path) -> None:
     hostile = '<script>alert("1")</script>&<b a=\'x'
     _relabel(run_folder, "hemorrhage", hostile)

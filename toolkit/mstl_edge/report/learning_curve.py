@@ -28,7 +28,7 @@ def learning_figure(curve: LearningCurve) -> Figure:
     if curve.comparisons:
         drawings.append(difference_forest(curve.comparisons, "From one arm to another"))
         coloured = "; ".join(f"{_COLOURS[style]}: {verdict}" for verdict, style in STYLE_OF.items())
-        caption += f" Right: differences at each number of images; {coloured}."
+        caption += f" From one arm to another: differences at each number of images; {coloured}."
     return Figure(tuple(drawings), caption, legend)
 
 

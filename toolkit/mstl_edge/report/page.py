@@ -13,6 +13,8 @@ from mstl_edge.report.markup import Child, Markup, join, tag
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser may load for this page: its own style sheet and pictures inside it."""
+MOST_COLUMNS = 4
+"""Columns up to which a phone shows a table as one; the rows of wider ones, and of those with sentences, become cards."""
 FOOTER = "Research software, not a medical device: nothing here is a finding about a person."
 
 
@@ -92,23 +94,25 @@ def _key(key: Key) -> Markup:
 
 
 def _table(table: Table, number: int) -> Markup:
-    def cell(name: str, position: int, content: Child) -> Markup:
-        return tag(name, content, class_=None if position in table.words else "number")
-
-    head = [cell("th", position, text) for position, text in enumerate(table.head)]
-    rows = [
-        tag(
-            "tr",
-            [cell("td", i, content) for i, content in enumerate(row)],
-            class_="marked" if n in table.marked else None,
-        )
-        for n, row in enumerate(table.rows)
-    ]
+    named = any(table.head)
+    cards = named and (bool(table.long) or len(table.head) > MOST_COLUMNS)
+    head = [tag("th", text, class_=None if i in table.words else "number") for i, text in enumerate(table.head)]
+    rows = []
+    for n, row in enumerate(table.rows):
+        cells = [_cell(table, i, content, cards) for i, content in enumerate(row)]
+        rows.append(tag("tr", cells, class_="marked" if n in table.marked else None))
     caption = tag("figcaption", tag("b", f"Table {number}. "), table.caption)
-    shown_head = tag("thead", tag("tr", head)) if any(table.head) else None
-    return tag(
-        "figure", caption, tag("div", tag("table", shown_head, tag("tbody", rows)), class_="scroll"), class_="table"
-    )
+    body = tag("table", tag("thead", tag("tr", head)) if named else None, tag("tbody", rows))
+    return tag("figure", caption, tag("div", body, class_="scroll cards" if cards else "scroll"), class_="table")
+
+
+def _cell(table: Table, column: int, content: Child, cards: bool) -> Markup:
+    """Return a cell; in a table whose rows become cards it carries its column's name, which is then written above it."""
+    classes = [] if column in table.words else ["number"]
+    if column in table.long:
+        classes.append("long")
+    label = table.head[column] if cards and column else None
+    return tag("td", content, class_=" ".join(classes) or None, data_label=label)
 
 
 def _missing(entries: tuple[str, ...]) -> Markup | None:

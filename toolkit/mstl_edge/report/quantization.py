@@ -99,7 +99,7 @@ def _agreement_table(judged: list[Candidate]) -> Table:
     )
     head = ("Candidate", "Compared", "Same label, %", "n", "Largest difference in p", "Mean difference in p")
     rows = tuple(_agreement_row(*entry) for entry in _agreements(judged))
-    return Table(head, rows, caption, words=frozenset((0, 1)))
+    return Table(head, rows, caption, words=frozenset((0, 1)), long=frozenset((1,)))
 
 
 def _agreements(judged: list[Candidate]) -> Iterator[tuple[str, str, Agreement]]:
@@ -137,7 +137,13 @@ def _skipped(judged: list[Candidate]) -> Iterator[Table | Markup]:
         rows += [(kind, layers, reason, ", ".join(schemes)) for layers, schemes in named.items()]
     if rows:
         caption = "Layers without a quantizer of their own, and why they need none."
-        yield Table(("Kind", "Layers", "Reason", "Candidates"), tuple(rows), caption, words=frozenset((0, 1, 2, 3)))
+        yield Table(
+            ("Kind", "Layers", "Reason", "Candidates"),
+            tuple(rows),
+            caption,
+            words=frozenset(range(4)),
+            long=frozenset((1, 2)),
+        )
     for row in judged:
         if row.notes.kept_in_float:
             errors = row.notes.layer_errors

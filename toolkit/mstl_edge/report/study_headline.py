@@ -30,7 +30,7 @@ def _between_arms(comparisons: Sequence[Comparison]) -> list[str]:
         chosen = [entry for entry in asked if entry.schemes[0] == FLOAT] or asked
     else:
         chosen = [entry for entry in between if entry.schemes[0] in (FLOAT, "")]
-    return [f"{_question(entry)} {answer(entry)}" for entry in chosen]
+    return [f"{_question(entry)} {_answer(entry)}" for entry in chosen]
 
 
 def _question(entry: Comparison) -> str:
@@ -52,7 +52,7 @@ def _int8(study: Study) -> list[str]:
     exact = {arm.name: arm.accuracy.value for arm in study.arms if arm.scheme == FLOAT}
     name = BRIDGE[1] if BRIDGE[1] in names else max(names, key=lambda name: exact.get(name, 0.0))
     shown = [entry for entry in rounded if entry.primary] or [entry for entry in rounded if entry.arms[0] == name]
-    told = " ".join(answer(entry, of=entry.arms[0]) for entry in shown)
+    told = " ".join(_answer(entry, of=entry.arms[0]) for entry in shown)
     counts = Counter(entry.verdict for entry in rounded)
     others = "" if len(rounded) == len(shown) else f" {_tally(counts, len(rounded))}"
     return [f"Did int8 hurt? {told}{others}"]
@@ -65,8 +65,13 @@ def _tally(counts: Counter[str], total: int) -> str:
     )
 
 
-def answer(entry: Comparison, of: str = "") -> str:
-    """Return a comparison as a sentence: verdict, size, exact test, and what more images would show."""
+def _answer(entry: Comparison, of: str = "") -> str:
+    """Return a comparison as a sentence: verdict, size, exact test, and between arms what more images would show.
+
+    Args:
+        entry: The comparison.
+        of: The arm, where two of its schemes are compared.
+    """
     where = f"{of}, {_way(entry.schemes)}" if of else _way(entry.arms)
     if not of and entry.schemes[0]:
         where += f" in {entry.schemes[0]}"
@@ -74,7 +79,7 @@ def answer(entry: Comparison, of: str = "") -> str:
     counted = f" with n = {entry.n:,}" if entry.n else ""
     said = entry.verdict[:1].upper() + entry.verdict[1:]
     sentence = f"{said}{counted}: {size}{_exact(entry)}"
-    return f"{sentence}; {remark(entry)}." if remark(entry) else f"{sentence}."
+    return f"{sentence}; {remark(entry)}." if remark(entry) and not of else f"{sentence}."
 
 
 def _way(ends: tuple[str, str]) -> str:

@@ -92,6 +92,7 @@ def comparisons_table(comparisons: Sequence[Comparison], caption: str) -> Table:
         f"{caption}: accuracy of the second minus that of the first, 95 % intervals.{exact} Not corrected for several "
         f"comparisons.{planned}",
         words=frozenset((0, 1)),
+        long=frozenset((1,)),
         marked=primary,
     )
 
@@ -130,7 +131,7 @@ def forest_figure(study: Study) -> Figure:
         return Figure((drawing,), caption)
     return Figure(
         (drawing, difference_forest(study.comparisons, "From one arm to another")),
-        f"{caption} Right: differences between arms on the same images and folds; where an interval holds zero, the study "
+        f"{caption} From one arm to another: differences on the same images and folds; where an interval holds zero, the study "
         "cannot tell the two apart.",
         difference_legend(),
     )
