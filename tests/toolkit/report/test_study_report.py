@@ -183,7 +183,7 @@ def test_fields_that_newer_studies_have_are_shown(study_folder: Path, report_wor
         for arm in tree["arms"]:
             arm["log_loss"] = {"value": 0.3211, "low": 0.2, "high": 0.4}
             arm["pooled_calibration_error"] = {"value": 0.0715, "low": 0.05, "high": 0.09}
-            arm["thresholds_left_at_half"] = 5
+        tree["thresholds_left_at_half"] = {"count": 5, "of": 12}
         tree["comparisons"][1]["primary"] = True
         tree["comparisons"][3]["primary"] = True
 
@@ -191,11 +191,26 @@ def test_fields_that_newer_studies_have_are_shown(study_folder: Path, report_wor
     words = report_words(study_folder)
     assert "0.321 0.200 to 0.400" in words
     assert "0.071 0.050 to 0.090" in words
-    assert "5 of 6" in words
+    assert "by the rule: Youden (0.5 in 5 of 12 trainings)" in words
+    assert "Calibration error, pooled" in words
     assert "Bold: what the study was planned for" in words
     assert "(single → multi in int8-qat)" in words[: words.index("Cross-validated study")]
     marked = re.findall(r'<tr class="marked">(.*?)</tr>', (study_folder / "report.html").read_text())
     assert ["single → multi" in row for row in marked] == [True, False]
+
+
+def test_what_a_study_says_twice_is_shown_once(study_folder: Path, report_words: Callable[..., str]) -> None:
+    def newest(tree: dict[str, Any]) -> None:
+        tree["threshold_rule"] = "Youden (0.5 in 5 of 12 trainings)"
+        tree["thresholds_left_at_half"] = {"count": 5, "of": 12}
+        for arm in tree["arms"]:
+            arm["pooled_calibration_error"] = arm["calibration_error"]
+
+    _change(study_folder, newest)
+    words = report_words(study_folder)
+    assert words.count("5 of 12") == 1
+    assert "Calibration error" in words
+    assert "Calibration error, pooled" not in words
 
 
 def test_fields_that_older_studies_lack_are_not_missed(study_folder: Path, report_words: Callable[..., str]) -> None:

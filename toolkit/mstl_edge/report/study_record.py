@@ -31,7 +31,6 @@ class Arm(Struct, frozen=True, kw_only=True):
     log_loss: Interval | float | None = None
     calibration_error: Interval | None = None
     pooled_calibration_error: Interval | float | None = None
-    thresholds_left_at_half: int | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
 
     @property
@@ -96,8 +95,15 @@ class LearningCurve(Struct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
 
 
+class Share(Struct, frozen=True, kw_only=True):
+    """So many of so many."""
+
+    count: int
+    of: int
+
+
 class Study(Struct, frozen=True, kw_only=True):
-    """A study."""
+    """A study; `thresholds_left_at_half` counts trainings."""
 
     arms: tuple[Arm, ...]
     comparisons: tuple[Comparison, ...] = ()
@@ -108,6 +114,7 @@ class Study(Struct, frozen=True, kw_only=True):
     repeats: int | None = None
     patients_known: bool = False
     threshold_rule: str = ""
+    thresholds_left_at_half: Share | None = None
     interval: str = "95 %"
 
 

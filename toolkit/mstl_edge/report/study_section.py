@@ -69,7 +69,10 @@ def _method(study: Study) -> str:
         "grouped by patient" if study.patients_known else "near-duplicate images kept together, patients unknown"
     )
     if study.threshold_rule:
-        parts.append(f"thresholds chosen inside each training part by the rule: {study.threshold_rule}")
+        left = study.thresholds_left_at_half
+        told = f"{left.count} of {left.of} trainings" if left else ""
+        counted = f" (0.5 in {told})" if told and told not in study.threshold_rule else ""
+        parts.append(f"thresholds chosen inside each training part by the rule: {study.threshold_rule}{counted}")
     parts.append(f"intervals: {study.interval}")
     whole = "; ".join(parts)
     return f"{whole[0].upper()}{whole[1:]}."

@@ -24,17 +24,15 @@ def counts(arms: Sequence[Arm]) -> str:
 
 def arms_table(study: Study) -> Table:
     """Return what was measured of every arm; columns that no arm has are left out."""
-    trainings = (study.folds or 0) * (study.repeats or 0)
+    pooled = any(arm.pooled_calibration_error not in (None, arm.calibration_error) for arm in study.arms)
     columns: list[_Column] = [
         ("Accuracy, %", lambda arm: wording.percent_cell(arm.accuracy), True),
         ("Sensitivity, %", lambda arm: wording.percent_cell(arm.sensitivity), _any(study, "sensitivity")),
         ("Specificity, %", lambda arm: wording.percent_cell(arm.specificity), _any(study, "specificity")),
         ("AUC", lambda arm: wording.share_cell(arm.auc), _any(study, "auc")),
         ("Log loss", lambda arm: wording.share_cell(arm.log_loss), _any(study, "log_loss")),
-        ("Calibration error of folds", lambda arm: wording.share_cell(arm.calibration_error), _any(study, "calibration_error")),
-        ("of pooled answers", lambda arm: wording.share_cell(arm.pooled_calibration_error),
-         _any(study, "pooled_calibration_error")),
-        ("Thresholds left at 0.5", lambda arm: _left(arm, trainings), _any(study, "thresholds_left_at_half")),
+        ("Calibration error", lambda arm: wording.share_cell(arm.calibration_error), _any(study, "calibration_error")),
+        ("Calibration error, pooled", lambda arm: wording.share_cell(arm.pooled_calibration_error), pooled),
     ]  # fmt: skip
     shown = [(head, cell) for head, cell, present in columns if present]
     rows = tuple((_arm_cell(arm), *(cell(arm) for _, cell in shown)) for arm in study.arms)
@@ -51,12 +49,6 @@ def _any(study: Study, field: str) -> bool:
 
 def _arm_cell(arm: Arm) -> Markup | str:
     return join(arm.name, tag("br"), tag("small", arm.scheme)) if arm.scheme else arm.name
-
-
-def _left(arm: Arm, trainings: int) -> str:
-    if arm.thresholds_left_at_half is None:
-        return wording.NOT_MEASURED
-    return f"{arm.thresholds_left_at_half}{f' of {trainings}' if trainings else ''}"
 
 
 def comparisons_table(comparisons: Sequence[Comparison], caption: str) -> Table:
