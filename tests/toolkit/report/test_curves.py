@@ -59,3 +59,18 @@ def test_reliability_bins_hold_every_image_once_and_rise(n: int) -> None:
     assert len(bins) <= 10
     assert [entry.probability for entry in bins] == sorted(entry.probability for entry in bins)
     assert sum(entry.observed.value * entry.n for entry in bins) == pytest.approx(is_positive.sum())
+
+
+def test_an_image_is_drawn_with_all_its_answers_so_that_repeating_them_does_not_narrow_the_band() -> None:
+    is_positive, scores = _answers(60, decimals=6)
+    at, low, high = roc_band(is_positive, scores, draws=100)
+    twice = roc_band(is_positive, np.stack([scores, scores], axis=1), draws=100)
+    assert all(np.allclose(one[::2], other) for one, other in zip(twice, (at, low, high), strict=True))
+
+
+def test_repeated_answers_do_not_narrow_the_intervals_of_reliability() -> None:
+    is_positive, scores = _answers(64, decimals=6)
+    once = reliability(is_positive, scores)
+    twice = reliability(np.tile(is_positive, 2), np.tile(scores, 2), repeats=2)
+    assert [entry.observed for entry in twice] == [entry.observed for entry in once]
+    assert [entry.n for entry in twice] == [2 * entry.n for entry in once]

@@ -267,7 +267,10 @@ def test_what_a_study_concludes_from_drawn_answers_can_be_reported(tmp_path: Pat
     }
     (tmp_path / "study.json").write_bytes(msgspec.json.encode(tree))
     text = write_report([tmp_path]).path.read_text(encoding="utf-8").replace("\u00a0", " ")
-    assert table.comparison(a, b)["words"].replace("\u00a0", " ") in text
+    compared = table.comparison(a, b)
+    exact = " and ".join(f"{one['p']:.2f}" for one in compared["mcnemar"])
+    assert f"Did the bridge help? Cannot tell with n = {compared['n']}" in text
+    assert f"exact McNemar p = {exact} in repeats 1 and 2" in text
     assert "single/float32" in text
 
 

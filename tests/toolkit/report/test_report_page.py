@@ -114,7 +114,7 @@ def test_no_file_name_of_an_image_and_no_path_is_shown(run_folder: Path) -> None
     text = write_report([run_folder]).path.read_text(encoding="utf-8")
     assert "patient-" not in text
     assert str(run_folder.parent) not in text
-    assert "test row " in text
+    assert "test row " in text.replace("\u00a0", " ")
 
 
 def test_equal_inputs_give_equal_bytes(run_folder: Path, bench_file: Path, study_folder: Path, tmp_path: Path) -> None:
@@ -134,6 +134,34 @@ def _relabel(run: Path, old: str, new: str) -> None:
             csv.writer(handle).writerows(rows)
 
 
+def test_on_a_phone_the_rows_of_wide_tables_are_cards_whose_cells_carry_their_columns_names(
+    run_folder: Path, bench_file: Path, study_folder: Path
+) -> None:
+    text = write_report([run_folder, bench_file, study_folder]).path.read_text(encoding="utf-8").replace("\u00a0", " ")
+    cards = re.findall(r'<div class="scroll cards">(.*?)</div></figure>', text, flags=re.S)
+    assert len(cards) >= 8
+    for table in cards:
+        head = re.findall(r"<th[^>]*>(.*?)</th>", table)
+        for row in re.findall(r"<tr[^>]*>(<td.*?)</tr>", table, flags=re.S):
+            assert re.findall(r'data-label="([^"]*)"', row) == head[1:]
+    verdicts = [table for table in cards if ">Verdict</th>" in table]
+    assert len(verdicts) == 3
+    assert all(re.findall(r"<th[^>]*>(.*?)</th>", table)[1] == "Verdict" for table in verdicts)
+    plain = re.findall(r'<div class="scroll">(.*?)</div></figure>', text, flags=re.S)
+    assert max(table.count("<th") for table in plain) <= 5  # four columns, and <thead>
+
+
+def test_verdicts_are_said_once_and_negative_numbers_have_minus_signs(study_folder: Path, bench_file: Path) -> None:
+    page = _page(study_folder, bench_file)
+    assert "cannot tell cannot tell" not in page.words.lower()
+    assert not re.search(r"(?<![\w.])-\d", page.words)
+
+
+def test_a_drawing_by_itself_shares_its_row_with_the_caption(run_folder: Path) -> None:
+    figures = [attributes.get("class") for attributes in _page(run_folder).named("figure")]
+    assert figures.count("lone") == 1  # float32 against int8
+
+
 def test_hostile_labels_are_text_and_nothing_else(run_folder: Path) -> None:
     hostile = '<script>alert("1")</script>&<b a=\'x'
     _relabel(run_folder, "hemorrhage", hostile)
@@ -148,7 +176,9 @@ def test_a_device_and_a_study_bring_their_figures(bench_file: Path, study_folder
     assert "On Drawn Board 1, int8 answers in" in words
     assert "1.63 times as fast as float32" in words
     assert "Not valid: phantom-int8.tflite, 2 threads, Drawn Board 1: two cores were busy" in words
-    assert "From single/float32 to multi/float32: cannot tell with n = 200" in words
+    assert (
+        "Did the bridge help? Cannot tell with n = 24: −2.1 (−8.1 to +2.9) points (single → multi in float32)" in words
+    )
     for heading in ("Accuracy, latency, size", "Latency distributions", "Learning curve", "Accuracy of each arm"):
         assert heading in words
 

@@ -28,13 +28,23 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells; columns in `words` are set to the left, all others to the right as numbers. `marked` is a row set bold."""
+    """Rows of cells under their names.
+
+    Attributes:
+        head: Names of the columns; all empty where the first column names the second.
+        rows: Cells.
+        caption: What is shown, and n.
+        words: Columns that are set to the left; all others are numbers and set to the right.
+        long: Columns of sentences: where a phone shows a row as a card, they take its whole width.
+        marked: Rows that are set bold.
+    """
 
     head: tuple[str, ...]
     rows: tuple[tuple[Child, ...], ...]
     caption: str
     words: frozenset[int] = frozenset((0,))
-    marked: int | None = None
+    long: frozenset[int] = frozenset()
+    marked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

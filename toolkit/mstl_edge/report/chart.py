@@ -1,7 +1,8 @@
 """Small charts as inline SVG: a frame with two axes, and the marks that are put into it.
 
 Colours come from classes (`a` … `e`, `faint`) that the page's style sheet defines for light, dark and print. A chart is 340
-units wide, about what a phone shows, so that its writing stays readable there; several stand side by side on a wide page.
+units wide, about what a phone shows, so that its writing stays readable there; several stand side by side on a wide page. Many
+of a kind are drawn on 214 units.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mstl_edge.report.axis import Axis
+from mstl_edge.report.axis import Axis, unit_axis
 from mstl_edge.report.markup import Markup, number, tag
 
 WIDTH = 340.0
 HEIGHT = 252.0
+SQUARE_HEIGHT = 344.0
+MOST_LARGE = 2
+"""Drawings of one figure up to which each is drawn large; more are drawn small, so that two share a phone's width."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,15 @@ class Frame:
     def down(self, value: float) -> float:
         """Return the vertical place of a value; it counts from the top."""
         return self.height - self.bottom - self.y.share(value) * (self.height - self.top - self.bottom)
+
+
+def square_frame(x: str, y: str, panels: int) -> Frame:
+    """Return a frame for two shares between 0 and 1, as one of `panels` of its kind."""
+    if panels <= MOST_LARGE:
+        return Frame(unit_axis(x), unit_axis(y), height=SQUARE_HEIGHT)
+    ends = ((0.0, "0"), (0.5, "50"), (1.0, "100"))
+    across, upright = Axis(x, 0.0, 1.0, ends), Axis(y, 0.0, 1.0, ends)
+    return Frame(across, upright, width=214.0, height=216.0, left=40.0, right=12.0, top=22.0, bottom=36.0)
 
 
 def chart(frame: Frame, marks: Sequence[Markup], *, heading: str, description: str) -> Markup:
@@ -118,3 +131,9 @@ def level_bar(frame: Frame, y: float, low: float, high: float, style: str) -> Ma
     """Return a horizontal bar from `low` to `high`."""
     place = frame.down(y)
     return tag("line", x1=frame.across(low), x2=frame.across(high), y1=place, y2=place, class_=f"whisker {style}")
+
+
+def inside_note(frame: Frame, text: str, *, row: int) -> Markup:
+    """Return writing at the lower right inside the frame; rows count upwards from 0."""
+    place = frame.down(frame.y.low) - 12 - 13 * row
+    return tag("text", text, x=frame.width - frame.right - 4, y=place, class_="note", text_anchor="end")

@@ -39,20 +39,27 @@ def roc_band(
 ) -> tuple[Floats, Floats, Floats]:
     """Return a pointwise 95 % interval of the ROC curve by the bootstrap over images, each class by itself (percentiles).
 
+    Args:
+        is_positive: `(n,)`, with at least one of each.
+        scores: `(n,)`, or `(n, repeats)` where images were answered several times: an image is drawn with all its answers.
+        draws: Bootstrap samples.
+        seed: Decides them.
+
     Returns:
         False positive rates of every possible count, and the bounds of the true positive rate there.
     """
-    positives, negatives = scores[is_positive], scores[~is_positive]
+    repeated = scores.reshape(len(scores), -1)
+    positives, negatives = repeated[is_positive], repeated[~is_positive]
     rng = np.random.default_rng(seed)
-    rates = np.empty((draws, len(negatives) + 1))
+    rates = np.empty((draws, negatives.size + 1))
     for draw in range(draws):
-        found = np.sort(rng.choice(positives, len(positives)))
-        wrong = np.sort(rng.choice(negatives, len(negatives)))[::-1]
+        found = np.sort(rng.choice(positives, len(positives)), axis=None)
+        wrong = np.sort(rng.choice(negatives, len(negatives)), axis=None)[::-1]
         # With k false positives allowed, the threshold lies just above the (k + 1)-th highest negative.
         rates[draw, :-1] = 1 - np.searchsorted(found, wrong, side="right") / len(found)
     rates[:, -1] = 1.0
     low, high = np.quantile(rates, (0.025, 0.975), axis=0)
-    return np.arange(len(negatives) + 1) / len(negatives), low, high
+    return np.arange(negatives.size + 1) / negatives.size, low, high
 
 
 def stairs(xs: Floats, ys: Floats) -> tuple[Floats, Floats]:
@@ -62,24 +69,28 @@ def stairs(xs: Floats, ys: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class Bin:
-    """Images of similar probability: the mean of it, and the share that came true."""
+    """`n` answers of similar probability: the mean of it, and the share that came true."""
 
     probability: float
     observed: Interval
     n: int
 
 
-def reliability(came_true: NDArray[np.bool_], probabilities: Floats) -> list[Bin]:
-    """Return bins of equal numbers of images, at least 8 in each where there are that many.
+def reliability(came_true: NDArray[np.bool_], probabilities: Floats, repeats: int = 1) -> list[Bin]:
+    """Return bins of equal numbers of answers, at least 8 images' worth in each where there are that many.
 
     Args:
         came_true: `(n,)` whether the event happened.
         probabilities: `(n,)` the probability that was given to it.
+        repeats: How often each image was answered; the intervals count an image once.
     """
     n = len(probabilities)
-    bins = min(_MOST_BINS, max(1, n // _LEAST_PER_BIN))
+    bins = min(_MOST_BINS, max(1, n // (repeats * _LEAST_PER_BIN)))
     order = np.argsort(probabilities, kind="stable")
-    return [
-        Bin(float(probabilities[part].mean()), wilson(int(came_true[part].sum()), len(part)), len(part))
-        for part in np.array_split(order, bins)
-    ]
+    return [_bin(came_true[part], probabilities[part], repeats) for part in np.array_split(order, bins)]
+
+
+def _bin(came_true: NDArray[np.bool_], probabilities: Floats, repeats: int) -> Bin:
+    share, images = float(came_true.mean()), max(1, round(len(came_true) / repeats))
+    bounds = wilson(round(share * images), images)
+    return Bin(float(probabilities.mean()), Interval(share, bounds.low, bounds.high), len(came_true))

@@ -8,10 +8,13 @@ from itertools import count
 
 from mstl_edge import __version__
 from mstl_edge.report.blocks import Figure, Key, Part, Section, Table
+from mstl_edge.report.chart import MOST_LARGE
 from mstl_edge.report.markup import Child, Markup, join, tag
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser may load for this page: its own style sheet and pictures inside it."""
+MOST_COLUMNS = 4
+"""Columns up to which a phone shows a table as one; the rows of wider ones, and of those with sentences, become cards."""
 FOOTER = "Research software, not a medical device: nothing here is a finding about a person."
 
 
@@ -67,7 +70,16 @@ def _section(section: Section, figures: Iterator[int], tables: Iterator[int]) ->
 def _figure(figure: Figure, number: int) -> Markup:
     caption = tag("figcaption", tag("b", f"Figure {number}. "), figure.caption)
     legend = tag("div", [_key(key) for key in figure.legend], class_="legend") if figure.legend else None
-    return tag("figure", tag("div", figure.drawings, class_="drawings"), legend, caption)
+    count = len(figure.drawings)
+    arranged = tag("div", figure.drawings, class_=f"drawings {_arrangement(count)}".rstrip())
+    return tag("figure", arranged, legend, caption, class_="lone" if count == 1 else None)
+
+
+def _arrangement(count: int) -> str:
+    """Return the classes by which the style sheet sets `count` drawings side by side."""
+    if count <= MOST_LARGE:
+        return "two" if count == 2 else ""
+    return "many threes" if count % 3 == 0 else "many"
 
 
 def _key(key: Key) -> Markup:
@@ -82,23 +94,25 @@ def _key(key: Key) -> Markup:
 
 
 def _table(table: Table, number: int) -> Markup:
-    def cell(name: str, position: int, content: Child) -> Markup:
-        return tag(name, content, class_=None if position in table.words else "number")
-
-    head = [cell("th", position, text) for position, text in enumerate(table.head)]
-    rows = [
-        tag(
-            "tr",
-            [cell("td", i, content) for i, content in enumerate(row)],
-            class_="marked" if n == table.marked else None,
-        )
-        for n, row in enumerate(table.rows)
-    ]
+    named = any(table.head)
+    cards = named and (bool(table.long) or len(table.head) > MOST_COLUMNS)
+    head = [tag("th", text, class_=None if i in table.words else "number") for i, text in enumerate(table.head)]
+    rows = []
+    for n, row in enumerate(table.rows):
+        cells = [_cell(table, i, content, cards) for i, content in enumerate(row)]
+        rows.append(tag("tr", cells, class_="marked" if n in table.marked else None))
     caption = tag("figcaption", tag("b", f"Table {number}. "), table.caption)
-    shown_head = tag("thead", tag("tr", head)) if any(table.head) else None
-    return tag(
-        "figure", caption, tag("div", tag("table", shown_head, tag("tbody", rows)), class_="scroll"), class_="table"
-    )
+    body = tag("table", tag("thead", tag("tr", head)) if named else None, tag("tbody", rows))
+    return tag("figure", caption, tag("div", body, class_="scroll cards" if cards else "scroll"), class_="table")
+
+
+def _cell(table: Table, column: int, content: Child, cards: bool) -> Markup:
+    """Return a cell; in a table whose rows become cards it carries its column's name, which is then written above it."""
+    classes = [] if column in table.words else ["number"]
+    if column in table.long:
+        classes.append("long")
+    label = table.head[column] if cards and column else None
+    return tag("td", content, class_=" ".join(classes) or None, data_label=label)
 
 
 def _missing(entries: tuple[str, ...]) -> Markup | None:

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from mstl_edge.classifier import load_classifier
-from mstl_edge.data.sources import open_source
-from mstl_edge.data.splits import load_manifest
 from mstl_edge.errors import DataError, MissingExtraError, RunError
 from mstl_edge.progress import Reporter
+from mstl_edge.report.answers import Answered, Paired, answered
 from mstl_edge.report.records import Grid, read_grid
-from mstl_edge.report.run_record import Answered, RunRecord, answered
-from mstl_edge.runs import RunFolder
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Two files' answers to the same images, in the same order."""
-
-    float32: Answered
-    int8: Answered
+from mstl_edge.report.run_record import RunRecord
+from mstl_edge.report.thumbnails import test_images
 
 
 def paired_answers(run: RunRecord, reporter: Reporter) -> Paired | str:
@@ -32,11 +20,14 @@ def paired_answers(run: RunRecord, reporter: Reporter) -> Paired | str:
         RunError: A stored table that is damaged.
         ArtifactError: A model file that is damaged.
     """
-    if run.export is None or run.export.test is None:
+    export = run.export
+    if export is not None and export.refused:
+        return "float32 against int8: the gate refused every candidate, and the test images are for a chosen file alone"
+    if export is None or export.test is None or export.model is None or export.float_model is None:
         return "float32 against int8: mstl-edge export RUN --int8"
     if run.folder.test_predictions.is_file():
         return _stored(run.folder.test_predictions, run)
-    files = (run.folder.path / run.export.float_model, run.folder.path / run.export.model)
+    files = (run.folder.path / export.float_model, run.folder.path / export.model)
     absent = [file.name for file in files if not file.is_file()]
     if absent:
         return f"float32 against int8: {', '.join(absent)} is gone; mstl-edge export RUN --int8"
@@ -55,8 +46,8 @@ def _stored(path: Path, run: RunRecord) -> Paired:
     if grid.head != said:
         raise RunError(f"columns {', '.join(said)}", received=f"{path}: {', '.join(grid.head)}")
     return Paired(
-        answered(grid, run.last, label_column=1, first_probability=2),
-        answered(grid, run.last, label_column=1, first_probability=2 + len(labels)),
+        _answered(grid, run, 2),
+        _answered(grid, run, 2 + len(labels)),
     )
 
 
@@ -72,22 +63,17 @@ def _asked_again(run: RunRecord, files: tuple[Path, Path], reporter: Reporter) -
                 advance(1)
         cells = tuple((name, label, *row) for (_, name, label), row in zip(images, rows, strict=True))
         grid = Grid(file, ("image", "label", *run.last.labels), cells)
-        both.append(answered(grid, run.last, label_column=1, first_probability=2))
+        both.append(_answered(grid, run, 2))
     return Paired(*both)
 
 
-def test_images(folder: RunFolder) -> list[tuple[Path, str, str]]:
-    """Return the test images of a run's last stage: file, name, label.
-
-    Raises:
-        DataError: The manifest or the data set is gone.
-    """
-    stage = folder.recipe().stages[-1]
-    manifest = load_manifest(folder.manifest(stage.name))
-    source = open_source(manifest.source, patient=stage.split.patient, column=stage.split.column)
-    return [(source.folder / row.name, row.name, row.label) for row in manifest.part("test")]
-
-
-def labels_differ(paired: Paired) -> int:
-    """Return how many images the two files label differently."""
-    return int(np.count_nonzero(paired.float32.decided != paired.int8.decided))
+def _answered(grid: Grid, run: RunRecord, first_probability: int) -> Answered:
+    last = run.last
+    return answered(
+        grid,
+        last.labels,
+        positive=last.positive_index,
+        threshold=last.threshold,
+        label_column=1,
+        first_probability=first_probability,
+    )

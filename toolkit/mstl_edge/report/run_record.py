@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from mstl_edge.artifact import Artifact, open_artifact
 from mstl_edge.errors import RunError
-from mstl_edge.metrics import Agreement, ClassificationMetrics, Interval, McNemar, decide
+from mstl_edge.metrics import Agreement, ClassificationMetrics, Interval, McNemar
 from mstl_edge.recipe import Recipe
+from mstl_edge.report.answers import Answered, answered
 from mstl_edge.report.records import Grid, read_grid, read_record
 from mstl_edge.runs import RunFolder
 
@@ -54,14 +53,37 @@ class StageEntry(Struct, frozen=True, kw_only=True):
 
 
 class Gate(Struct, frozen=True, kw_only=True):
-    """What the export gate said of a candidate."""
+    """What the export gate said of a candidate; accuracy is on validation images, agreement on its larger pool.
+
+    `float_conversion` is the Keras network against its float32 file, `int8_conversion` fake quantization against the int8 file.
+    """
 
     verdict: str
     reasons: tuple[str, ...]
     drop: Interval
     mcnemar: McNemar
     agreement: Agreement
+    accuracy: dict[str, Interval] = {}
+    float_conversion: Agreement | None = None
+    int8_conversion: Agreement | None = None
     origins: dict[str, int] = {}
+
+
+class Skipped(Struct, frozen=True, kw_only=True):
+    """A layer without a quantizer of its own, and why it needs none."""
+
+    layer: str
+    kind: str
+    reason: str
+
+
+class Notes(Struct, frozen=True, kw_only=True):
+    """How a candidate was made; errors of layers are in steps of their output's scale."""
+
+    epochs: int | None = None
+    skipped: tuple[Skipped, ...] = ()
+    kept_in_float: tuple[str, ...] = ()
+    layer_errors: dict[str, float] = {}
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -72,6 +94,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     accuracy: Interval | None = None
     agreement: Agreement | None = None
     gate: Gate | None = None
+    notes: Notes = Notes()
 
 
 class PairedTest(Struct, frozen=True, kw_only=True):
@@ -85,16 +108,21 @@ class PairedTest(Struct, frozen=True, kw_only=True):
 
 
 class Export(Struct, frozen=True, kw_only=True):
-    """`export.json`."""
+    """`export.json`; `model` and `chosen` are None where the gate refused every candidate."""
 
-    model: str
-    float_model: str
-    chosen: str
+    float_model: str | None = None
+    model: str | None = None
+    chosen: str | None = None
     candidates: tuple[Candidate, ...]
     test: PairedTest | None = None
     verdict: str = ""
     reasons: tuple[str, ...] = ()
     calibration_warnings: tuple[str, ...] = ()
+
+    @property
+    def refused(self) -> bool:
+        """Whether the gate let nothing through."""
+        return self.chosen is None
 
 
 class _Metrics(Struct, frozen=True):
@@ -103,31 +131,6 @@ class _Metrics(Struct, frozen=True):
 
 class _Seed(Struct, frozen=True):
     versions: dict[str, str] = {}
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Answers to test images: names, `(n,)` classes, `(n, classes)` probabilities, and the stage that asked."""
-
-    names: tuple[str, ...]
-    classes: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    entry: StageEntry
-
-    @property
-    def positive(self) -> NDArray[np.float64]:
-        """`(n,)` probability of the positive class."""
-        return self.probabilities[:, self.entry.positive_index]
-
-    @property
-    def is_positive(self) -> NDArray[np.bool_]:
-        """`(n,)` whether the label is the positive class."""
-        return np.asarray(self.classes == self.entry.positive_index)
-
-    @property
-    def decided(self) -> NDArray[np.int64]:
-        """`(n,)` class that was answered."""
-        return decide(self.probabilities, positive=self.entry.positive_index, threshold=self.entry.threshold)
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def read_run(folder: RunFolder) -> RunRecord:
     if folder.stage(QUANTIZE).history.is_file():
         histories.setdefault(QUANTIZE, read_grid(folder.stage(QUANTIZE).history))
     export = _export(folder)
-    model = folder.path / export.model if export else None
+    model = folder.path / export.model if export and export.model else None
     return RunRecord(
         folder,
         folder.recipe(),
@@ -201,27 +204,11 @@ def _answers(path: Path, entry: StageEntry) -> Answered:
             f"columns image, split, label, {', '.join(entry.labels)}", received=f"{path}: {', '.join(grid.head)}"
         )
     test = Grid(path, grid.head, tuple(row for row in grid.rows if row[1] == "test"))
-    return answered(test, entry, label_column=2, first_probability=3)
-
-
-def answered(grid: Grid, entry: StageEntry, *, label_column: int, first_probability: int) -> Answered:
-    """Return a table's rows as answers.
-
-    Args:
-        grid: A row per image; its name stands in the first column.
-        entry: The stage, for the labels and their order.
-        label_column: Where the true label is.
-        first_probability: The column of the first class's probability; the others follow.
-
-    Raises:
-        RunError: A label that the stage doesn't have, no rows, or a cell that is no number.
-    """
-    numbers = {label: position for position, label in enumerate(entry.labels)}
-    strangers = sorted({row[label_column] for row in grid.rows} - set(numbers))
-    if strangers or not grid.rows:
-        raise RunError(
-            f"rows labelled {', '.join(entry.labels)}", received=f"{grid.path}: {', '.join(strangers) or 'none'}"
-        )
-    classes = np.array([numbers[row[label_column]] for row in grid.rows], dtype=np.int64)
-    columns = range(first_probability, first_probability + len(entry.labels))
-    return Answered(tuple(row[0] for row in grid.rows), classes, grid.floats(columns), entry)
+    return answered(
+        test,
+        entry.labels,
+        positive=entry.positive_index,
+        threshold=entry.threshold,
+        label_column=2,
+        first_probability=3,
+    )

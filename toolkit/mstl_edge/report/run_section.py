@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from mstl_edge.report import run_figures as figures
+from mstl_edge.report import answer_figures as figures
 from mstl_edge.report import wording
-from mstl_edge.report.blocks import Part, Section, Table
+from mstl_edge.report.answers import Answered, Paired
+from mstl_edge.report.blocks import Figure, Part, Section, Table
 from mstl_edge.report.card_section import card_blocks
-from mstl_edge.report.markup import Child, Markup, join, tag
-from mstl_edge.report.mistakes import Thumbnails, mistakes
-from mstl_edge.report.paired import Paired
-from mstl_edge.report.run_record import Answered, Candidate, Export, PairedTest, RunRecord, StageEntry
+from mstl_edge.report.markup import Markup, join, tag
+from mstl_edge.report.mistakes import mistakes
+from mstl_edge.report.quantization import gate_sentence, quantization_section
+from mstl_edge.report.run_record import RunRecord, StageEntry
+from mstl_edge.report.thumbnails import Thumbnails
+from mstl_edge.report.training_figures import training_curves
+
+ASKED = "the test images"
 
 
 def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None) -> Part:
@@ -24,18 +29,28 @@ def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None
     if isinstance(paired, Paired):
         models = [*models[:-1], (f"{run.last.name}, float32", paired.float32), (f"{run.last.name}, int8", paired.int8)]
     final = models[-1]
-    answers = [figures.roc(models), figures.confusions(models), figures.reliability_diagram(models)]
-    if isinstance(paired, Paired):
-        answers.append(figures.float_against_int8(paired))
     sections = [
-        Section("Stages", (_stages_table(run), *figures.training_curves(run))),
-        Section("Answers to the test images", tuple(answers)),
+        Section("Stages", (_stages_table(run), *training_curves(run))),
+        Section("Answers to the test images", _answer_figures(models, paired)),
     ]
     if run.export is not None:
-        sections.append(Section("Quantization", _export_blocks(run.export, run.last.validation.n)))
-    sections.append(Section("Worst mistakes", mistakes(final[0], final[1], thumbnails)))
+        sections.append(quantization_section(run.export, run.last.validation.n))
+    counting = f"Rows count the test images in predictions.csv of stage {run.last.name}."
+    sections.append(Section("Worst mistakes", (mistakes(*final, thumbnails, counting=counting),)))
     sections.append(Section("Model card", card_blocks(run)))
     return Part(_headline(run), tuple(sections), _missing(run, paired))
+
+
+def _answer_figures(models: figures.Named, paired: Paired | str) -> tuple[Figure, ...]:
+    confused = [(name, answers.labels, answers.confusion) for name, answers in models]
+    shown = [
+        *figures.roc(models, asked=ASKED, ring="the decision threshold that validation chose"),
+        figures.confusions(confused, asked=ASKED, count=figures.counted(models)),
+        figures.reliability_diagram(models, asked=ASKED),
+    ]
+    if isinstance(paired, Paired):
+        shown.append(figures.float_against_int8([("float32 against int8", paired)], asked=ASKED))
+    return tuple(shown)
 
 
 def _missing(run: RunRecord, paired: Paired | str) -> tuple[str, ...]:
@@ -61,15 +76,8 @@ def _headline(run: RunRecord) -> tuple[str, ...]:
             f"Sensitivity for {entry.positive} {wording.interval_in_words(test.sensitivity)}, specificity "
             f"{wording.interval_in_words(test.specificity)}, area under the ROC curve {wording.share_interval(test.auc)}."
         )
-    if export and export.test:
-        pair = export.test
-        alike = round(pair.agreement.agreement.value * pair.agreement.n)
-        sentences.append(
-            f"Float32 and int8 label {alike} of {pair.agreement.n} test images alike. Quantization costs "
-            f"{100 * pair.drop.value + 0.0:.1f} points of accuracy (95 % interval {wording.points(pair.drop.low)} to "
-            f"{wording.points(pair.drop.high)}; a negative cost is a gain; exact McNemar p = {wording.p_value(pair.mcnemar.p)}). "
-            f"The export gate's verdict: {export.verdict}{'; ' if export.reasons else ''}{'; '.join(export.reasons)}."
-        )
+    if export and (said := gate_sentence(export)):
+        sentences.append(said)
     return tuple(sentences)
 
 
@@ -111,64 +119,3 @@ def _classes(entry: StageEntry) -> Markup:
     """Return the classes one below the other, the positive one marked."""
     lines = [(label, " (positive)" if label == entry.positive else "") for label in entry.labels]
     return join([join(tag("br") if n else None, label, tag("small", mark)) for n, (label, mark) in enumerate(lines)])
-
-
-def _export_blocks(export: Export, validated: int) -> tuple[Table | Markup, ...]:
-    marked = next((i for i, row in enumerate(export.candidates) if row.scheme == export.chosen), None)
-    head = (
-        "Candidate", "Size, MB", "Accuracy on validation, %", "Cost, points", "Same label as float32, %", "of images",
-        "Largest difference in p", "Gate",
-    )  # fmt: skip
-    blocks: list[Table | Markup] = [
-        Table(
-            head,
-            tuple(_candidate_row(row) for row in export.candidates),
-            f"Exported candidates; the chosen one is bold. Accuracy and its cost on n = {validated} validation "
-            "images, agreement on the gate's larger pool of images that no stage was trained on; 95 % intervals.",
-            words=frozenset((0, 7)),
-            marked=marked,
-        )
-    ]
-    reasons = [
-        f"{row.scheme}, {row.gate.verdict}: {'; '.join(row.gate.reasons)}."
-        for row in export.candidates
-        if row.gate and row.gate.reasons
-    ]
-    if reasons:
-        blocks.append(tag("ul", [tag("li", reason) for reason in reasons]))
-    if export.test is not None:
-        blocks.append(_paired_table(export.test))
-    blocks += [tag("p", f"Calibration: {warning}.") for warning in export.calibration_warnings]
-    return tuple(blocks)
-
-
-def _candidate_row(row: Candidate) -> tuple[Child, ...]:
-    gate, agreement = row.gate, row.agreement
-    return (
-        row.scheme,
-        wording.megabytes(row.size_bytes),
-        wording.percent_cell(row.accuracy),
-        wording.points_cell(gate.drop.value, gate.drop.low, gate.drop.high) if gate else wording.NOT_MEASURED,
-        wording.percent_cell(agreement.agreement) if agreement else wording.NOT_MEASURED,
-        agreement.n if agreement else wording.NOT_MEASURED,
-        f"{agreement.largest_difference:.3f}" if agreement else wording.NOT_MEASURED,
-        gate.verdict if gate else wording.NOT_MEASURED,
-    )
-
-
-def _paired_table(test: PairedTest) -> Table:
-    rows = tuple(
-        (
-            name,
-            wording.percent_cell(scores.accuracy),
-            wording.percent_cell(scores.sensitivity),
-            wording.percent_cell(scores.specificity),
-            wording.share_cell(scores.auc),
-        )
-        for name, scores in (("float32", test.float32), ("int8", test.int8))
-    )
-    caption = (
-        f"The float32 and the chosen int8 file on the same n = {test.int8.n} test images, in the runtime that a device uses, "
-        f"scored once. Right in float32 only: {test.mcnemar.a_only}; right in int8 only: {test.mcnemar.b_only}."
-    )
-    return Table(("File", "Accuracy, %", "Sensitivity, %", "Specificity, %", "AUC"), rows, caption)

@@ -8,17 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.report.answers import Paired
 from mstl_edge.report.bench_record import read_bench
 from mstl_edge.report.bench_section import bench_part
 from mstl_edge.report.blocks import Part, Section, together
-from mstl_edge.report.mistakes import thumbnails_of
+from mstl_edge.report.mistakes import worst
 from mstl_edge.report.page import page
-from mstl_edge.report.paired import Paired, paired_answers
+from mstl_edge.report.paired import paired_answers
 from mstl_edge.report.run_record import read_run
 from mstl_edge.report.run_section import run_part
 from mstl_edge.report.sources import Source, find_sources
+from mstl_edge.report.study_answers import read_arm_answers
 from mstl_edge.report.study_record import read_study
-from mstl_edge.report.study_section import study_part
+from mstl_edge.report.study_section import mistaken_images, study_part
+from mstl_edge.report.thumbnails import run_thumbnails, study_thumbnails
 from mstl_edge.runs import RunFolder
 from mstl_edge.storage import write_text
 
@@ -60,7 +63,11 @@ def write_report(
         if source.kind == "bench":
             benches.append(read_bench(source.path))
             continue
-        part = _run(source.path, with_images, reporter) if source.kind == "run" else study_part(read_study(source.path))
+        part = (
+            _run(source.path, with_images, reporter)
+            if source.kind == "run"
+            else _study(source.path, with_images, reporter)
+        )
         parts.append(_named(source.shown, part) if kinds[source.kind] > 1 else part)
     whole = together([*parts, bench_part(benches)])
     path = out or sources[0].report
@@ -74,7 +81,19 @@ def _run(path: Path, with_images: bool, reporter: Reporter) -> Part:
     if not with_images:
         return run_part(run, paired, None)
     answers = paired.int8 if isinstance(paired, Paired) else run.answered[run.last.name]
-    return run_part(run, paired, thumbnails_of(run, answers))
+    wanted = {answers.name(position) for position in worst(answers)}
+    return run_part(run, paired, run_thumbnails(run.folder, wanted))
+
+
+def _study(path: Path, with_images: bool, reporter: Reporter) -> Part:
+    study = read_study(path)
+    answers = read_arm_answers(path, study)
+    if not with_images or answers is None:
+        return study_part(study, answers, None)
+    thumbnails = study_thumbnails(path.parent, mistaken_images(study, answers))
+    if not thumbnails:
+        reporter.say(f"{path.name} lies without its study's folder: file names of mistakes are shown, pictures are not")
+    return study_part(study, answers, thumbnails)
 
 
 def _named(title: str, part: Part) -> Part:

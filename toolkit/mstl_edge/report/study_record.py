@@ -11,12 +11,13 @@ from mstl_edge.metrics import Interval
 from mstl_edge.report.records import read_record
 
 STUDY_SCHEMA = "mstl-edge/study/1"
+FLOAT = "float32"
 
 
 class Arm(Struct, frozen=True, kw_only=True):
     """One way to train, cross-validated: `n` images were answered out of fold.
 
-    `images` of a fold's training part were used; 0 for all.
+    `images` of a fold's training part were used; 0 for all. `confusion[truth][answer]` counts the answers of all repeats.
     """
 
     name: str
@@ -27,7 +28,10 @@ class Arm(Struct, frozen=True, kw_only=True):
     sensitivity: Interval | None = None
     specificity: Interval | None = None
     auc: Interval | None = None
+    log_loss: Interval | float | None = None
     calibration_error: Interval | None = None
+    pooled_calibration_error: Interval | float | None = None
+    confusion: tuple[tuple[int, ...], ...] = ()
 
     @property
     def title(self) -> str:
@@ -35,8 +39,20 @@ class Arm(Struct, frozen=True, kw_only=True):
         return f"{self.name}/{self.scheme}" if self.scheme else self.name
 
 
+class RepeatMcNemar(Struct, frozen=True, kw_only=True):
+    """Images that only one of two arms got right in a repeat, and the exact two-sided p."""
+
+    a_only: int
+    b_only: int
+    p: float
+    repeat: int = 1
+
+
 class Comparison(Struct, frozen=True, kw_only=True):
-    """What going from `a` to `b` did to accuracy: a difference of shares with its 95 % interval, a verdict, and that in words."""
+    """What going from `a` to `b` did to accuracy: a difference of shares with its 95 % interval, and a verdict.
+
+    `primary` is the question that the study was planned for; `images_needed` would show a difference of this size.
+    """
 
     a: str
     b: str
@@ -45,8 +61,31 @@ class Comparison(Struct, frozen=True, kw_only=True):
     high: float
     verdict: str
     p: float | None = None
-    words: str = ""
+    n: int | None = None
     images: int = 0
+    images_needed: int | None = None
+    mcnemar: tuple[RepeatMcNemar, ...] = ()
+    primary: bool = False
+
+    @property
+    def interval(self) -> Interval:
+        """The difference and its bounds."""
+        return Interval(self.difference, self.low, self.high)
+
+    @property
+    def arms(self) -> tuple[str, str]:
+        """Names of the two arms, without their schemes."""
+        return _split(self.a)[0], _split(self.b)[0]
+
+    @property
+    def schemes(self) -> tuple[str, str]:
+        """Schemes of the two arms."""
+        return _split(self.a)[1], _split(self.b)[1]
+
+
+def _split(title: str) -> tuple[str, str]:
+    name, slash, scheme = title.rpartition("/")
+    return (name, scheme) if slash else (title, "")
 
 
 class LearningCurve(Struct, frozen=True, kw_only=True):
@@ -56,16 +95,26 @@ class LearningCurve(Struct, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
 
 
+class Share(Struct, frozen=True, kw_only=True):
+    """So many of so many."""
+
+    count: int
+    of: int
+
+
 class Study(Struct, frozen=True, kw_only=True):
-    """A study."""
+    """A study; `thresholds_left_at_half` counts trainings."""
 
     arms: tuple[Arm, ...]
     comparisons: tuple[Comparison, ...] = ()
     learning_curve: LearningCurve = LearningCurve()
+    labels: tuple[str, ...] = ()
+    positive: str | None = None
     folds: int | None = None
     repeats: int | None = None
     patients_known: bool = False
     threshold_rule: str = ""
+    thresholds_left_at_half: Share | None = None
     interval: str = "95 %"
 
 

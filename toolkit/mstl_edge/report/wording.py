@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from mstl_edge.metrics import Interval
 from mstl_edge.report.markup import Markup, join, tag
 
 NOT_MEASURED = "–"
 _MOST_LETTERS = 24
+_NEGATIVE = re.compile(r"(?<![\w.-])-(?=\.?\d)")
 
 
 def percent(value: float) -> str:
@@ -33,10 +37,12 @@ def percent_cell(interval: Interval | None) -> Markup | str:
     return _cell(f"{100 * interval.value:.1f}", f"{100 * interval.low:.1f} to {100 * interval.high:.1f}")
 
 
-def share_cell(interval: Interval | None) -> Markup | str:
-    """Return a table's cell: a share, and below it its interval."""
+def share_cell(interval: Interval | float | None) -> Markup | str:
+    """Return a table's cell: a share, and below it its interval where there is one."""
     if interval is None:
         return NOT_MEASURED
+    if not isinstance(interval, Interval):
+        return f"{interval:.3f}"
     return _cell(f"{interval.value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
 
 
@@ -74,6 +80,11 @@ def p_value(p: float | None) -> str:
     return "<\u00a00.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
+def difference(value: float) -> str:
+    """Return a difference of probabilities; one too small for three decimals as `< 0.001`."""
+    return f"{value:.3f}" if value >= 0.0005 or value == 0 else "<\u00a00.001"
+
+
 def milliseconds(value: float) -> str:
     """Return a time with three digits that count."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
@@ -84,6 +95,11 @@ def megabytes(size_bytes: float) -> str:
     return f"{size_bytes / 1e6:,.2f}"
 
 
+def minus(text: str) -> str:
+    """Return a sentence that a program wrote with minus signs before its negative numbers, in place of hyphens."""
+    return _NEGATIVE.sub("−", text)
+
+
 def short(text: str, most: int = _MOST_LETTERS) -> str:
     """Return a label that fits into a drawing."""
     return text if len(text) <= most else text[: most - 1] + "…"
@@ -92,3 +108,9 @@ def short(text: str, most: int = _MOST_LETTERS) -> str:
 def count_of(number: int, noun: str) -> str:
     """Return `1 image` or `32 images`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def enumerated(texts: Sequence[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    *most, last = texts
+    return f"{', '.join(most)} and {last}" if most else last

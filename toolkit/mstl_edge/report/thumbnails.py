@@ -1,0 +1,85 @@
+"""Small pictures of the images behind mistakes. They may be patients' images: they are made only where asked for."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from PIL import Image
+
+from mstl_edge.data.sources import open_source
+from mstl_edge.data.splits import Manifest, load_manifest
+from mstl_edge.errors import RunError
+from mstl_edge.preprocess import load_image
+from mstl_edge.recipe import PreprocessSpec, Recipe, StageSpec
+from mstl_edge.report.records import read_tree
+from mstl_edge.runs import RunFolder
+
+THUMBNAIL_PIXELS = 128
+PLAN_FILE = "plan.json"
+IMAGES_FILE = "images.json"
+
+Thumbnails = Mapping[str, str]
+"""Name of an image → `data:` address of a small PNG. Empty where names may be shown and there are no pictures."""
+
+
+class _Plan(Struct, frozen=True):
+    recipe: Recipe
+
+
+def run_thumbnails(folder: RunFolder, wanted: set[str]) -> Thumbnails:
+    """Return small pictures of test images of a run's last stage.
+
+    Raises:
+        DataError: The data set is gone, or an image cannot be read.
+    """
+    images = ((name, path) for path, name, _ in test_images(folder))
+    return _draw(images, wanted, folder.recipe().preprocess)
+
+
+def study_thumbnails(folder: Path, wanted: set[str]) -> Thumbnails:
+    """Return small pictures of a study's images; none where the study's result lies without its folder.
+
+    Raises:
+        RunError: The study's plan is damaged.
+        DataError: The data set is gone, or an image cannot be read.
+    """
+    if not (folder / PLAN_FILE).is_file() or not (folder / IMAGES_FILE).is_file():
+        return {}
+    try:
+        recipe = msgspec.convert(read_tree(folder / PLAN_FILE), _Plan).recipe
+    except msgspec.ValidationError as error:
+        raise RunError(f"a study's plan ({error})", received=folder / PLAN_FILE) from error
+    manifest = load_manifest(folder / IMAGES_FILE)
+    base = _folder(manifest, recipe.stages[-1])
+    return _draw(((row.name, base / row.name) for row in manifest.rows), wanted, recipe.preprocess)
+
+
+def test_images(folder: RunFolder) -> list[tuple[Path, str, str]]:
+    """Return the test images of a run's last stage: file, name, label.
+
+    Raises:
+        DataError: The manifest or the data set is gone.
+    """
+    stage = folder.recipe().stages[-1]
+    manifest = load_manifest(folder.manifest(stage.name))
+    base = _folder(manifest, stage)
+    return [(base / row.name, row.name, row.label) for row in manifest.part("test")]
+
+
+def _folder(manifest: Manifest, stage: StageSpec) -> Path:
+    return open_source(manifest.source, patient=stage.split.patient, column=stage.split.column).folder
+
+
+def _draw(images: Iterable[tuple[str, Path]], wanted: set[str], spec: PreprocessSpec) -> Thumbnails:
+    found = {}
+    for name, path in images:
+        if name in wanted:
+            buffer = io.BytesIO()
+            Image.fromarray(load_image(path, THUMBNAIL_PIXELS, spec)).save(buffer, "PNG", optimize=True)
+            found[name] = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return found
