@@ -17,8 +17,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mstl_edge.recipe import load_recipe
 from mstl_edge.storage import write_text
+from mstl_edge.training._keras import versions
+from mstl_edge_bench.host import describe_host
 
 SCHEMA = "mstl-edge/real-runs/1"
 RECIPES = {"ct-hemorrhage": "1.0", "ct-hemorrhage-single": "1.0", "ct-hemorrhage-lite": "0.25"}
@@ -38,7 +42,8 @@ def main() -> None:
                 _call("export", str(run), "--int8")
             entries.append(_entry(recipe, seed, run))
     about = options.about.read_text(encoding="utf-8").strip()
-    tree = {"schema": SCHEMA, "about": about, "runs": entries}
+    host = msgspec.to_builtins(describe_host())
+    tree = {"schema": SCHEMA, "about": about, "host": host, "versions": versions(), "runs": entries}
     write_text(options.out, json.dumps(tree, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -79,10 +84,8 @@ def _call(*arguments: str) -> None:
 
 def _entry(recipe: str, seed: int, run: Path) -> dict[str, Any]:
     entry = {"recipe": recipe, "seed": seed, "metrics": _read(run / "metrics.json")}
-    exported = run / "exports" / "export.json"
     if recipe in EXPORTED:
-        rejected = [_read(path) for path in sorted((run / "exports").glob("*.rejected.json"))]
-        entry["export"] = _read(exported) if exported.is_file() else {"rejected": rejected}
+        entry["export"] = _read(run / "exports" / "export.json")
     return entry
 
 
