@@ -10,6 +10,7 @@ starts from the same network with an empty cache: cutting it, converting the fro
 counted. Every training is a process of its own, all with the same threads, ours and plain in turn.
 
 - `speed`: 800 images.
+  With `--isa AVX2` once more as on a machine without AVX-512, where plain's own kernels are further from the peak.
 - `equality`: largest difference of a probability before training and after one step, over several batches, by Adam and by SGD;
   and how far plain moves away from itself in that step when oneDNN, and so the order of additions, is switched.
 - `paired`: both train on the same images of each seed to the end, and ours once more with features in half precision; accuracy
@@ -51,6 +52,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="Seeds of the paired trainings.")
     parser.add_argument("--paired-images", type=int, default=320, help="Images that a paired training fits.")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--isa",
+        default="",
+        metavar="AVX2",
+        help="Measure the speed at alpha 1.0 once more with oneDNN kept to these instructions on both sides (ONEDNN_MAX_CPU_ISA).",
+    )
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     with own_cache() as cache:
@@ -78,14 +85,20 @@ def _measure(options: argparse.Namespace, folder: str) -> None:
         write_text(options.out, json.dumps(tree, indent=1) + "\n")
         sys.stderr.write(f"{part} {json.dumps(entry)}\n")
 
+    if options.isa:
+        job = Job(folder, 1.0, options.weights_1_0, options.threads, options.isa)
+        if not done("speed", isa=options.isa):
+            deal(options.data, options.patient, Path(folder), IMAGES)
+            keep("speed", _speed(job))
+        return
     jobs = [
         Job(folder, float(alpha), getattr(options, f"weights_{alpha.replace('.', '_')}"), options.threads)
         for alpha in ALPHAS
     ]
     for job in jobs:
-        if not done("speed", alpha=job.alpha) or not done("equality", alpha=job.alpha):
+        if not done("speed", alpha=job.alpha, isa="") or not done("equality", alpha=job.alpha):
             deal(options.data, options.patient, Path(folder), IMAGES)
-        if not done("speed", alpha=job.alpha):
+        if not done("speed", alpha=job.alpha, isa=""):
             keep("speed", _speed(job))
         if not done("equality", alpha=job.alpha):
             keep("equality", {"alpha": job.alpha, **_equality(job)})
@@ -105,6 +118,7 @@ class Job:
     alpha: float
     weights: str
     threads: int
+    isa: str = ""
 
     def run(self, name: str, seed: int, epochs: int, *, onednn: bool) -> dict[str, Any]:
         """Train in a process of its own and return what it measured."""
@@ -113,6 +127,7 @@ class Job:
         with tempfile.TemporaryDirectory() as cache:
             flags = {"TF_ENABLE_ONEDNN_OPTS": str(int(onednn)), "TF_USE_LEGACY_KERAS": "1"}
             flags |= {"TF_CPP_MIN_LOG_LEVEL": "3", CACHE_VARIABLE: cache}
+            flags |= {"ONEDNN_MAX_CPU_ISA": self.isa} if self.isa else {}
             command = [sys.executable, published_stage.__file__, json.dumps(job)]
             ended = subprocess.run(command, env={**os.environ, **flags}, stdout=subprocess.PIPE, text=True, check=True)
         measured: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
@@ -127,6 +142,8 @@ def _speed(job: Job) -> dict[str, Any]:
     seconds = [measured["seconds"] for measured in ours]
     return {
         "alpha": job.alpha,
+        "isa": job.isa,
+        "cpu": msgspec.to_builtins(describe_host())["features"],
         "images": ours[0]["images"],
         "ours": {"seconds": seconds, "features_seconds": [measured["features_seconds"] for measured in ours]},
         "plain": plain,
