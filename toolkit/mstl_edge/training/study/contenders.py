@@ -56,12 +56,11 @@ def contenders(study: StudyFolder, images: int) -> list[Contender]:
         RunError: The answers of a fold are missing or damaged.
     """
     plan, labels = study.plan(), study.manifest().labels
-    places = [(repeat, fold) for repeat in range(1, plan.repeats + 1) for fold in range(1, plan.folds + 1)]
     return [
         Contender(
             arm.name,
             scheme,
-            tuple(read_answers(study.answers(arm.name, scheme, *place, images), labels) for place in places),
+            tuple(read_answers(study.answers(arm.name, scheme, *place, images), labels) for place in plan.places),
         )
         for arm in plan.arms
         for scheme in (arm.schemes if images == EVERYTHING else ("float32",))

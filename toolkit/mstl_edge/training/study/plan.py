@@ -57,6 +57,11 @@ class StudyPlan(Struct, frozen=True, kw_only=True):
         """The stage whose images are dealt into folds."""
         return self.recipe.stages[-1]
 
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Every repeat with every fold, both from 1, repeats one after the other."""
+        return [(repeat, fold) for repeat in range(1, self.repeats + 1) for fold in range(1, self.folds + 1)]
+
     def arm(self, name: str) -> Arm:
         """Return the arm called `name`."""
         return next(arm for arm in self.arms if arm.name == name)

@@ -9,6 +9,7 @@ from mstl_edge.training.study.contenders import Contender, contenders, pairs
 from mstl_edge.training.study.folder import StudyFolder
 from mstl_edge.training.study.folds import EVERYTHING
 from mstl_edge.training.study.plan import StudyPlan
+from mstl_edge.training.study.provenance import provenance
 from mstl_edge.training.study.tables import Table
 
 STUDY_SCHEMA = "mstl-edge/study/1"
@@ -44,6 +45,7 @@ def summarize(study: StudyFolder) -> dict[str, Any]:
         "arms": [table.entry(contender) for contender in whole],
         "comparisons": [table.comparison(a, b) for a, b in pairs(whole)],
         "learning_curve": _learning_curve(study, table, whole, len(manifest.rows)),
+        "provenance": provenance(study),
     }
 
 
