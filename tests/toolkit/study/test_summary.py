@@ -43,6 +43,27 @@ def test_anyone_can_recompute_the_tables_from_the_saved_answers(drawn_study):
         assert entry[name]["high"] == pytest.approx(min(1.0, np.mean(values) + reach))
 
 
+def test_intervals_of_the_learning_curve_use_the_images_that_were_trained_on(drawn_study):
+    study = drawn_study({"single": 0.7, "multi": 0.9}, curve=(10,))
+    curve = summarize(study)["learning_curve"]
+    folds = [
+        {
+            arm: np.array([row["label"] == row["answer"] for row in csv.DictReader(path.open())]).mean()
+            for arm in ("single", "multi")
+            for path in [study.path / "folds" / f"{arm}-float32-{repeat}-{fold}-n10.csv"]
+        }
+        for repeat in (1, 2)
+        for fold in (1, 2, 3)
+    ]
+    single = [fold["single"] for fold in folds]
+    reach = stats.t.ppf(0.975, 5) * np.sqrt((1 / 6 + 20 / 10) * np.var(single, ddof=1))
+    assert curve["arms"][0]["images"] == 10
+    assert curve["arms"][0]["accuracy"]["low"] == pytest.approx(max(0.0, np.mean(single) - reach))
+    apart = [fold["multi"] - fold["single"] for fold in folds]
+    statistic = np.mean(apart) / np.sqrt((1 / 6 + 20 / 10) * np.var(apart, ddof=1))
+    assert curve["comparisons"][0]["p"] == pytest.approx(2 * stats.t.sf(abs(statistic), 5))
+
+
 def test_mcnemar_is_scipys_binomial_test_on_the_pooled_images_of_each_repeat(drawn_study):
     study = drawn_study({"single": 0.6, "multi": 0.9})
     (comparison,) = summarize(study)["comparisons"]

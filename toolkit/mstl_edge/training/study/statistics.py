@@ -32,6 +32,9 @@ def resampled_interval(values: NDArray[Any], test_to_train: float) -> Interval |
     Nadeau and Bengio 2003 (Machine Learning 52:239, section 3): training sets overlap, so the variance of the mean over J folds is
     not s²/J; it is estimated by (1/J + n_test/n_train) s². The bounds of a share are cut off at 0 and 1.
 
+    Where a fold trains on a subset, n_train is the subset's size. The correction was derived for splits drawn at random, whose
+    test parts overlap; those of one cross-validation do not, so that on small subsets it is on the careful side.
+
     Args:
         values: One share per fold and repeat, at least two.
         test_to_train: Number of test images over number of training images of a fold.

@@ -43,17 +43,13 @@ class Table:
     plan: StudyPlan
     positive: int
 
-    @property
-    def _test_to_train(self) -> float:
-        """Test images over images of the training part that a fold was drawn from, also for subsets of that part."""
-        return 1 / (self.plan.folds - 1)
-
     def entry(self, contender: Contender) -> dict[str, Any]:
         """Return one arm in one scheme, measured over folds."""
         pooled = contender.pooled(self.plan.repeats)
         by_fold = [_measured(answers, self.positive) for answers in contender.answers]
         intervals = {
-            name: self._interval(name, np.array([fold[name] for fold in by_fold]), pooled[0]) for name in by_fold[0]
+            name: self._interval(contender, name, np.array([fold[name] for fold in by_fold]), pooled[0])
+            for name in by_fold[0]
         }
         classes = pooled[0].probabilities.shape[1]
         confusion = np.zeros((classes, classes), dtype=np.int64)
@@ -77,9 +73,9 @@ class Table:
         fitted = {"threshold": decision.threshold, "temperature": decision.temperature, "epoch": answers.epoch}
         return {"repeat": repeat + 1, "fold": fold + 1, "n": len(answers.images), **measured, **fitted}
 
-    def _interval(self, name: str, values: NDArray[Any], pooled: FoldAnswers) -> Interval:
+    def _interval(self, contender: Contender, name: str, values: NDArray[Any], pooled: FoldAnswers) -> Interval:
         """Return the corrected resampled t interval, or one from the number of images where no fold differs from another."""
-        found = resampled_interval(values, self._test_to_train)
+        found = resampled_interval(values, contender.test_to_train)
         if found is not None:
             return found
         value = float(values[0])
@@ -97,7 +93,7 @@ class Table:
         accuracies = [np.array([fold.correct.mean() for fold in one.answers]) for one in (a, b)]
         by_repeat = list(zip(a.pooled(self.plan.repeats), b.pooled(self.plan.repeats), strict=True))
         exact = [mcnemar_exact(first.correct, second.correct) for first, second in by_repeat]
-        test = resampled_paired_test(accuracies[1] - accuracies[0], self._test_to_train)
+        test = resampled_paired_test(accuracies[1] - accuracies[0], a.test_to_train)
         method = "corrected resampled paired t"
         if test is None:
             method = "Newcombe on the images of repeat 1, since no fold differs from another"
