@@ -8,6 +8,7 @@ from scipy import stats
 
 from mstl_edge.training.study.statistics import (
     PairedTest,
+    bootstrap_interval,
     images_needed,
     in_words,
     judge,
@@ -53,6 +54,27 @@ def test_an_interval_of_a_share_stays_between_0_and_1():
     interval = resampled_interval(np.array([1.0, 1.0, 0.7, 1.0, 1.0]), 0.25)
     assert interval.high == 1.0
     assert interval.low > 0.0
+
+
+def test_an_interval_of_a_loss_may_reach_beyond_1():
+    assert resampled_interval(np.array([1.0, 2.0, 1.5]), 0.5, highest=math.inf).high > 2
+
+
+def test_the_bootstrap_of_a_mean_is_scipys():
+    values = np.random.default_rng(1).normal(3, 1, 50)
+    interval = bootstrap_interval(lambda positions: float(values[positions].mean()), 50)
+    scipys = stats.bootstrap(
+        (values,), np.mean, n_resamples=2000, method="percentile", random_state=2
+    ).confidence_interval
+    assert interval.value == values.mean()
+    assert (interval.low, interval.high) == pytest.approx((scipys.low, scipys.high), abs=0.05)
+    assert interval == bootstrap_interval(lambda positions: float(values[positions].mean()), 50)
+
+
+def test_a_bootstrap_interval_holds_its_value():
+    # On redrawn images the number of different ones is always smaller.
+    interval = bootstrap_interval(lambda positions: float(len(set(positions.tolist()))), 20)
+    assert interval.low < interval.value == interval.high == 20
 
 
 def test_folds_that_do_not_differ_have_no_t_interval():

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn.metrics import accuracy_score, recall_score, roc_auc_score
+from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
 
 from mstl_edge.errors import RunError
 from mstl_edge.training.study.summary import summarize
@@ -41,6 +41,53 @@ def test_anyone_can_recompute_the_tables_from_the_saved_answers(drawn_study):
         assert entry[name]["value"] == pytest.approx(np.mean(values))
         assert entry[name]["low"] == pytest.approx(max(0.0, np.mean(values) - reach))
         assert entry[name]["high"] == pytest.approx(min(1.0, np.mean(values) + reach))
+
+
+def test_the_calibration_error_is_that_of_a_repeats_images_with_an_interval_around_it(drawn_study):
+    study = drawn_study({"multi": 0.9})
+    (entry,) = summarize(study)["arms"]
+    errors = []
+    for repeat in (1, 2):
+        rows = [row for fold in read_folds(study, "multi", repeat) for row in fold]
+        ill = np.array([float(row["p(ill)"]) for row in rows])
+        right = np.array([(p >= 0.5) == (row["label"] == "ill") for p, row in zip(ill, rows, strict=True)])
+        confidence = np.maximum(ill, 1 - ill)
+        bins = np.floor(confidence * 15)
+        errors.append(sum(abs((right - confidence)[bins == b].sum()) for b in np.unique(bins)) / len(rows))
+    error = entry["calibration_error"]
+    assert error["value"] == pytest.approx(np.mean(errors))
+    assert 0 < error["low"] < error["value"] < error["high"] < 1
+    assert entry["pooled_calibration_error"] == error
+    assert summarize(study)["arms"][0]["calibration_error"] == error
+
+
+def test_log_loss_is_the_mean_over_folds_with_the_interval_of_folds(drawn_study):
+    study = drawn_study({"multi": 0.6})
+    (entry,) = summarize(study)["arms"]
+    losses = [
+        log_loss([row["label"] == "ill" for row in fold], [float(row["p(ill)"]) for row in fold])
+        for repeat in (1, 2)
+        for fold in read_folds(study, "multi", repeat)
+    ]
+    reach = stats.t.ppf(0.975, 5) * np.sqrt((1 / 6 + 1 / 2) * np.var(losses, ddof=1))
+    assert entry["log_loss"]["value"] == pytest.approx(np.mean(losses))
+    assert entry["log_loss"]["low"] == pytest.approx(np.mean(losses) - reach)
+    assert entry["log_loss"]["high"] == pytest.approx(np.mean(losses) + reach)
+    assert [row["log_loss"] for row in entry["per_fold"]] == pytest.approx(losses)
+
+
+def test_a_zero_of_an_int8_output_costs_half_a_step_and_not_infinity(drawn_study):
+    study = drawn_study({"multi": 0.9})
+    for path in (study.path / "folds").iterdir():
+        rows = list(csv.DictReader(path.open()))
+        for row in rows:
+            row |= {"p(healthy)": "0.000000000", "p(ill)": "1.000000000"}
+        with path.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+    (entry,) = summarize(study)["arms"]
+    assert entry["log_loss"]["value"] == pytest.approx(np.log(512) / 2)
 
 
 def test_intervals_of_the_learning_curve_use_the_images_that_were_trained_on(drawn_study):

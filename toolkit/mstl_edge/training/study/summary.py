@@ -41,7 +41,7 @@ def summarize(study: StudyFolder) -> dict[str, Any]:
         "repeats": plan.repeats,
         "fold_seed": plan.fold_seed,
         "threshold_rule": rule,
-        "interval": "95 %, corrected resampled t (Nadeau and Bengio 2003)",
+        "interval": "95 %, corrected resampled t (Nadeau and Bengio 2003); of calibration errors, bootstrap over images",
         "arms": [table.entry(contender) for contender in whole],
         "comparisons": [table.comparison(a, b) for a, b in pairs(whole)],
         "learning_curve": _learning_curve(study, table, whole, len(manifest.rows)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +25,16 @@ from mstl_edge.training.study.plan import StudyPlan
 from mstl_edge.training.study.predictions import FoldAnswers
 from mstl_edge.training.study.statistics import (
     PairedTest,
+    bootstrap_interval,
     images_needed,
     in_words,
     judge,
     resampled_interval,
     resampled_paired_test,
 )
+
+LEAST_PROBABILITY = 1 / 512
+"""Half a step of an int8 output, whose 0 stands for anything up to it: the least that a log-loss takes, in every scheme."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +57,16 @@ class Table:
             name: self._interval(contender, name, np.array([fold[name] for fold in by_fold]), pooled[0])
             for name in by_fold[0]
         }
+        intervals["calibration_error"] = intervals["pooled_calibration_error"] = _calibration_error(pooled)
         classes = pooled[0].probabilities.shape[1]
         confusion = np.zeros((classes, classes), dtype=np.int64)
         for answers in contender.answers:
             np.add.at(confusion, (answers.classes, answers.answers), 1)
-        calibration = [expected_calibration_error(answers.classes, answers.probabilities) for answers in pooled]
         return {
             "name": contender.name,
             "scheme": contender.scheme,
             "n": len(pooled[0].images),
             **{name: msgspec.to_builtins(interval) for name, interval in intervals.items()},
-            "pooled_calibration_error": float(np.mean(calibration)),
             "confusion": confusion.tolist(),
             "per_fold": [self._fold(number, row, contender) for number, row in enumerate(by_fold)],
         }
@@ -75,7 +80,7 @@ class Table:
 
     def _interval(self, contender: Contender, name: str, values: NDArray[Any], pooled: FoldAnswers) -> Interval:
         """Return the corrected resampled t interval, or one from the number of images where no fold differs from another."""
-        found = resampled_interval(values, contender.test_to_train)
+        found = resampled_interval(values, contender.test_to_train, highest=math.inf if name == "log_loss" else 1.0)
         if found is not None:
             return found
         value = float(values[0])
@@ -83,7 +88,7 @@ class Table:
         negatives = len(pooled.classes) - positives
         if name == "auc":
             return auc_interval(value, positives, negatives)
-        if name == "calibration_error":
+        if name == "log_loss":
             return Interval(value, value, value)
         n = {"accuracy": positives + negatives, "sensitivity": positives, "specificity": negatives}[name]
         return wilson(round(value * n), n)
@@ -117,6 +122,16 @@ class Table:
         }
 
 
+def _calibration_error(pooled: Sequence[FoldAnswers]) -> Interval:
+    """Return the error over all images of a repeat, averaged over repeats: a fold's few images would bias it upwards."""
+
+    def measure(positions: NDArray[np.int64]) -> float:
+        errors = [expected_calibration_error(one.classes[positions], one.probabilities[positions]) for one in pooled]
+        return float(np.mean(errors))
+
+    return bootstrap_interval(measure, len(pooled[0].images))
+
+
 def _measured(answers: FoldAnswers, positive: int) -> dict[str, float]:
     is_positive = answers.classes == positive
     return {
@@ -124,5 +139,11 @@ def _measured(answers: FoldAnswers, positive: int) -> dict[str, float]:
         "sensitivity": float((answers.answers[is_positive] == positive).mean()),
         "specificity": float((answers.answers[~is_positive] != positive).mean()),
         "auc": roc_auc(np.asarray(is_positive), answers.probabilities[:, positive]),
-        "calibration_error": expected_calibration_error(answers.classes, answers.probabilities),
+        "log_loss": _log_loss(answers),
     }
+
+
+def _log_loss(answers: FoldAnswers) -> float:
+    """Return the mean −ln of the true class's probability, in nats."""
+    of_truth = answers.probabilities[np.arange(len(answers.classes)), answers.classes]
+    return float(-np.log(np.maximum(of_truth, LEAST_PROBABILITY)).mean())
