@@ -129,3 +129,15 @@ def test_an_unknown_recipe_is_one_clear_line(app):
 
 def test_help_ends_with_an_example(app):
     assert "Example: mstl-edge study ct-hemorrhage" in run(app, "--help").stdout
+
+
+def test_a_sensitivity_required_of_three_classes_ends_with_exit_code_1(mstl_edge, draw_classes, tmp_path):
+    images = draw_classes(tmp_path / "three", ("a", "b", "c"), count=4)
+    (tmp_path / "three.toml").write_text(
+        'name = "three"\n[backbone]\nalpha = 0.25\ninput_size = 32\nweights = "bundled"\n'
+        f'[[stages]]\nname = "target"\ndata = "{images}"\nunfreeze_from = "conv_dw_13"\n'
+    )
+    ended = mstl_edge("study", "three.toml", "--arms", "single", "--sensitivity", "0.95")
+    assert ended.exit_code == 1
+    assert "two classes for --sensitivity, which moves the threshold between them. Received: 3 classes" in ended.stderr
+    assert not (tmp_path / "studies").exists()

@@ -173,6 +173,22 @@ def test_arms_that_mean_another_class_by_sensitivity_are_one_clear_line(recipe, 
         start_study(plan_for(whole, arms=arms), tmp_path / "study")
 
 
+def test_a_sensitivity_required_of_three_classes_is_one_clear_line(recipe, draw_classes, tmp_path):
+    from mstl_edge.training.study.run import start_study
+
+    three = draw_classes(tmp_path / "three", ("a", "b", "c"), count=4, seed=3)
+    whole = recipe("target", data={"target": three})
+    arms = build_arms(whole, wanted=["single"], schemes=["float32"])
+    with pytest.raises(DataError) as caught:
+        start_study(plan_for(whole, arms=arms, sensitivity=0.95), tmp_path / "study")
+    message = str(caught.value)
+    assert "two classes for --sensitivity" in message
+    assert "Received: 3 classes (a, b, c). Leave --sensitivity out" in message
+    assert "\n" not in message
+    assert not (tmp_path / "study").exists()
+    start_study(plan_for(whole, arms=arms), tmp_path / "study")
+
+
 def test_folds_that_cannot_hold_every_class_are_refused_before_a_folder_is_made(recipe, tmp_path):
     from mstl_edge.training.study.run import start_study
 

@@ -111,6 +111,16 @@ def test_intervals_of_the_learning_curve_use_the_images_that_were_trained_on(dra
     assert curve["comparisons"][0]["p"] == pytest.approx(2 * stats.t.sf(abs(statistic), 5))
 
 
+def test_a_study_says_how_many_of_its_thresholds_stayed_at_a_half(drawn_study):
+    study = drawn_study({"single": 0.8, "multi": 0.9})
+    assert summarize(study)["thresholds_left_at_half"] == {"count": 12, "of": 12}
+    moved = study.path / "folds" / "multi-float32-1-2.csv"
+    moved.write_text(moved.read_text().replace(",0.5,1.0,", ",0.375,1.0,"))
+    tree = summarize(study)
+    assert tree["thresholds_left_at_half"] == {"count": 11, "of": 12}
+    assert "0.5 in 11 of 12 trainings" in tree["threshold_rule"]
+
+
 def test_mcnemar_is_scipys_binomial_test_on_the_pooled_images_of_each_repeat(drawn_study):
     study = drawn_study({"single": 0.6, "multi": 0.9})
     (comparison,) = summarize(study)["comparisons"]

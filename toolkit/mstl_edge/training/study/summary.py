@@ -25,11 +25,6 @@ def summarize(study: StudyFolder) -> dict[str, Any]:
     positive = _positive(plan, manifest.labels)
     table = Table(plan, positive)
     whole = contenders(study, EVERYTHING)
-    rule = (
-        f"sensitivity of at least {plan.sensitivity:g}"
-        if plan.sensitivity
-        else "Youden, where its gain is above two standard errors; otherwise 0.5"
-    )
     return {
         "schema": STUDY_SCHEMA,
         "recipe": plan.recipe.name,
@@ -40,7 +35,7 @@ def summarize(study: StudyFolder) -> dict[str, Any]:
         "folds": plan.folds,
         "repeats": plan.repeats,
         "fold_seed": plan.fold_seed,
-        "threshold_rule": rule,
+        **_thresholds(plan, whole, len(manifest.labels)),
         "interval": "95 %, corrected resampled t (Nadeau and Bengio 2003); of calibration errors, bootstrap over images",
         "arms": [table.entry(contender) for contender in whole],
         "comparisons": [table.comparison(a, b) for a, b in pairs(whole)],
@@ -52,6 +47,21 @@ def summarize(study: StudyFolder) -> dict[str, Any]:
 def _positive(plan: StudyPlan, labels: tuple[str, ...]) -> int:
     folded = [label.casefold() for label in labels]
     return folded.index(plan.target.positive.casefold()) if plan.target.positive else len(labels) - 1
+
+
+def _thresholds(plan: StudyPlan, whole: Sequence[Contender], classes: int) -> dict[str, Any]:
+    """Return the rule of thresholds, and in how many trainings it left them at 0.5; int8 files take their float model's."""
+    if classes > 2:
+        return {"threshold_rule": "none: the most probable class", "thresholds_left_at_half": None}
+    fitted = [fold.decision.threshold for one in whole if one.scheme == "float32" for fold in one.answers]
+    left = sum(threshold == 0.5 for threshold in fitted)
+    rule = "Youden, where its gain is above two standard errors; otherwise 0.5"
+    if plan.sensitivity:
+        rule = f"sensitivity of at least {plan.sensitivity:g}"
+    return {
+        "threshold_rule": f"{rule} (0.5 in {left} of {len(fitted)} trainings)",
+        "thresholds_left_at_half": {"count": left, "of": len(fitted)},
+    }
 
 
 def _learning_curve(study: StudyFolder, table: Table, whole: Sequence[Contender], n: int) -> dict[str, Any]:
