@@ -99,6 +99,26 @@ def test_a_resumed_study_ends_with_the_bytes_of_one_that_was_not_stopped(recipe,
     assert without_seconds(stopped) == without_seconds(straight)
 
 
+def test_a_study_of_many_arms_reads_the_images_of_each_once(drawn_study, monkeypatch):
+    from mstl_edge.training import stages
+    from mstl_edge.training.study import one_fold
+    from mstl_edge.training.study.run import plan_tasks
+
+    study = drawn_study({"single": 0.8})
+    tree = json.loads(study.plan_file.read_text())
+    names = [f"arm{number}" for number in range(12)]
+    study.plan_file.write_text(json.dumps({**tree, "arms": [{**tree["arms"][0], "name": name} for name in names]}))
+    for path in list((study.path / "folds").iterdir()):
+        for name in names:
+            path.with_name(path.name.replace("single", name)).write_bytes(path.read_bytes())
+    read = []
+    data = stages.StageData(study.manifest(), None, None)
+    monkeypatch.setattr(stages, "read_images", lambda *_: read.append(1) or data)
+    for task in plan_tasks(study, 1):
+        one_fold.run_fold(task)
+    assert len(read) == len(names)
+
+
 @pytest.mark.slow
 def test_int8_answers_come_from_the_converted_file(recipe, tmp_path):
     from mstl_edge.training.study.predictions import read_answers

@@ -100,7 +100,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-@functools.lru_cache(maxsize=8)
+@functools.cache  # of any size: all arms of a fold come before the next fold, so that a full cache would never hit
 def _open_arm(study_path: Path, name: str) -> OpenArm:
     study = StudyFolder(study_path)
     plan = study.plan()
@@ -108,10 +108,14 @@ def _open_arm(study_path: Path, name: str) -> OpenArm:
     source = open_source(plan.target.data)
     data = stages.read_images(arm.recipe, arm.stage, study.manifest(), source.folder, SILENT)
     bridge = study.bridge(arm)
-    carried = None
-    if bridge is not None:
-        carried = stages.read_weights(bridge.stage(arm.recipe.stages[-2].name).weights)
+    carried = None if bridge is None else _carried(bridge.stage(arm.recipe.stages[-2].name).weights)
     return OpenArm(plan, arm, data, bridge, carried)
+
+
+@functools.cache
+def _carried(weights: Path) -> graph.Weights:
+    """Read what a bridge leaves once for all arms that stand on it."""
+    return stages.read_weights(weights)
 
 
 @dataclass(frozen=True)
