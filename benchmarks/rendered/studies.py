@@ -37,8 +37,7 @@ def _arms(tree: Any) -> str:
         ]
         for arm in tree["arms"]
     ]
-    told = f"{tree['n']} images, {tree['folds']} folds, {tree['repeats']} repeats, fold seed {tree['fold_seed']}"
-    columns = ["arm", told, "accuracy % (95 %)", "sensitivity %", "specificity %", "AUC", "calibration error"]
+    columns = ["arm", _dealt(tree), "accuracy % (95 %)", "sensitivity %", "specificity %", "AUC", "calibration error"]
     return table(columns, rows)
 
 
@@ -72,20 +71,30 @@ def _against_first(tree: Any) -> str:
     arms = {arm["name"]: arm for arm in tree["arms"] if arm["scheme"] == "float32"}
     first = next(iter(arms))
     apart = {told["b"]: told for told in tree["comparisons"] if told["a"] == f"{first}/float32"}
+    by_worth = sorted(arms.values(), key=lambda arm: (-arm["accuracy"]["value"], -arm["auc"]["value"]))
     rows = [
         [
-            f"`{name}`",
+            f"`{arm['name']}`",
             f"{100 * arm['accuracy']['value']:.1f}",
             f"{arm['auc']['value']:.3f}",
-            "{:+.1f} ({:+.1f} to {:+.1f})".format(
-                *(100 * apart[f"{name}/float32"][key] for key in ("difference", "low", "high"))
-            )
-            if name != first
-            else "–",
+            f"{arm['log_loss']['value']:.3f}",
+            *(_apart(apart[f"{arm['name']}/float32"]) if arm["name"] != first else ("–", "–")),
         ]
-        for name, arm in sorted(
-            arms.items(), key=lambda item: (-item[1]["accuracy"]["value"], -item[1]["auc"]["value"])
-        )
+        for arm in by_worth
     ]
-    told = f"{tree['n']} images, {tree['folds']} folds, {tree['repeats']} repeats, fold seed {tree['fold_seed']}"
-    return table([f"arm ({told})", "accuracy %", "AUC", f"points from `{first}` (95 %)"], rows)
+    columns = ["accuracy %", "AUC", "log-loss", f"points from `{first}` (95 %)", "images that would tell"]
+    return table([f"arm ({_dealt(tree)})", *columns], rows)
+
+
+def _apart(told: Any) -> tuple[str, str]:
+    """Return a difference in points, and how many images would show one of that size where these cannot."""
+    points = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * told[key] for key in ("difference", "low", "high")))
+    needed = told["images_needed"]
+    # So many are there already: the folds differ more than the images alone explain.
+    shown = told["verdict"] == "cannot tell" and needed is not None and needed > told["n"]
+    return points, f"{needed:,}" if shown else "–"
+
+
+def _dealt(tree: Any) -> str:
+    repeats = f"{tree['repeats']} repeat{'s' * (tree['repeats'] > 1)}"
+    return f"{tree['n']} images, {tree['folds']} folds, {repeats}, fold seed {tree['fold_seed']}"

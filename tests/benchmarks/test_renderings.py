@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import msgspec
 import pytest
@@ -17,6 +19,7 @@ from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
 from mstl_edge_bench.result import BenchReport
 
 Bench = Callable[..., BenchReport]
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_csv_holds_plain_numbers(bench: Bench, labelled: Path) -> None:
@@ -76,9 +79,57 @@ def test_pytest_benchmarks_own_statistics_agree_with_ours(bench: Bench) -> None:
 
 
 def test_the_suites_can_be_collected() -> None:
-    root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "pytest", "benchmarks/suites", "--collect-only", "-q"]
-    ran = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout
     assert "test_latency[" in ran.stdout
     assert "alpha=0.25" in ran.stdout
+
+
+@pytest.fixture(scope="module")
+def studies() -> ModuleType:
+    """The tables of studies, from the checkout: they are no part of an installed package."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(str(ROOT / "benchmarks"))
+        return importlib.import_module("rendered.studies")
+
+
+def compared(a: str, b: str, difference: float, verdict: str, needed: int | None, **keys: object) -> dict[str, object]:
+    return {
+        "a": f"{a}/float32", "b": f"{b}/float32", "difference": difference, "low": difference - 0.05,
+        "high": difference + 0.05, "p": 0.2, "verdict": verdict, "n": 160, "images_needed": needed,
+        "mcnemar": [{"repeat": 1, "p": 0.25}], **keys,
+    }  # fmt: skip
+
+
+def measured(name: str, accuracy: float, **keys: object) -> dict[str, object]:
+    around = {"low": accuracy - 0.02, "high": accuracy + 0.02}
+    names = ("accuracy", "sensitivity", "specificity", "auc", "calibration_error", "log_loss")
+    return {"name": name, "scheme": "float32", **{key: {"value": accuracy, **around} for key in names}, **keys}
+
+
+@pytest.fixture
+def study_tree() -> dict[str, object]:
+    return {
+        "n": 160, "folds": 5, "repeats": 1, "fold_seed": 3,
+        "arms": [measured("as-it-is", 0.9), measured("views-1", 0.85), measured("mixup-0.2", 0.925)],
+        "comparisons": [
+            compared("as-it-is", "views-1", -0.05, "hurt", 400),
+            compared("as-it-is", "mixup-0.2", 0.025, "cannot tell", 1234),
+        ],
+    }  # fmt: skip
+
+
+def test_a_search_is_told_against_its_first_arm_in_the_order_of_worth(
+    studies: ModuleType, study_tree: dict[str, object]
+) -> None:
+    head, _, *rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in studies._against_first(study_tree).splitlines()
+    ]
+    assert head[0] == "arm (160 images, 5 folds, 1 repeat, fold seed 3)"
+    assert head[1:] == ["accuracy %", "AUC", "log-loss", "points from `as-it-is` (95 %)", "images that would tell"]
+    assert rows == [
+        ["`mixup-0.2`", "92.5", "0.925", "0.925", "+2.5 (-2.5 to +7.5)", "1,234"],
+        ["`as-it-is`", "90.0", "0.900", "0.900", "–", "–"],
+        ["`views-1`", "85.0", "0.850", "0.850", "-5.0 (-10.0 to +0.0)", "–"],
+    ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -139,6 +140,16 @@ def test_mcnemar_is_scipys_binomial_test_on_the_pooled_images_of_each_repeat(dra
         only_a = sum(right["single"][image] and not right["multi"][image] for image in right["single"])
         assert (exact["a_only"], exact["b_only"]) == (only_a, only_b)
         assert exact["p"] == pytest.approx(stats.binomtest(only_b, only_a + only_b).pvalue)
+
+
+def test_a_plan_may_compare_every_arm_with_one_alone(drawn_study):
+    study = drawn_study({"scratch": 0.6, "single": 0.8, "multi": 0.9}, curve=(10,))
+    tree = json.loads(study.plan_file.read_text())
+    study.plan_file.write_text(json.dumps({**tree, "against": "single"}))
+    tree = summarize(study)
+    wanted = [("single/float32", "scratch/float32"), ("single/float32", "multi/float32")]
+    assert [(found["a"], found["b"]) for found in tree["comparisons"]] == wanted
+    assert [(found["a"], found["b"]) for found in tree["learning_curve"]["comparisons"]] == 2 * wanted
 
 
 def test_a_clear_gain_helped(drawn_study):

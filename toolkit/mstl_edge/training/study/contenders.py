@@ -77,9 +77,17 @@ def contenders(study: StudyFolder, images: int) -> list[Contender]:
     ]
 
 
-def pairs(whole: Sequence[Contender]) -> Iterator[tuple[Contender, Contender]]:
-    """Yield arms in one scheme, then schemes of one arm: other pairs differ in two things at once."""
-    for shared in ("scheme", "name"):
-        for a, b in combinations(whole, 2):
-            if getattr(a, shared) == getattr(b, shared):
-                yield a, b
+def pairs(whole: Sequence[Contender], against: str = "") -> Iterator[tuple[Contender, Contender]]:
+    """Yield arms in one scheme, then schemes of one arm: other pairs differ in two things at once.
+
+    Args:
+        whole: All contenders.
+        against: The arm that every pair of arms holds; empty yields all pairs.
+    """
+    first = sorted(whole, key=lambda one: one.name != against)
+    for a, b in combinations(first, 2):
+        if a.scheme == b.scheme and against in ("", a.name):
+            yield a, b
+    for a, b in combinations(whole, 2):
+        if a.name == b.name:
+            yield a, b

@@ -38,7 +38,7 @@ def summarize(study: StudyFolder) -> dict[str, Any]:
         **_thresholds(plan, whole, len(manifest.labels)),
         "interval": "95 %, corrected resampled t (Nadeau and Bengio 2003); of calibration errors, bootstrap over images",
         "arms": [table.entry(contender) for contender in whole],
-        "comparisons": [table.comparison(a, b) for a, b in pairs(whole)],
+        "comparisons": [table.comparison(a, b) for a, b in pairs(whole, plan.against)],
         "learning_curve": _learning_curve(study, table, whole, len(manifest.rows)),
         "provenance": provenance(study),
     }
@@ -75,6 +75,8 @@ def _learning_curve(study: StudyFolder, table: Table, whole: Sequence[Contender]
     return {
         "arms": [{"images": images, **table.entry(one)} for images, several in points for one in several],
         "comparisons": [
-            {"images": images, **table.comparison(a, b)} for images, several in points for a, b in pairs(several)
+            {"images": images, **table.comparison(a, b)}
+            for images, several in points
+            for a, b in pairs(several, plan.against)
         ],
     }
