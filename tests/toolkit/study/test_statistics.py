@@ -50,6 +50,34 @@ def test_the_correction_makes_a_test_more_careful():
     assert corrected.p == pytest.approx(2 * stats.t.sf(statistic, 4))
 
 
+@pytest.mark.parametrize("images", [20, 128])
+def test_intervals_hold_the_truth_about_as_often_as_they_say_whatever_part_a_fold_trains_on(images):
+    """Simulate 2 repeats of 5 folds over 160 points in 10 dimensions, told apart by the nearer of two means of `images` points."""
+    rng, classes = np.random.default_rng(0), np.arange(160) % 2
+
+    def draw():
+        return rng.normal(size=(160, 10)) + np.where(classes, 0.25, -0.25)[:, np.newaxis]
+
+    def accuracy(points, trained, tested_points, tested):
+        subset = [rng.permutation(trained[classes[trained] == c])[: images // 2] for c in (0, 1)]
+        healthy, ill = (points[chosen].mean(axis=0) for chosen in subset)
+        return np.mean(((tested_points[tested] - (ill + healthy) / 2) @ (ill - healthy) > 0) == classes[tested])
+
+    everyone, found, truths = np.arange(160), [], []
+    for _ in range(400):
+        points = draw()
+        repeats = [
+            rng.permutation(80).repeat(2) % 5 for _ in range(2)
+        ]  # two by two: as many of either class in each fold
+        found.append(
+            [accuracy(points, everyone[fold != k], points, everyone[fold == k]) for fold in repeats for k in range(5)]
+        )
+        truths.append(accuracy(points, everyone, draw(), everyone))
+    intervals = [resampled_interval(np.array(values), 32 / 128) for values in found]
+    held = np.mean([interval.low <= np.mean(truths) <= interval.high for interval in intervals])
+    assert 0.93 < held < 0.99
+
+
 def test_an_interval_of_a_share_stays_between_0_and_1():
     interval = resampled_interval(np.array([1.0, 1.0, 0.7, 1.0, 1.0]), 0.25)
     assert interval.high == 1.0

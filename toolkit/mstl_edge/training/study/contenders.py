@@ -22,13 +22,11 @@ class Contender:
         name: The arm.
         scheme: How its files are quantized.
         answers: One per repeat and fold, repeats one after the other.
-        images: How many images each fold trained and validated on; 0 for all that it does not test.
     """
 
     name: str
     scheme: Scheme
     answers: tuple[FoldAnswers, ...]
-    images: int = EVERYTHING
 
     @property
     def title(self) -> str:
@@ -37,10 +35,10 @@ class Contender:
 
     @property
     def test_to_train(self) -> float:
-        """Test images over images of the training part, both as means over folds: n_test/n_train of Nadeau and Bengio."""
+        """Images that a fold tests over all others, both as means over folds, whatever part of the others it trains on."""
         n = len({image for fold in self.answers for image in fold.images})
-        tested = [len(fold.images) for fold in self.answers]
-        return sum(tested) / sum(self.images or n - count for count in tested)
+        tested = sum(len(fold.images) for fold in self.answers)
+        return tested / (n * len(self.answers) - tested)
 
     def pooled(self, repeats: int) -> list[FoldAnswers]:
         """Return the answers of each repeat, all folds together: every image once."""
@@ -70,7 +68,6 @@ def contenders(study: StudyFolder, images: int) -> list[Contender]:
             arm.name,
             scheme,
             tuple(read_answers(study.answers(arm.name, scheme, *place, images), labels) for place in plan.places),
-            images,
         )
         for arm in plan.arms
         for scheme in (arm.schemes if images == EVERYTHING else ("float32",))

@@ -33,15 +33,17 @@ class PairedTest(Struct, frozen=True):
 def resampled_interval(values: NDArray[Any], test_to_train: float, *, highest: float = 1.0) -> Interval | None:
     """Return the mean over folds with the corrected resampled t interval.
 
-    Nadeau and Bengio 2003 (Machine Learning 52:239, section 3): training sets overlap, so the variance of the mean over J folds is
-    not s²/J; it is estimated by (1/J + n_test/n_train) s². The bounds are cut off at 0 and at the highest possible value.
+    Nadeau and Bengio 2003 (Machine Learning 52:239, section 3): folds are correlated, so the variance of the mean over J of them
+    is not s²/J; it is estimated by (1/J + ρ/(1 − ρ)) s². Their ρ is the correlation of two splits that comes from images which
+    both test, n_test/n of all n images. With every other image to train on, ρ/(1 − ρ) is the well-known n_test/n_train. A fold
+    that trains on a subset tests as many images and shares fewer to train on, so ρ stays: n_train of the subset in that formula
+    would give intervals of 95 % that always hold.
 
-    Where a fold trains on a subset, n_train is the subset's size. The correction was derived for splits drawn at random, whose
-    test parts overlap; those of one cross-validation do not, so that on small subsets it is on the careful side.
+    The bounds are cut off at 0 and at the highest possible value.
 
     Args:
         values: One share per fold and repeat, at least two.
-        test_to_train: Number of test images over number of training images of a fold.
+        test_to_train: ρ/(1 − ρ): number of images that a fold tests over number of all others.
         highest: What a value can be at most.
 
     Returns:
@@ -76,7 +78,7 @@ def resampled_paired_test(differences: NDArray[Any], test_to_train: float) -> Pa
 
     Args:
         differences: One difference of shares per fold and repeat: both arms on the same images.
-        test_to_train: Number of test images over number of training images of a fold.
+        test_to_train: ρ/(1 − ρ): number of images that a fold tests over number of all others.
 
     Returns:
         None where all differences are equal: no spread, no t-test.
