@@ -9,6 +9,14 @@ from typing import Any
 from rendered.markdown import RESULTS, share, table
 
 FOLDER = RESULTS / "studies"
+VERDICT_COLUMNS = [
+    "from → to",
+    "accuracy, points (95 %)",
+    "p",
+    "exact p by repeat",
+    "verdict",
+    "images that would tell",
+]
 
 
 def tables() -> dict[str, Callable[[], str]]:
@@ -32,8 +40,7 @@ def _arms(tree: Any) -> str:
             f"`{arm['name']}`",
             arm["scheme"],
             *(share(arm[name]) for name in ("accuracy", "sensitivity", "specificity")),
-            "{value:.3f} ({low:.3f} to {high:.3f})".format(**arm["auc"]),
-            f"{arm['pooled_calibration_error']:.3f}",
+            *("{value:.3f} ({low:.3f} to {high:.3f})".format(**arm[name]) for name in ("auc", "calibration_error")),
         ]
         for arm in tree["arms"]
     ]
@@ -42,28 +49,31 @@ def _arms(tree: Any) -> str:
 
 
 def _verdicts(tree: Any) -> str:
-    rows = [
-        [
-            f"{told['a']} → {told['b']}",
-            "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * told[key] for key in ("difference", "low", "high"))),
-            f"{told['p']:.2f}",
-            ", ".join(f"{one['p']:.2f}" for one in told["mcnemar"]),
-            told["verdict"],
-        ]
-        for told in tree["comparisons"]
-    ]
-    return table(["from → to", "accuracy, points (95 %)", "p", "exact p by repeat", "verdict"], rows)
+    return table(VERDICT_COLUMNS, (_verdict(told) for told in tree["comparisons"]))
 
 
 def _curve(tree: Any) -> str:
-    points = tree["learning_curve"]["arms"]
+    """Return accuracy by size and arm, and below it what the comparisons of each size came to."""
+    points, comparisons = tree["learning_curve"]["arms"], tree["learning_curve"]["comparisons"]
     arms = list(dict.fromkeys(point["name"] for point in points))
     found = {(point["images"], point["name"]): point["accuracy"] for point in points}
     rows = [
         [str(images), *(share(found[images, arm]) for arm in arms)]
         for images in dict.fromkeys(point["images"] for point in points)
     ]
-    return table(["training images", *(f"`{arm}` accuracy % (95 %)" for arm in arms)], rows)
+    accuracies = table(["training images", *(f"`{arm}` accuracy % (95 %)" for arm in arms)], rows)
+    verdicts = table(["training images", *VERDICT_COLUMNS], ([told["images"], *_verdict(told)] for told in comparisons))
+    return f"{accuracies}\n\n{verdicts}"
+
+
+def _verdict(told: Any) -> list[str]:
+    points, needed = _apart(told)
+    exact = ", ".join(_p(one["p"]) for one in told["mcnemar"])
+    return [f"{told['a']} → {told['b']}", points, _p(told["p"]), exact, told["verdict"], needed]
+
+
+def _p(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.005 else "< 0.005"
 
 
 def _against_first(tree: Any) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import msgspec
 import pytest
@@ -87,11 +88,16 @@ def test_the_suites_can_be_collected() -> None:
 
 
 @pytest.fixture(scope="module")
-def studies() -> ModuleType:
-    """The tables of studies, from the checkout: they are no part of an installed package."""
+def render() -> ModuleType:
+    """The script that renders, from the checkout: it is no part of an installed package."""
     with pytest.MonkeyPatch.context() as patched:
         patched.syspath_prepend(str(ROOT / "benchmarks"))
-        return importlib.import_module("rendered.studies")
+        return importlib.import_module("render")
+
+
+@pytest.fixture(scope="module")
+def studies(render: ModuleType) -> ModuleType:
+    return render.studies
 
 
 def compared(a: str, b: str, difference: float, verdict: str, needed: int | None, **keys: object) -> dict[str, object]:
@@ -109,7 +115,7 @@ def measured(name: str, accuracy: float, **keys: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def study_tree() -> dict[str, object]:
+def study_tree() -> dict[str, Any]:
     return {
         "n": 160, "folds": 5, "repeats": 1, "fold_seed": 3,
         "arms": [measured("as-it-is", 0.9), measured("views-1", 0.85), measured("mixup-0.2", 0.925)],
@@ -121,11 +127,9 @@ def study_tree() -> dict[str, object]:
 
 
 def test_a_search_is_told_against_its_first_arm_in_the_order_of_worth(
-    studies: ModuleType, study_tree: dict[str, object]
+    studies: ModuleType, study_tree: dict[str, Any]
 ) -> None:
-    head, _, *rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in studies._against_first(study_tree).splitlines()
-    ]
+    head, _, *rows = rows_of(studies._against_first(study_tree))
     assert head[0] == "arm (160 images, 5 folds, 1 repeat, fold seed 3)"
     assert head[1:] == ["accuracy %", "AUC", "log-loss", "points from `as-it-is` (95 %)", "images that would tell"]
     assert rows == [
@@ -133,3 +137,71 @@ def test_a_search_is_told_against_its_first_arm_in_the_order_of_worth(
         ["`as-it-is`", "90.0", "0.900", "0.900", "–", "–"],
         ["`views-1`", "85.0", "0.850", "0.850", "-5.0 (-10.0 to +0.0)", "–"],
     ]
+
+
+def rows_of(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+
+
+def test_verdicts_say_how_many_images_would_tell_where_these_cannot(
+    studies: ModuleType, study_tree: dict[str, Any]
+) -> None:
+    study_tree["comparisons"].append(compared("a", "b", 0.01, "cannot tell", 90, p=0.001))
+    head, _, *rows = rows_of(studies._verdicts(study_tree))
+    assert head[-2:] == ["verdict", "images that would tell"]
+    assert [row[-2:] for row in rows] == [["hurt", "–"], ["cannot tell", "1,234"], ["cannot tell", "–"]]
+    assert rows[1][:4] == ["as-it-is/float32 → mixup-0.2/float32", "+2.5 (-2.5 to +7.5)", "0.20", "0.25"]
+    assert rows[2][2] == "< 0.005"
+
+
+def test_a_learning_curve_is_drawn_with_what_each_size_can_tell(
+    studies: ModuleType, study_tree: dict[str, Any]
+) -> None:
+    study_tree["learning_curve"] = {
+        "arms": [measured(arm, 0.8, images=n) for n in (20, 128) for arm in ("single", "multi")],
+        "comparisons": [compared("single", "multi", 0.02, "cannot tell", 900, images=n) for n in (20, 128)],
+    }
+    accuracies, verdicts = (rows_of(part) for part in studies._curve(study_tree).split("\n\n"))
+    assert [row[0] for row in accuracies[2:]] == [row[0] for row in verdicts[2:]] == ["20", "128"]
+    assert accuracies[0] == ["training images", "`single` accuracy % (95 %)", "`multi` accuracy % (95 %)"]
+    assert verdicts[2][1:3] == ["single/float32 → multi/float32", "+2.0 (-3.0 to +7.0)"]
+    assert verdicts[2][-2:] == ["cannot tell", "900"]
+
+
+@pytest.fixture
+def pages(render: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A README with a table of a name that exists, rendered."""
+    (tmp_path / "docs").mkdir()
+    monkeypatch.setattr(render, "ROOT", tmp_path)
+    monkeypatch.setattr(render, "TABLES", {"known": lambda: "| 1 |"})
+    monkeypatch.setattr(render, "PICTURES", {})
+    monkeypatch.setattr("sys.argv", ["render.py", "--check"])
+    (tmp_path / "README.md").write_text("<!-- known:begin -->\n| 1 |\n<!-- known:end -->\n")
+    return tmp_path
+
+
+def test_a_table_whose_result_was_deleted_fails_the_check(
+    render: ModuleType, pages: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert render.main() == 0
+    page = pages / "docs" / "gone.md"
+    page.write_text("<!-- study-gone:begin -->\n| 2 |\n<!-- study-gone:end -->\n")
+    for argv in (["render.py", "--check"], ["render.py"]):
+        monkeypatch.setattr("sys.argv", argv)
+        assert render.main() == 1
+        assert "Received: study-gone in docs/gone.md." in capsys.readouterr().err
+    assert "| 2 |" in page.read_text()
+
+
+@pytest.mark.parametrize("marks", ["<!-- known:begin -->\ntext\n", "text\n<!-- known:end -->\n"])
+def test_a_mark_that_stands_alone_fails_the_check_and_swallows_no_text(
+    render: ModuleType, pages: Path, marks: str
+) -> None:
+    (pages / "docs" / "half.md").write_text(marks)
+    assert render.main() == 1
+    assert (pages / "docs" / "half.md").read_text() == marks
+
+
+def test_a_table_that_is_out_of_date_fails_the_check(render: ModuleType, pages: Path) -> None:
+    (pages / "README.md").write_text("<!-- known:begin -->\n| 0 |\n<!-- known:end -->\n")
+    assert render.main() == 1
