@@ -49,6 +49,7 @@ def _arms(tree: Any) -> str:
 
 
 def _verdicts(tree: Any) -> str:
+    """Return all comparisons, the primary one first and in bold."""
     return table(VERDICT_COLUMNS, (_verdict(told) for told in tree["comparisons"]))
 
 
@@ -69,7 +70,8 @@ def _curve(tree: Any) -> str:
 def _verdict(told: Any) -> list[str]:
     points, needed = _apart(told)
     exact = ", ".join(_p(one["p"]) for one in told["mcnemar"])
-    return [f"{told['a']} → {told['b']}", points, _p(told["p"]), exact, told["verdict"], needed]
+    named = f"{told['a']} → {told['b']}"
+    return [f"**{named}**" if told["primary"] else named, points, _p(told["p"]), exact, told["verdict"], needed]
 
 
 def _p(value: float) -> str:

@@ -104,7 +104,7 @@ def compared(a: str, b: str, difference: float, verdict: str, needed: int | None
     return {
         "a": f"{a}/float32", "b": f"{b}/float32", "difference": difference, "low": difference - 0.05,
         "high": difference + 0.05, "p": 0.2, "verdict": verdict, "n": 160, "images_needed": needed,
-        "mcnemar": [{"repeat": 1, "p": 0.25}], **keys,
+        "mcnemar": [{"repeat": 1, "p": 0.25}], "primary": False, **keys,
     }  # fmt: skip
 
 
@@ -146,11 +146,12 @@ def rows_of(text: str) -> list[list[str]]:
 def test_verdicts_say_how_many_images_would_tell_where_these_cannot(
     studies: ModuleType, study_tree: dict[str, Any]
 ) -> None:
-    study_tree["comparisons"].append(compared("a", "b", 0.01, "cannot tell", 90, p=0.001))
+    study_tree["comparisons"].append(compared("a", "b", 0.01, "cannot tell", 90, p=0.001, primary=True))
     head, _, *rows = rows_of(studies._verdicts(study_tree))
     assert head[-2:] == ["verdict", "images that would tell"]
     assert [row[-2:] for row in rows] == [["hurt", "–"], ["cannot tell", "1,234"], ["cannot tell", "–"]]
     assert rows[1][:4] == ["as-it-is/float32 → mixup-0.2/float32", "+2.5 (-2.5 to +7.5)", "0.20", "0.25"]
+    assert rows[2][0] == "**a/float32 → b/float32**"
     assert rows[2][2] == "< 0.005"
 
 

@@ -234,12 +234,12 @@ def print_study(tree: dict[str, Any]) -> None:
         [_arm_row(arm) for arm in tree["arms"]],
     )
     print_table(
-        "What each step did to accuracy, on the same images",
+        f"What each step did to accuracy, on the same images ({tree['multiplicity']})",
         ("from", "to", "points", "p", "exact p by repeat", "verdict", "images that would tell"),
         [_comparison_row(entry) for entry in tree["comparisons"]],
     )
     for entry in tree["comparisons"]:
-        if (entry["a"], entry["b"]) == ("single/float32", "multi/float32"):
+        if entry["primary"]:
             say(f"did the bridge help? {entry['words']}")
     curve = tree["learning_curve"]
     if curve["arms"]:

@@ -138,12 +138,33 @@ def test_mcnemar_is_scipys_binomial_test_on_the_pooled_images_of_each_repeat(dra
         assert exact["p"] == pytest.approx(stats.binomtest(only_b, only_a + only_b).pvalue)
 
 
+def test_the_question_comes_first_and_all_else_is_marked_as_exploratory(drawn_study):
+    tree = summarize(drawn_study({"scratch": 0.6, "single": 0.8, "multi": 0.9}, curve=(10,)))
+    told = [(found["a"].split("/")[0], found["b"].split("/")[0], found["primary"]) for found in tree["comparisons"]]
+    assert told == [("single", "multi", True), ("scratch", "single", False), ("scratch", "multi", False)]
+    by_size = tree["learning_curve"]["comparisons"]
+    assert [(found["images"], found["a"], found["b"]) for found in by_size[::3]] == [
+        (10, "single/float32", "multi/float32"),
+        (40, "single/float32", "multi/float32"),
+    ]
+    assert not any(found["primary"] for found in by_size)
+    assert (
+        tree["multiplicity"] == "the first is the question, all others are exploratory, not corrected for their number"
+    )
+
+
+def test_a_study_without_a_bridge_has_no_primary_comparison(drawn_study):
+    tree = summarize(drawn_study({"scratch": 0.6, "single": 0.8}))
+    assert [found["primary"] for found in tree["comparisons"]] == [False]
+    assert tree["multiplicity"] == "exploratory, not corrected for their number"
+
+
 def test_a_plan_may_compare_every_arm_with_one_alone(drawn_study):
     study = drawn_study({"scratch": 0.6, "single": 0.8, "multi": 0.9}, curve=(10,))
     tree = json.loads(study.plan_file.read_text())
     study.plan_file.write_text(json.dumps({**tree, "against": "single"}))
     tree = summarize(study)
-    wanted = [("single/float32", "scratch/float32"), ("single/float32", "multi/float32")]
+    wanted = [("single/float32", "multi/float32"), ("single/float32", "scratch/float32")]
     assert [(found["a"], found["b"]) for found in tree["comparisons"]] == wanted
     assert [(found["a"], found["b"]) for found in tree["learning_curve"]["comparisons"]] == 2 * wanted
 

@@ -13,6 +13,8 @@ from mstl_edge.training.study.provenance import provenance
 from mstl_edge.training.study.tables import Table
 
 STUDY_SCHEMA = "mstl-edge/study/1"
+PRIMARY = ("single/float32", "multi/float32")
+"""The question of a study, where it has both: did the bridge help?"""
 
 
 def summarize(study: StudyFolder) -> dict[str, Any]:
@@ -25,6 +27,8 @@ def summarize(study: StudyFolder) -> dict[str, Any]:
     positive = _positive(plan, manifest.labels)
     table = Table(plan, positive)
     whole = contenders(study, EVERYTHING)
+    compared = _ordered(plan, whole)
+    asked = "the first is the question, all others are " if any(is_primary(*pair) for pair in compared) else ""
     return {
         "schema": STUDY_SCHEMA,
         "recipe": plan.recipe.name,
@@ -38,10 +42,21 @@ def summarize(study: StudyFolder) -> dict[str, Any]:
         **_thresholds(plan, whole, len(manifest.labels)),
         "interval": "95 %, corrected resampled t (Nadeau and Bengio 2003); of calibration errors, bootstrap over images",
         "arms": [table.entry(contender) for contender in whole],
-        "comparisons": [table.comparison(a, b) for a, b in pairs(whole, plan.against)],
+        "multiplicity": f"{asked}exploratory, not corrected for their number",
+        "comparisons": [{"primary": is_primary(a, b), **table.comparison(a, b)} for a, b in compared],
         "learning_curve": _learning_curve(study, table, whole, len(manifest.rows)),
         "provenance": provenance(study),
     }
+
+
+def is_primary(a: Contender, b: Contender) -> bool:
+    """Whether going from `a` to `b` is what a study asks; whatever else it compares is exploratory."""
+    return (a.title, b.title) == PRIMARY
+
+
+def _ordered(plan: StudyPlan, several: Sequence[Contender]) -> list[tuple[Contender, Contender]]:
+    """Return what is compared, the primary comparison first."""
+    return sorted(pairs(several, plan.against), key=lambda pair: not is_primary(*pair))
 
 
 def _positive(plan: StudyPlan, labels: tuple[str, ...]) -> int:
@@ -75,8 +90,8 @@ def _learning_curve(study: StudyFolder, table: Table, whole: Sequence[Contender]
     return {
         "arms": [{"images": images, **table.entry(one)} for images, several in points for one in several],
         "comparisons": [
-            {"images": images, **table.comparison(a, b)}
+            {"images": images, "primary": False, **table.comparison(a, b)}
             for images, several in points
-            for a, b in pairs(several, plan.against)
+            for a, b in _ordered(plan, several)
         ],
     }
