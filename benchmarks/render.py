@@ -1,11 +1,13 @@
 """Write the tables and pictures of README and docs from committed results: `python benchmarks/render.py`, or `--check` to compare.
 
-A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; no number in it is typed by hand.
+A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; no number in it is typed by hand. A mark
+that no committed result gives a table for is an error.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +36,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "peak": speed.peak,
     **studies.tables(),
 }
+_MARK = re.compile(r"<!-- (\S+):(begin|end) -->")
 PICTURES: dict[str, Callable[[], str]] = {
     "docs/growth-time.svg": pictures.growth_time,
     "docs/growth-memory.svg": pictures.growth_memory,
@@ -41,12 +44,19 @@ PICTURES: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
-    """Render every table; with `--check`, return 1 where a file would change."""
+    """Render every table; return 1 where a mark has no table, and with `--check` also where a file would change."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="Change nothing; exit 1 where a table is out of date.")
     check = parser.parse_args().check
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    wanted = {page: render(page.read_text(encoding="utf-8")) for page in pages}
+    texts = {page: page.read_text(encoding="utf-8") for page in pages}
+    if lost := [f"{mark} in {page.relative_to(ROOT)}" for page, text in texts.items() for mark in lost_marks(text)]:
+        sys.stderr.write(
+            f"expected a committed result, a beginning and an end for every marked table. Received: {', '.join(lost)}. "
+            "Bring the result back, or take the marks out.\n"
+        )
+        return 1
+    wanted = {page: render(text) for page, text in texts.items()}
     wanted |= {ROOT / name: draw() for name, draw in PICTURES.items()}
     stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if not check:
@@ -57,6 +67,14 @@ def main() -> int:
             f"{'out of date' if check else 'rendered'}: {', '.join(str(path.relative_to(ROOT)) for path in stale)}\n"
         )
     return int(check and bool(stale))
+
+
+def lost_marks(text: str) -> list[str]:
+    """Return the names of marks that no table belongs to, or that stand alone."""
+    ends: dict[str, list[str]] = {}
+    for name, end in _MARK.findall(text):
+        ends.setdefault(name, []).append(end)
+    return [name for name, found in ends.items() if name not in TABLES or found != ["begin", "end"]]
 
 
 def render(text: str) -> str:

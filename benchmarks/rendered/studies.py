@@ -9,6 +9,14 @@ from typing import Any
 from rendered.markdown import RESULTS, share, table
 
 FOLDER = RESULTS / "studies"
+VERDICT_COLUMNS = [
+    "from → to",
+    "accuracy, points (95 %)",
+    "p",
+    "exact p by repeat",
+    "verdict",
+    "images that would tell",
+]
 
 
 def tables() -> dict[str, Callable[[], str]]:
@@ -32,39 +40,42 @@ def _arms(tree: Any) -> str:
             f"`{arm['name']}`",
             arm["scheme"],
             *(share(arm[name]) for name in ("accuracy", "sensitivity", "specificity")),
-            "{value:.3f} ({low:.3f} to {high:.3f})".format(**arm["auc"]),
-            f"{arm['pooled_calibration_error']:.3f}",
+            *("{value:.3f} ({low:.3f} to {high:.3f})".format(**arm[name]) for name in ("auc", "calibration_error")),
         ]
         for arm in tree["arms"]
     ]
-    told = f"{tree['n']} images, {tree['folds']} folds, {tree['repeats']} repeats, fold seed {tree['fold_seed']}"
-    columns = ["arm", told, "accuracy % (95 %)", "sensitivity %", "specificity %", "AUC", "calibration error"]
+    columns = ["arm", _dealt(tree), "accuracy % (95 %)", "sensitivity %", "specificity %", "AUC", "calibration error"]
     return table(columns, rows)
 
 
 def _verdicts(tree: Any) -> str:
-    rows = [
-        [
-            f"{told['a']} → {told['b']}",
-            "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * told[key] for key in ("difference", "low", "high"))),
-            f"{told['p']:.2f}",
-            ", ".join(f"{one['p']:.2f}" for one in told["mcnemar"]),
-            told["verdict"],
-        ]
-        for told in tree["comparisons"]
-    ]
-    return table(["from → to", "accuracy, points (95 %)", "p", "exact p by repeat", "verdict"], rows)
+    """Return all comparisons, the primary one first and in bold."""
+    return table(VERDICT_COLUMNS, (_verdict(told) for told in tree["comparisons"]))
 
 
 def _curve(tree: Any) -> str:
-    points = tree["learning_curve"]["arms"]
+    """Return accuracy by size and arm, and below it what the comparisons of each size came to."""
+    points, comparisons = tree["learning_curve"]["arms"], tree["learning_curve"]["comparisons"]
     arms = list(dict.fromkeys(point["name"] for point in points))
     found = {(point["images"], point["name"]): point["accuracy"] for point in points}
     rows = [
         [str(images), *(share(found[images, arm]) for arm in arms)]
         for images in dict.fromkeys(point["images"] for point in points)
     ]
-    return table(["training images", *(f"`{arm}` accuracy % (95 %)" for arm in arms)], rows)
+    accuracies = table(["training images", *(f"`{arm}` accuracy % (95 %)" for arm in arms)], rows)
+    verdicts = table(["training images", *VERDICT_COLUMNS], ([told["images"], *_verdict(told)] for told in comparisons))
+    return f"{accuracies}\n\n{verdicts}"
+
+
+def _verdict(told: Any) -> list[str]:
+    points, needed = _apart(told)
+    exact = ", ".join(_p(one["p"]) for one in told["mcnemar"])
+    named = f"{told['a']} → {told['b']}"
+    return [f"**{named}**" if told["primary"] else named, points, _p(told["p"]), exact, told["verdict"], needed]
+
+
+def _p(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.005 else "< 0.005"
 
 
 def _against_first(tree: Any) -> str:
@@ -72,20 +83,30 @@ def _against_first(tree: Any) -> str:
     arms = {arm["name"]: arm for arm in tree["arms"] if arm["scheme"] == "float32"}
     first = next(iter(arms))
     apart = {told["b"]: told for told in tree["comparisons"] if told["a"] == f"{first}/float32"}
+    by_worth = sorted(arms.values(), key=lambda arm: (-arm["accuracy"]["value"], -arm["auc"]["value"]))
     rows = [
         [
-            f"`{name}`",
+            f"`{arm['name']}`",
             f"{100 * arm['accuracy']['value']:.1f}",
             f"{arm['auc']['value']:.3f}",
-            "{:+.1f} ({:+.1f} to {:+.1f})".format(
-                *(100 * apart[f"{name}/float32"][key] for key in ("difference", "low", "high"))
-            )
-            if name != first
-            else "–",
+            f"{arm['log_loss']['value']:.3f}",
+            *(_apart(apart[f"{arm['name']}/float32"]) if arm["name"] != first else ("–", "–")),
         ]
-        for name, arm in sorted(
-            arms.items(), key=lambda item: (-item[1]["accuracy"]["value"], -item[1]["auc"]["value"])
-        )
+        for arm in by_worth
     ]
-    told = f"{tree['n']} images, {tree['folds']} folds, {tree['repeats']} repeats, fold seed {tree['fold_seed']}"
-    return table([f"arm ({told})", "accuracy %", "AUC", f"points from `{first}` (95 %)"], rows)
+    columns = ["accuracy %", "AUC", "log-loss", f"points from `{first}` (95 %)", "images that would tell"]
+    return table([f"arm ({_dealt(tree)})", *columns], rows)
+
+
+def _apart(told: Any) -> tuple[str, str]:
+    """Return a difference in points, and how many images would show one of that size where these cannot."""
+    points = "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * told[key] for key in ("difference", "low", "high")))
+    needed = told["images_needed"]
+    # So many are there already: the folds differ more than the images alone explain.
+    shown = told["verdict"] == "cannot tell" and needed is not None and needed > told["n"]
+    return points, f"{needed:,}" if shown else "–"
+
+
+def _dealt(tree: Any) -> str:
+    repeats = f"{tree['repeats']} repeat{'s' * (tree['repeats'] > 1)}"
+    return f"{tree['n']} images, {tree['folds']} folds, {repeats}, fold seed {tree['fold_seed']}"

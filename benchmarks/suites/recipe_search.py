@@ -1,10 +1,10 @@
-r"""What each choice of a recipe is worth: a study whose arms change one thing each.
+r"""What each choice of a recipe is worth: a study whose arms change one thing each, all compared with the recipe as it is.
 
     python benchmarks/suites/recipe_search.py ct-hemorrhage-lite --target HEAD_CT --chest CHEST --patient '^(\d+)_' \
         --weights mobilenet_2_5_224_tf_no_top.h5 --study FOLDER --out benchmarks/results/studies/search-lite.json
 
-The first arm is the recipe as it is. Float models, five folds, on fold seeds that the recipe was chosen on. A search that was
-stopped goes on where it was when it is started again with the same folder.
+Float models, five folds, on fold seed 0, which recipes are chosen on. A search that was stopped goes on where it was when it is
+started again with the same folder.
 """
 
 from __future__ import annotations
@@ -14,80 +14,136 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
-from mstl_edge.recipe import Recipe, load_recipe
+from mstl_edge.recipe import Recipe, StageSpec, load_recipe, resolve, to_tree
 from mstl_edge.storage import write_text
-from mstl_edge.training.study.folder import open_study
-from mstl_edge.training.study.plan import Arm, StudyPlan
+from mstl_edge.training.study.folder import StudyFolder, open_study
+from mstl_edge.training.study.plan import Arm, StudyPlan, build_arms
 from mstl_edge.training.study.run import run_study, start_study
 from mstl_edge_cli.console import Terminal
 
 AS_IT_IS = "as-it-is"
-STRONGER = "rotate = 25.0, shift = 0.1, zoom = 0.2, brightness = 0.2, contrast = 0.2"
-
-
-def changes(recipe: Recipe) -> dict[str, str]:
-    """Return what each arm sets, by its name; some set what the recipe has already."""
-    bridge, target = (f"stages.{stage.name}" for stage in recipe.stages)
-    last = recipe.stages[-1]
-    rates = {"half": last.learning_rate / 2, "twice": last.learning_rate * 2}
-    return {
-        **{f"target-from-{layer}": f"{target}.unfreeze_from=conv_{layer}" for layer in ("dw_6", "dw_11", "dw_12")},
-        **{f"views-{views}": f"{target}.augment={{views = {views}}}" for views in (1, 8)},
-        "stronger-views": f"{target}.augment={{{STRONGER}, views = {last.augment.views}}}",
-        **{f"{name}-the-rate": f"{target}.learning_rate={rate}" for name, rate in rates.items()},
-        "constant-rate": f"{target}.schedule=constant",
-        "half-the-epochs": f"{target}.epochs={last.epochs // 2}",
-        "best-epoch": f"{target}.select=best",
-        "average-of-epochs": f"{target}.select=average",
-        "mixup-0.2": f"{target}.mixup=0.2",
-        **{f"smoothing-{share}": f"{target}.label_smoothing={share}" for share in (0.0, 0.1)},
-        **{f"bridge-from-{layer}": f"{bridge}.unfreeze_from=conv_{layer}" for layer in ("dw_8", "dw_12")},
-        "bridge-of-1000": f"{bridge}.data=phantom:head-ct?count=1000&seed=11",
-    }
+STRONGER = {"rotate": 25.0, "shift": 0.1, "zoom": 0.2, "brightness": 0.2, "contrast": 0.2}
 
 
 def main() -> None:
     """Run the search, or go on with it, and write its summary and its answers."""
+    options = _options()
+    recipes = recipes_by_arm(
+        options.recipe,
+        target=options.target,
+        chest=options.chest,
+        patient=options.patient,
+        weights=options.weights,
+    )
+    wanted = {AS_IT_IS, *(options.only or recipes)}
+    if unknown := wanted - recipes.keys():
+        raise SystemExit(f"expected arms among {', '.join(recipes)}. Received: {', '.join(sorted(unknown))}")
+    arms = tuple(Arm(name, recipe, ("float32",)) for name, recipe in recipes.items() if name in wanted)
+    plan = StudyPlan(
+        recipe=recipes[AS_IT_IS], arms=arms, folds=options.folds, repeats=options.repeats, against=AS_IT_IS
+    )
+    reporter = Terminal()
+    study = (
+        _opened(options.study, plan) if options.study.is_dir() else start_study(plan, options.study, reporter=reporter)
+    )
+    tree = run_study(study, threads=os.cpu_count(), reporter=reporter)
+    write_text(options.out, json.dumps(_in_short(tree), indent=1, ensure_ascii=False) + "\n")
+    shutil.copyfile(study.all_answers, options.out.with_name(f"{options.out.stem}-answers.csv"))
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="A recipe of two stages: bridge and target.")
+    parser.add_argument("recipe", help="A recipe of two stages, bridge and target.")
     parser.add_argument("--target", required=True, help="Images of the last stage.")
-    parser.add_argument("--chest", required=True, help="Chest X-rays, for the arm that takes them as its bridge.")
+    parser.add_argument("--chest", required=True, help="Chest X-rays, for bridges that take them.")
     parser.add_argument("--patient", default="", help="Regular expression for the patients of the chest X-rays.")
-    parser.add_argument("--weights", required=True)
+    parser.add_argument("--weights", required=True, help="First weights, of the recipe's own alpha.")
+    parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--only", nargs="*", help="Arms beside the recipe as it is; all by default.")
+    parser.add_argument("--only", nargs="*", help=f"Arms beside {AS_IT_IS}; all by default.")
     parser.add_argument("--study", type=Path, required=True, help="Folder that the study works in.")
     parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
-    recipes = _recipes(options)
-    chosen = {name: recipe for name, recipe in recipes.items() if name in {AS_IT_IS, *(options.only or recipes)}}
-    arms = tuple(Arm(name, recipe, ("float32",)) for name, recipe in chosen.items())
-    plan = StudyPlan(recipe=recipes[AS_IT_IS], arms=arms, repeats=options.repeats)
-    folder, reporter = options.study, Terminal()
-    study = open_study(folder) if folder.is_dir() else start_study(plan, folder, reporter=reporter)
-    tree = run_study(study, threads=os.cpu_count(), reporter=reporter)
-    write_text(options.out, json.dumps(tree, indent=1) + "\n")
-    shutil.copyfile(folder / "answers.csv", options.out.with_name(f"{options.out.stem}-answers.csv"))
+    return parser.parse_args()
 
 
-def _recipes(options: argparse.Namespace) -> dict[str, Recipe]:
-    """Return the arms' recipes by name, the unchanged one first, without those that change nothing."""
-    data = {load_recipe(options.recipe).stages[-1].name: options.target}
+def _opened(folder: Path, plan: StudyPlan) -> StudyFolder:
+    study = open_study(folder)
+    if study.plan() != plan:
+        raise SystemExit(
+            f"expected the folder of this very search. Received: {folder}. Name another one: --study FOLDER"
+        )
+    return study
 
-    def read(*overrides: str) -> Recipe:
-        return load_recipe(options.recipe, overrides=overrides, data=data, weights=options.weights)
 
-    whole = read()
-    bridge, *rest = whole.stages
-    split = msgspec.structs.replace(bridge.split, patient=options.patient)
-    chest = msgspec.structs.replace(bridge, data=options.chest, positive="PNEUMONIA", split=split)
-    changed = {name: read(change) for name, change in changes(whole).items()}
-    changed["no-bridge"] = msgspec.structs.replace(whole, stages=tuple(rest))
-    changed["bridge-of-chest-x-rays"] = msgspec.structs.replace(whole, stages=(chest, *rest))
-    return {AS_IT_IS: whole, **{name: recipe for name, recipe in changed.items() if recipe != whole}}
+def _in_short(tree: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what each fold came to: the answers beside the summary say it."""
+    return {**tree, "arms": [{key: arm[key] for key in arm if key != "per_fold"} for arm in tree["arms"]]}
+
+
+def recipes_by_arm(source: str, *, target: str, chest: str, patient: str, weights: str) -> dict[str, Recipe]:
+    """Return the recipe as it is, and by the name of what it changes every other one; none changes nothing."""
+    named = load_recipe(source, data={load_recipe(source).stages[-1].name: target}, weights=weights)
+    bridge, last = named.stages
+    if not bridge.data.startswith("phantom:"):
+        bridge = _of_chest(bridge, chest, patient)
+    whole = replace(named, stages=(bridge, last))
+    changed = {name: _with_bridges(whole, *bridges) for name, bridges in _bridges(bridge, chest, patient).items()}
+    changed |= {name: _with_target(whole, **keys) for name, keys in _target_keys(last).items()}
+    changed["no-bridge"] = build_arms(whole, wanted=["single"])[0].recipe
+    checked = {name: resolve(to_tree(recipe)) for name, recipe in changed.items()}
+    return {AS_IT_IS: whole, **{name: recipe for name, recipe in checked.items() if recipe != whole}}
+
+
+def _target_keys(last: StageSpec) -> dict[str, dict[str, Any]]:
+    """Return what each arm sets in the target's stage."""
+    return {
+        **{f"target-from-{layer}": {"unfreeze_from": f"conv_{layer}"} for layer in ("dw_6", "dw_8", "dw_11")},
+        **{f"views-{views}": {"augment": replace(last.augment, views=views)} for views in (1, 8)},
+        "stronger-views": {"augment": replace(last.augment, **STRONGER)},
+        "half-the-rate": {"learning_rate": last.learning_rate / 2},
+        "twice-the-rate": {"learning_rate": last.learning_rate * 2},
+        **{f"{schedule}-rate": {"schedule": schedule} for schedule in ("constant", "cosine")},
+        "half-the-epochs": {"epochs": max(last.epochs // 2, 1)},
+        **{f"{select}-of-epochs": {"select": select} for select in ("best", "last", "average")},
+        "mixup-0.2": {"mixup": 0.2},
+        **{f"smoothing-{share}": {"label_smoothing": share} for share in (0.0, 0.1)},
+    }
+
+
+def _bridges(bridge: StageSpec, chest: str, patient: str) -> dict[str, tuple[StageSpec, ...]]:
+    """Return the stages before the target that each arm has instead of the recipe's own."""
+    of_chest, drawn = _of_chest(bridge, chest, patient), _of_drawn(bridge, 3000)
+    return {
+        **{
+            f"bridge-from-{layer}": (replace(bridge, unfreeze_from=f"conv_{layer}"),)
+            for layer in ("dw_4", "dw_8", "dw_12")
+        },
+        "bridge-of-1000-drawn": (_of_drawn(bridge, 1000),),
+        "bridge-of-3000-drawn": (drawn,),
+        "bridge-of-chest": (of_chest,),
+        "chest-then-drawn": (replace(of_chest, name="chest"), replace(drawn, name="drawn")),
+    }
+
+
+def _of_chest(bridge: StageSpec, chest: str, patient: str) -> StageSpec:
+    return replace(bridge, data=chest, positive="PNEUMONIA", split=replace(bridge.split, patient=patient))
+
+
+def _of_drawn(bridge: StageSpec, count: int) -> StageSpec:
+    split = replace(bridge.split, patient="")
+    return replace(bridge, data=f"phantom:head-ct?count={count}&seed=11", positive="hemorrhage", split=split)
+
+
+def _with_bridges(whole: Recipe, *bridges: StageSpec) -> Recipe:
+    return replace(whole, stages=(*bridges, whole.stages[-1]))
+
+
+def _with_target(whole: Recipe, **keys: Any) -> Recipe:
+    return replace(whole, stages=(*whole.stages[:-1], replace(whole.stages[-1], **keys)))
 
 
 if __name__ == "__main__":

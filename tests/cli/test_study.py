@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mstl_edge.errors import MstlEdgeError, RecipeError, RunError
+from mstl_edge.training.study.plan import StudyPlan
 from mstl_edge_cli.commands import study
 
 
@@ -105,12 +107,75 @@ def test_an_output_folder_that_holds_a_study_is_not_overwritten(app, beside):
     assert "mstl-edge study --resume result" in str(result.exception)
 
 
+class PlannedError(Exception):
+    """Carries the plan that would have been started."""
+
+
+@pytest.fixture
+def plan_of(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., StudyPlan]:
+    """Return what a command line would start, without starting it."""
+
+    def stop(plan: StudyPlan, _: Path | None) -> None:
+        raise PlannedError(plan)
+
+    def planned(*arguments: str) -> StudyPlan:
+        monkeypatch.setattr(study, "_started", stop)
+        result = run(app, *arguments)
+        assert isinstance(result.exception, PlannedError), result.output
+        return result.exception.args[0]
+
+    return planned
+
+
+def test_first_weights_reach_every_arm_and_an_arm_can_have_its_own(plan_of):
+    lite = ["--arm", "lite=ct-hemorrhage-lite", "--arm", "best=ct-hemorrhage-best"]
+    plan = plan_of("ct-hemorrhage", *lite, "--weights", "wide.h5", "--weights", "lite=narrow.h5")
+    assert {arm.name: arm.recipe.backbone.weights for arm in plan.arms} == {
+        "scratch": "none",
+        "single": "wide.h5",
+        "multi": "wide.h5",
+        "lite": "narrow.h5",
+        "best": "wide.h5",
+    }
+    untouched = plan_of("ct-hemorrhage", *lite, "--weights", "lite=narrow.h5")
+    assert untouched.recipe.backbone.weights == untouched.arm("best").recipe.backbone.weights == "imagenet"
+    assert untouched.arm("lite").recipe.backbone.weights == "narrow.h5"
+
+
+def test_an_arm_that_starts_from_nothing_keeps_doing_so_unless_it_is_named(plan_of, tmp_path):
+    drawn = tmp_path / "drawn.toml"
+    drawn.write_text(
+        'name = "drawn"\n[backbone]\nweights = "none"\n'
+        '[[stages]]\nname = "target"\ndata = "images"\nunfreeze_from = "conv1"\n'
+    )
+    arm = ["--arm", f"drawn={drawn}"]
+    assert plan_of("phantom", *arm, "--weights", "w.h5").arm("drawn").recipe.backbone.weights == "none"
+    assert plan_of("phantom", *arm, "--weights", "drawn=w.h5").arm("drawn").recipe.backbone.weights == "w.h5"
+
+
+def test_seed_and_data_reach_extra_arms_as_far_as_they_have_the_stage(plan_of):
+    plan = plan_of(
+        "phantom", "--arm", "alone=ct-hemorrhage-single", "--data", "target=./ct", "--data", "bridge=./chest",
+        "--seed", "7", "--set", "stages.target.epochs=2",
+    )  # fmt: skip
+    alone = plan.arm("alone").recipe
+    assert (alone.seed, [stage.data for stage in alone.stages], alone.stages[0].epochs) == (7, ["./ct"], 10)
+    assert [stage.data for stage in plan.arm("multi").recipe.stages] == ["./chest", "./ct"]
+
+
+def test_a_path_with_an_equals_sign_is_a_path(plan_of):
+    assert plan_of("phantom", "--weights", "./alpha=1.h5").recipe.backbone.weights == "./alpha=1.h5"
+
+
 @pytest.mark.parametrize(
     ("wrong", "phrase"),
     [
         (["--arm", "best"], "--arm NAME=RECIPE"),
         (["--arm", "../x=phantom"], "--arm NAME=RECIPE"),
         (["--arm", "best=phantomm"], "Did you mean phantom?"),
+        (["--weights", "lite=w.h5"], "ARM=FILE for one that --arm names (none here). Received: lite=w.h5"),
+        (["--weights", "a.h5", "--weights", "b.h5"], "first weights once for all arms. Received: a.h5 and b.h5"),
+        (["--arm", "best=phantom", "--weights", "best="], "ARM=FILE for one that --arm names (best)"),
         (["--arms", "double"], "arms among scratch, single, multi"),
         (["--schemes", "int4"], "schemes among float32, int8-ptq, int8-qat"),
         (["--learning-curve", "20,many"], "numbers of images for the learning curve. Received: many"),
@@ -129,3 +194,15 @@ def test_an_unknown_recipe_is_one_clear_line(app):
 
 def test_help_ends_with_an_example(app):
     assert "Example: mstl-edge study ct-hemorrhage" in run(app, "--help").stdout
+
+
+def test_a_sensitivity_required_of_three_classes_ends_with_exit_code_1(mstl_edge, draw_classes, tmp_path):
+    images = draw_classes(tmp_path / "three", ("a", "b", "c"), count=4)
+    (tmp_path / "three.toml").write_text(
+        'name = "three"\n[backbone]\nalpha = 0.25\ninput_size = 32\nweights = "bundled"\n'
+        f'[[stages]]\nname = "target"\ndata = "{images}"\nunfreeze_from = "conv_dw_13"\n'
+    )
+    ended = mstl_edge("study", "three.toml", "--arms", "single", "--sensitivity", "0.95")
+    assert ended.exit_code == 1
+    assert "two classes for --sensitivity, which moves the threshold between them. Received: 3 classes" in ended.stderr
+    assert not (tmp_path / "studies").exists()

@@ -97,6 +97,7 @@ def test_the_command_line_replaces_data_weights_seed_and_declared_splits() -> No
         ("stages.bridge.epochs=0", "`int` >= 1"),
         ("stages.bridge.epochs=many", "Expected `int`, got `str`"),
         ("stages.bridge.optimizer=lion", "Invalid enum value 'lion'"),
+        ("stages.bridge.mixup=-0.1", "`float` >= 0.0"),
         ("stages.bridge.name=target", "stages with different names. Received: target, target"),
         ("stages.bridge.split={validation = 0.6, test = 0.5}", "Received: 0.6 + 0.5"),
         ("preprocess.window=[5, 1]", "low below high. Received: [5.0, 1.0]"),
@@ -112,6 +113,13 @@ def test_what_does_not_hold_is_one_line_that_names_it(override: str, message: st
         load_recipe("ct-hemorrhage", overrides=["seed=1", override])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_average_of_the_last_epochs_does_not_stop_early() -> None:
+    averaged = ["stages.target.select=average"]
+    assert load_recipe("phantom", overrides=averaged).stages[1].select == "average"
+    with pytest.raises(RecipeError, match=r"every epoch of stages\.target.*Received: early_stopping=3\. Use --set"):
+        load_recipe("phantom", overrides=[*averaged, "stages.target.early_stopping=3"])
 
 
 def test_unknown_recipes_and_files_are_one_line(tmp_path: Path) -> None:

@@ -91,9 +91,16 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     Layers below `unfreeze_from` stay as they are; that layer, everything above it and the head are trained.
     `positive` is the class that sensitivity speaks of (default: the last in alphabetical order). `early_stopping` ends a
-    stage after so many epochs without a better validation loss (0: never). `select`: keep the epoch with the best
-    validation loss, or the last. `feature_precision` is how features of the frozen layers are kept on disk: float16 takes
-    half the space.
+    stage after so many epochs without a better validation loss (0: never).
+
+    `select`: keep the epoch with the best validation loss, the last one, or the average: the mean of the weights after each
+    epoch of the last quarter, at least two (stochastic weight averaging, Izmailov et al. 2018, arXiv:1803.05407, with the
+    schedule as given; BatchNorm is frozen, so that nothing is measured anew). `mixup` is the α of Beta(α, α), by whose draws
+    pairs of a batch and their labels are blended (Zhang et al. 2018, arXiv:1710.09412; 0: not at all). It acts on stored
+    features, at the border of the frozen layers (manifold mixup, Verma et al. 2019, arXiv:1806.05236), and not in
+    quantization-aware fine-tuning, which learns the float model's answers to real images.
+
+    `feature_precision` is how features of the frozen layers are kept on disk: float16 takes half the space.
     """
 
     name: Name
@@ -108,7 +115,8 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     label_smoothing: Fraction = 0.0
     class_weight: Literal["none", "balanced"] = "balanced"
     early_stopping: Annotated[int, Meta(ge=0)] = 0
-    select: Literal["best", "last"] = "best"
+    select: Literal["best", "last", "average"] = "best"
+    mixup: Annotated[float, Meta(ge=0.0)] = 0.0
     feature_precision: FeaturePrecision = "float32"
     augment: AugmentSpec = AugmentSpec()
     split: SplitSpec = SplitSpec()
@@ -313,6 +321,12 @@ def _checked(recipe: Recipe) -> Recipe:
             raise RecipeError(
                 f"validation and test shares of stages.{stage.name}.split that leave something to train on",
                 received=f"{stage.split.validation} + {stage.split.test}",
+            )
+        if stage.select == "average" and stage.early_stopping:
+            raise RecipeError(
+                f"every epoch of stages.{stage.name} to be trained, since select = average takes the last ones",
+                received=f"early_stopping={stage.early_stopping}",
+                hint=f"Use --set stages.{stage.name}.early_stopping=0, or select = best.",
             )
     return recipe
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "phantom"
 FOLDS, REPEATS = 5, 2
+ALL_ARMS = ""
 _ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -39,11 +40,18 @@ def study(
         ),
     ] = None,
     data: options.Data = None,
-    weights: options.Weights = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[ARM=]imagenet|bundled|none|FILE",
+            help="First weights of every backbone; with ARM= those of one --arm, since another alpha needs another file.",
+        ),
+    ] = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
     arm: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=RECIPE", help="One more arm; takes --data and --seed too.")
+        list[str] | None,
+        typer.Option(metavar="NAME=RECIPE", help="One more arm; takes --data, --weights and --seed, but not --set."),
     ] = None,
     arms: Annotated[
         str | None,
@@ -86,10 +94,13 @@ def study(
     """
     from mstl_edge.recipe import load_recipe
 
-    def read(source: str, stages_data: dict[str, str]) -> Recipe:
-        return load_recipe(source, overrides=overrides or (), data=stages_data, weights=weights, seed=seed)
+    files = _first_weights(weights, [_named(pair)[0] for pair in arm or []])
+    for_all = files.pop(ALL_ARMS, None)
 
-    of_recipe = recipe or data or weights or overrides or seed is not None
+    def read(source: str, stages_data: dict[str, str]) -> Recipe:
+        return load_recipe(source, overrides=overrides or (), data=stages_data, weights=for_all, seed=seed)
+
+    of_recipe = recipe or data or for_all or overrides or seed is not None
     if resume is not None:
         of_plan = (arm, arms, schemes, folds, repeats, fold_seed, sensitivity, learning_curve, out)
         opened = _reopened(resume, alone=all(option is None for option in of_plan))
@@ -104,7 +115,7 @@ def study(
 
         check_free(out)
         whole = read(recipe or DEFAULT, options.stage_data(data))
-        extra = [_extra_arm(pair, options.stage_data(data), seed) for pair in arm or []]
+        extra = [_extra_arm(*_named(pair), options.stage_data(data), files, for_all, seed) for pair in arm or []]
         built = build_arms(whole, wanted=_listed(arms) or OWN_ARMS, extra=extra, schemes=_listed(schemes) or SCHEMES)
         plan = StudyPlan(
             recipe=whole,
@@ -140,15 +151,48 @@ def _reopened(resume: Path, *, alone: bool) -> StudyFolder:
     return opened
 
 
-def _extra_arm(pair: str, data: dict[str, str], seed: int | None) -> tuple[str, Recipe]:
-    """Read `NAME=RECIPE`; the arm takes the data of stages that it has."""
-    from mstl_edge.recipe import load_recipe
-
+def _named(pair: str) -> tuple[str, str]:
+    """Split `NAME=RECIPE`."""
     name, separator, source = pair.partition("=")
     if not separator or not source or not _ARM_NAME.fullmatch(name):
         raise MstlEdgeError("--arm NAME=RECIPE", received=pair, hint="For example --arm best=my-recipe.toml")
-    stages = {stage.name for stage in load_recipe(source).stages}
-    return name, load_recipe(source, data={key: path for key, path in data.items() if key in stages}, seed=seed)
+    return name, source
+
+
+def _first_weights(given: list[str] | None, arms: Sequence[str]) -> dict[str, str]:
+    """Return first weights by the name of an extra arm; those for all stand under `ALL_ARMS`."""
+    found: dict[str, str] = {}
+    for one in given or []:
+        name, separator, file = one.partition("=")
+        if not separator or not _ARM_NAME.fullmatch(name):  # a path may hold a '=' too
+            name, file = ALL_ARMS, one
+        if (name != ALL_ARMS and name not in arms) or not file:
+            raise MstlEdgeError(
+                f"--weights FILE for all arms, or ARM=FILE for one that --arm names ({', '.join(arms) or 'none here'})",
+                received=one,
+                hint=f"A file of that name is --weights ./{one}",
+            )
+        if name in found:
+            raise MstlEdgeError(
+                f"first weights once for {name or 'all arms'}",
+                received=f"{found[name]} and {file}",
+                hint="For one arm alone: --weights ARM=FILE",
+            )
+        found[name] = file
+    return found
+
+
+def _extra_arm(
+    name: str, source: str, data: dict[str, str], files: dict[str, str], for_all: str | None, seed: int | None
+) -> tuple[str, Recipe]:
+    """Read an arm's recipe; it takes the data of stages that it has, and weights unless it starts from none."""
+    from mstl_edge.recipe import load_recipe
+
+    own = load_recipe(source)
+    stages = {stage.name for stage in own.stages}
+    weights = files.get(name, None if own.backbone.weights == "none" else for_all)
+    here = {key: path for key, path in data.items() if key in stages}
+    return name, load_recipe(source, data=here, weights=weights, seed=seed)
 
 
 def _listed(names: str | None) -> Sequence[str]:
@@ -190,12 +234,12 @@ def print_study(tree: dict[str, Any]) -> None:
         [_arm_row(arm) for arm in tree["arms"]],
     )
     print_table(
-        "What each step did to accuracy, on the same images",
+        f"What each step did to accuracy, on the same images ({tree['multiplicity']})",
         ("from", "to", "points", "p", "exact p by repeat", "verdict", "images that would tell"),
         [_comparison_row(entry) for entry in tree["comparisons"]],
     )
     for entry in tree["comparisons"]:
-        if (entry["a"], entry["b"]) == ("single/float32", "multi/float32"):
+        if entry["primary"]:
             say(f"did the bridge help? {entry['words']}")
     curve = tree["learning_curve"]
     if curve["arms"]:

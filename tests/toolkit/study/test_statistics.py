@@ -8,6 +8,7 @@ from scipy import stats
 
 from mstl_edge.training.study.statistics import (
     PairedTest,
+    bootstrap_interval,
     images_needed,
     in_words,
     judge,
@@ -49,10 +50,59 @@ def test_the_correction_makes_a_test_more_careful():
     assert corrected.p == pytest.approx(2 * stats.t.sf(statistic, 4))
 
 
+@pytest.mark.parametrize("images", [20, 128])
+def test_intervals_hold_the_truth_about_as_often_as_they_say_whatever_part_a_fold_trains_on(images):
+    """Simulate 2 repeats of 5 folds over 160 points in 10 dimensions, told apart by the nearer of two means of `images` points."""
+    rng, classes = np.random.default_rng(0), np.arange(160) % 2
+
+    def draw():
+        return rng.normal(size=(160, 10)) + np.where(classes, 0.25, -0.25)[:, np.newaxis]
+
+    def accuracy(points, trained, tested_points, tested):
+        subset = [rng.permutation(trained[classes[trained] == c])[: images // 2] for c in (0, 1)]
+        healthy, ill = (points[chosen].mean(axis=0) for chosen in subset)
+        return np.mean(((tested_points[tested] - (ill + healthy) / 2) @ (ill - healthy) > 0) == classes[tested])
+
+    everyone, found, truths = np.arange(160), [], []
+    for _ in range(400):
+        points = draw()
+        repeats = [
+            rng.permutation(80).repeat(2) % 5 for _ in range(2)
+        ]  # two by two: as many of either class in each fold
+        found.append(
+            [accuracy(points, everyone[fold != k], points, everyone[fold == k]) for fold in repeats for k in range(5)]
+        )
+        truths.append(accuracy(points, everyone, draw(), everyone))
+    intervals = [resampled_interval(np.array(values), 32 / 128) for values in found]
+    held = np.mean([interval.low <= np.mean(truths) <= interval.high for interval in intervals])
+    assert 0.93 < held < 0.99
+
+
 def test_an_interval_of_a_share_stays_between_0_and_1():
     interval = resampled_interval(np.array([1.0, 1.0, 0.7, 1.0, 1.0]), 0.25)
     assert interval.high == 1.0
     assert interval.low > 0.0
+
+
+def test_an_interval_of_a_loss_may_reach_beyond_1():
+    assert resampled_interval(np.array([1.0, 2.0, 1.5]), 0.5, highest=math.inf).high > 2
+
+
+def test_the_bootstrap_of_a_mean_is_scipys():
+    values = np.random.default_rng(1).normal(3, 1, 50)
+    interval = bootstrap_interval(lambda positions: float(values[positions].mean()), 50)
+    scipys = stats.bootstrap(
+        (values,), np.mean, n_resamples=2000, method="percentile", random_state=2
+    ).confidence_interval
+    assert interval.value == values.mean()
+    assert (interval.low, interval.high) == pytest.approx((scipys.low, scipys.high), abs=0.05)
+    assert interval == bootstrap_interval(lambda positions: float(values[positions].mean()), 50)
+
+
+def test_a_bootstrap_interval_holds_its_value():
+    # On redrawn images the number of different ones is always smaller.
+    interval = bootstrap_interval(lambda positions: float(len(set(positions.tolist()))), 20)
+    assert interval.low < interval.value == interval.high == 20
 
 
 def test_folds_that_do_not_differ_have_no_t_interval():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -19,6 +20,13 @@ def plan_for(recipe, **keys):
 
 def answers_of(study):
     return {path.name: path.read_bytes() for path in sorted((study.path / "folds").iterdir())}
+
+
+def without_seconds(study):
+    tree = json.loads(study.result.read_text())
+    for arm in tree["provenance"]["arms"]:
+        del arm["seconds"]
+    return tree
 
 
 class KilledError(Exception):
@@ -70,6 +78,10 @@ def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_sto
     together = list(csv.DictReader(study.all_answers.open(encoding="utf-8")))
     assert len(together) == sum(len(lines) - 1 for lines in names.values())
     assert {row["training_images"] for row in together} == {"all", "8"}
+    origin = tree["provenance"]
+    assert {"mstl-edge", "tensorflow", "ai-edge-litert"} <= origin["versions"].keys()
+    records = [json.loads(study.training("multi", 1, fold, 0).read_text()) for fold in (1, 2)]
+    assert origin["arms"][2]["seconds"] == pytest.approx(sum(record["seconds"] for record in records))
 
 
 @pytest.mark.slow
@@ -83,7 +95,28 @@ def test_a_resumed_study_ends_with_the_bytes_of_one_that_was_not_stopped(recipe,
         run_study(stopped, threads=1, executor=StopsAfter(1))
     run_study(stopped, threads=1)
     assert answers_of(stopped) == answers_of(straight)
-    assert stopped.result.read_bytes() == straight.result.read_bytes()
+    assert stopped.all_answers.read_bytes() == straight.all_answers.read_bytes()
+    assert without_seconds(stopped) == without_seconds(straight)
+
+
+def test_a_study_of_many_arms_reads_the_images_of_each_once(drawn_study, monkeypatch):
+    from mstl_edge.training import stages
+    from mstl_edge.training.study import one_fold
+    from mstl_edge.training.study.run import plan_tasks
+
+    study = drawn_study({"single": 0.8})
+    tree = json.loads(study.plan_file.read_text())
+    names = [f"arm{number}" for number in range(12)]
+    study.plan_file.write_text(json.dumps({**tree, "arms": [{**tree["arms"][0], "name": name} for name in names]}))
+    for path in list((study.path / "folds").iterdir()):
+        for name in names:
+            path.with_name(path.name.replace("single", name)).write_bytes(path.read_bytes())
+    read = []
+    data = stages.StageData(study.manifest(), None, None)
+    monkeypatch.setattr(stages, "read_images", lambda *_: read.append(1) or data)
+    for task in plan_tasks(study, 1):
+        one_fold.run_fold(task)
+    assert len(read) == len(names)
 
 
 @pytest.mark.slow
@@ -158,6 +191,22 @@ def test_arms_that_mean_another_class_by_sensitivity_are_one_clear_line(recipe, 
         DataError, match=r"the same positive class in every arm \(ill\). Received: healthy in arm other"
     ):
         start_study(plan_for(whole, arms=arms), tmp_path / "study")
+
+
+def test_a_sensitivity_required_of_three_classes_is_one_clear_line(recipe, draw_classes, tmp_path):
+    from mstl_edge.training.study.run import start_study
+
+    three = draw_classes(tmp_path / "three", ("a", "b", "c"), count=4, seed=3)
+    whole = recipe("target", data={"target": three})
+    arms = build_arms(whole, wanted=["single"], schemes=["float32"])
+    with pytest.raises(DataError) as caught:
+        start_study(plan_for(whole, arms=arms, sensitivity=0.95), tmp_path / "study")
+    message = str(caught.value)
+    assert "two classes for --sensitivity" in message
+    assert "Received: 3 classes (a, b, c). Leave --sensitivity out" in message
+    assert "\n" not in message
+    assert not (tmp_path / "study").exists()
+    start_study(plan_for(whole, arms=arms), tmp_path / "study")
 
 
 def test_folds_that_cannot_hold_every_class_are_refused_before_a_folder_is_made(recipe, tmp_path):

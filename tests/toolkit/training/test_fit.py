@@ -86,6 +86,59 @@ def test_the_best_epoch_or_the_last_one_is_kept(run: Run, tmp_path: Path) -> Non
     assert_same((0, last), (0, [stored["current0"], stored["current1"]]))
 
 
+@pytest.mark.parametrize(("epochs", "first"), [(1, 1), (2, 1), (3, 2), (4, 3), (8, 7), (10, 8), (30, 23), (60, 46)])
+def test_an_average_takes_the_last_quarter_of_the_epochs_and_at_least_two(epochs: int, first: int) -> None:
+    assert fit.first_averaged(epochs) == first
+
+
+def test_the_average_is_the_mean_of_the_weights_after_each_of_its_epochs(run: Run) -> None:
+    history, averaged = run(spec(epochs=10, select="average"))
+    after = [run(spec(epochs=epoch, select="last"))[1] for epoch in (8, 9, 10)]
+    assert history == run(spec(epochs=10, select="last"))[0]
+    for found, *several in zip(averaged, *after, strict=True):
+        np.testing.assert_allclose(found, np.mean(np.array(several, dtype=np.float64), axis=0), rtol=1e-7)
+        assert not np.array_equal(found, several[-1])
+
+
+class KilledError(Exception):
+    """Stands for a killed process."""
+
+
+@pytest.mark.parametrize("keys", [{"select": "average"}, {"mixup": 0.4, "batch_size": 5}])
+@pytest.mark.parametrize("killed_in", [3, 7, 8])
+def test_a_training_killed_in_an_epoch_ends_with_the_bytes_of_an_unbroken_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any], killed_in: int
+) -> None:
+    stage = spec(epochs=8, schedule="cosine", **keys)
+    whole = run(stage, checkpoint=tmp_path / "whole.npz")
+    assert_same(whole, run(stage))  # one seed, the same bytes
+
+    def kill(record: Epoch, *_: Any) -> None:
+        if record.epoch == killed_in:
+            raise KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fit, "_check_finite", kill)
+        with pytest.raises(KilledError):
+            run(stage, checkpoint=tmp_path / "part.npz")
+    assert_same(whole, run(stage, checkpoint=tmp_path / "part.npz"))
+    one, other = (load_arrays(tmp_path / name) for name in ("whole.npz", "part.npz"))
+    assert one.keys() == other.keys()
+    assert all(one[name].tobytes() == other[name].tobytes() for name in one.keys() - {"seconds"})
+
+
+def test_mixup_changes_what_is_learned_and_not_the_order_it_is_seen_in(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = run(spec(batch_size=5, mixup=0.4))
+    plain = run(spec(batch_size=5))
+    assert not np.array_equal(mixed[1][0], plain[1][0])
+    monkeypatch.setattr(fit, "mix_pairs", lambda batch, targets, weights, *_: (batch, targets, weights))
+    assert_same(run(spec(batch_size=5, mixup=0.4)), plain)
+    monkeypatch.delattr(fit, "mix_pairs")
+    assert_same(run(spec(batch_size=5, mixup=0.0)), plain)  # without it nothing is blended at all
+
+
 def test_early_stopping_ends_after_so_many_epochs_without_a_better_loss(run: Run) -> None:
     hot = {"epochs": 12, "learning_rate": 1.5}
     losses = [record.validation_loss for record in run(spec(**hot))[0]]

@@ -116,6 +116,20 @@ def test_a_single_stage_leaves_all_its_files(finished: RunFolder) -> None:
     assert 0 < entry["parameters"]["trained"] < entry["parameters"]["total"]
 
 
+def test_a_stage_that_averages_leaves_the_mean_weights_and_says_the_last_epoch_of_them(
+    train: Train, tiny_recipe: Callable[..., Recipe]
+) -> None:
+    last, averaged = (train(tiny_recipe("target", select=select)).stage("target") for select in ("last", "average"))
+    first = train(tiny_recipe("target", select="last", epochs=1)).stage("target")
+    assert read_json(averaged.metrics)["selected_epoch"] == read_json(averaged.metrics)["epochs"] == 2
+    assert averaged.history.read_bytes() == last.history.read_bytes()
+    one, two, mean = (read_weights(folder.weights) for folder in (first, last, averaged))
+    for layer, arrays in mean.items():
+        for found, a, b in zip(arrays, one[layer], two[layer], strict=True):
+            np.testing.assert_allclose(found, (a.astype(np.float64) + b) / 2, rtol=1e-6, atol=1e-8)
+    assert averaged.predictions.read_bytes() != last.predictions.read_bytes()
+
+
 def test_the_recipe_of_a_run_repeats_it_to_the_bit_and_another_seed_does_not(
     finished: RunFolder, train: Train, tiny_recipe: Callable[..., Recipe]
 ) -> None:

@@ -192,7 +192,7 @@ def test_answers_are_learned_as_they_are_and_labels_as_the_stage_says(
     images = Images(Rows(pixels, np.arange(len(pixels))), tuple(bytes([i]) * 32 for i in range(len(pixels))))
     classes = np.zeros(len(pixels), dtype=np.int64)
     told = np.full((len(pixels), 2), 0.5, dtype=np.float32) if soft else None
-    stage = StageSpec(name="one", data="", unfreeze_from="conv_dw_13", label_smoothing=0.1)
+    stage = StageSpec(name="one", data="", unfreeze_from="conv_dw_13", label_smoothing=0.1, mixup=0.2, select="average")
     qat.fine_tune(
         quantized,
         [qat.Lesson(images, classes, told)],
@@ -205,3 +205,4 @@ def test_answers_are_learned_as_they_are_and_labels_as_the_stage_says(
         reporter=SILENT,
     )
     assert (fitted[0].label_smoothing, fitted[0].class_weight) == (smoothing, weights)
+    assert (fitted[0].select, fitted[0].mixup) == ("last", 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -177,17 +177,18 @@ def not_a_classifier(facts: ModelFacts) -> ArtifactError:
     )
 
 
-def without_paths(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved recipe as it is read back from JSON, every path of this machine replaced by the word `local`.
+def without_paths(recipe: Mapping[str, Any], local: Callable[[str], str] = lambda _: "local") -> dict[str, Any]:
+    """Return a resolved recipe as it is read back from JSON, without any path of this machine.
 
     Args:
         recipe: `recipe.to_tree(...)`.
+        local: What stands for a path instead; the word `local` for all of them, unless it says otherwise.
     """
     tree: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(recipe))
     for stage in tree.get("stages", ()):
         if isinstance(stage, dict) and not str(stage.get("data", "")).startswith(REMOTE_SOURCES):
-            stage["data"] = "local"
+            stage["data"] = local(str(stage.get("data", "")))
     backbone = tree.get("backbone")
     if isinstance(backbone, dict) and backbone.get("weights", "none") not in ("imagenet", "bundled", "none"):
-        backbone["weights"] = "local"
+        backbone["weights"] = local(str(backbone["weights"]))
     return tree

@@ -1,4 +1,4 @@
-"""Fine-tuning of the tail on stored features: seeded, resumable after every epoch, best epoch by validation loss.
+"""Fine-tuning of the tail on stored features: seeded, resumable after every epoch; the best, last or mean weights are kept.
 
 Everything random is drawn from `(seed, epoch)`, so that a run which was killed and resumed ends with the bytes of
 one that was not.
@@ -23,6 +23,7 @@ from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import StageSpec
 from mstl_edge.storage import load_arrays, save_arrays
 from mstl_edge.training._keras import keras, tf
+from mstl_edge.training.mixup import mix_pairs
 
 EVALUATION_BATCH = 64
 
@@ -78,14 +79,14 @@ def fit_tail(
     reporter: Reporter = SILENT,
     title: str = "training",
 ) -> list[Epoch]:
-    """Train the tail and leave it with the selected epoch's weights.
+    """Train the tail and leave it with the selected weights.
 
     Args:
         tail: Features → `(batch, classes)` logits; its trainable weights are trained.
         train: What to fit.
         validation: What chooses the epoch.
-        spec: Epochs, batch size, optimizer, schedule, smoothing, class weights, selection.
-        seed: Decides the order of the samples and of their views.
+        spec: Epochs, batch size, optimizer, schedule, smoothing, class weights, mixup, selection.
+        seed: Decides the order of the samples and of their views, and how mixup blends them.
         checkpoint: Written after each epoch; where it exists already, training goes on behind it.
         reporter: Shown per epoch.
         title: What the progress bar says.
@@ -98,7 +99,7 @@ def fit_tail(
     """
     optimizer = _optimizer(spec)
     optimizer.build(tail.trainable_variables)
-    state = _State(tail, optimizer, checkpoint)
+    state = _State(tail, optimizer, checkpoint, first_averaged(spec.epochs) if spec.select == "average" else None)
     targets = _targets(train, tail.output_shape[-1], spec)
     step, forward = _training_step(tail, optimizer), _forward(tail)
     steps = math.ceil(len(train) / spec.batch_size)
@@ -113,6 +114,8 @@ def fit_tail(
             advance(0, _told(record, spec.epochs))
     if spec.select == "best":
         state.restore_best()
+    elif spec.select == "average":
+        state.restore_average()
     return state.history
 
 
@@ -211,12 +214,15 @@ def _run_epoch(
     views = (starts + epoch) % len(train.views)
     rate = _learning_rate(spec, epoch)
     optimizer.learning_rate.assign(rate)
+    mixing = np.random.default_rng([seed, epoch, 1])  # a stream of its own: mixup does not change the order
     totals = np.zeros(2)
     for first in range(0, len(order), spec.batch_size):
         chosen = order[first : first + spec.batch_size]
         batch = np.stack([train.views[views[i]][int(i)] for i in chosen])
-        wanted, weights = (tf.constant(array[chosen]) for array in targets)
-        totals += np.asarray(step(tf.constant(batch), wanted, weights))
+        wanted, weights = (array[chosen] for array in targets)
+        if spec.mixup:
+            batch, wanted, weights = mix_pairs(batch, wanted, weights, spec.mixup, mixing)
+        totals += np.asarray(step(tf.constant(batch), tf.constant(wanted), tf.constant(weights)))
         advance(1)
     loss, accuracy = _measure(_logits(forward, validation.views[0]), validation.labels)
     return Epoch(epoch + 1, rate, totals[0] / len(train), totals[1] / len(train), loss, accuracy)
@@ -247,6 +253,11 @@ def _best(history: Sequence[Epoch]) -> int:
     return min(history, key=lambda record: record.validation_loss).epoch if history else 0
 
 
+def first_averaged(epochs: int) -> int:
+    """Return the number (from 1) of the first epoch in an average: the last quarter is in it, at least two where there are two."""
+    return max(1, min(epochs * 3 // 4 + 1, epochs - 1))
+
+
 def _told(record: Epoch, epochs: int) -> str:
     return (
         f"epoch {record.epoch}/{epochs} loss {record.loss:.3f} accuracy {record.accuracy:.3f} "
@@ -260,15 +271,20 @@ def seconds_spent(checkpoint: Path) -> float:
 
 
 class _State:
-    """The checkpoint in memory: current and best weights, the optimizer's variables and the history."""
+    """The checkpoint in memory: current and best weights, the optimizer's variables and the history.
 
-    def __init__(self, tail: Any, optimizer: Any, path: Path) -> None:
+    From epoch `averaged_from` on (None: never) it holds the sum of the weights after each epoch, too, as float64.
+    """
+
+    def __init__(self, tail: Any, optimizer: Any, path: Path, averaged_from: int | None) -> None:
         self.history: list[Epoch] = []
         self._started = time.monotonic() - seconds_spent(path)
         self._variables = tail.trainable_variables
         self._optimizer = optimizer
         self._path = path
         self._best: list[NDArray[np.generic]] = [variable.numpy() for variable in self._variables]
+        self._averaged_from = averaged_from
+        self._sum: list[NDArray[Any]] = []
         if path.is_file():
             self._load()
 
@@ -276,6 +292,7 @@ class _State:
         arrays = load_arrays(self._path)
         self.history = [Epoch(int(row[0]), *map(float, row[1:])) for row in arrays["history"]]
         self._best = [arrays[f"best{i}"] for i in range(len(self._variables))]
+        self._sum = [arrays[f"sum{i}"] for i in range(len(self._variables)) if f"sum{i}" in arrays]
         for i, variable in enumerate(self._variables):
             variable.assign(arrays[f"current{i}"])
         for i, variable in enumerate(self._optimizer.variables):
@@ -286,15 +303,24 @@ class _State:
         current = [variable.numpy() for variable in self._variables]
         if _best(self.history) == record.epoch:
             self._best = current
+        if self._averaged_from is not None and record.epoch >= self._averaged_from:
+            doubles = [array.astype(np.float64) for array in current]
+            self._sum = [a + b for a, b in zip(self._sum, doubles, strict=True)] if self._sum else doubles
         arrays: dict[str, NDArray[Any]] = {
             "history": np.array([astuple(entry) for entry in self.history], dtype=np.float64)
         }
         arrays["seconds"] = np.array(time.monotonic() - self._started)
         arrays |= {f"current{i}": array for i, array in enumerate(current)}
         arrays |= {f"best{i}": array for i, array in enumerate(self._best)}
+        arrays |= {f"sum{i}": array for i, array in enumerate(self._sum)}
         arrays |= {f"optimizer{i}": variable.numpy() for i, variable in enumerate(self._optimizer.variables)}
         save_arrays(self._path, arrays)
 
     def restore_best(self) -> None:
         for variable, array in zip(self._variables, self._best, strict=True):
             variable.assign(array)
+
+    def restore_average(self) -> None:
+        epochs = sum(record.epoch >= (self._averaged_from or 1) for record in self.history)
+        for variable, array in zip(self._variables, self._sum, strict=True):
+            variable.assign((array / epochs).astype(np.float32))

@@ -165,6 +165,7 @@ def fine_tune(
         batch_size=spec.batch_size,
         schedule="cosine",
         select="last",
+        mixup=0.0,
     )
     if (
         train.soft_targets is not None

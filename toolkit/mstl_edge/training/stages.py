@@ -233,8 +233,10 @@ def measure_stage(
 
 
 def selected_epoch(stage: StageSpec, history: list[Epoch]) -> int:
-    """Return the number (from 1) of the epoch whose weights were kept."""
-    return history[-1].epoch if stage.select == "last" else min(history, key=lambda entry: entry.validation_loss).epoch
+    """Return the number (from 1) of the epoch whose weights were kept; of an average, the last epoch in it."""
+    if stage.select == "best":
+        return min(history, key=lambda entry: entry.validation_loss).epoch
+    return history[-1].epoch
 
 
 def save_stage(

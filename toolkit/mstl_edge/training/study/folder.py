@@ -4,6 +4,7 @@ plan.json                               arms with their resolved recipes, folds,
 images.json  folds.csv                  the images, and which fold each is tested in
 bridges/KEY/                            a run folder for the stages before the target, shared by folds and arms
 folds/ARM-SCHEME-REPEAT-FOLD.csv        out-of-fold answers; -nIMAGES behind it for a point of the learning curve
+trainings/ARM-REPEAT-FOLD.json          seconds and package versions of one training, all its schemes together
 work/                                   checkpoints of the fold at hand
 answers.csv                             all out-of-fold answers together
 study.json                              the result
@@ -72,6 +73,10 @@ class StudyFolder:
     def answers(self, arm: str, scheme: Scheme, repeat: int, fold: int, images: int) -> Path:
         """The answers of one arm in one fold and scheme."""
         return self.path / "folds" / f"{arm}-{scheme}-{repeat}-{fold}{_suffix(images)}.csv"
+
+    def training(self, arm: str, repeat: int, fold: int, images: int) -> Path:
+        """What one training took, and the packages that it ran in."""
+        return self.path / "trainings" / f"{arm}-{repeat}-{fold}{_suffix(images)}.json"
 
     def work(self, arm: str, repeat: int, fold: int, images: int) -> RunFolder:
         """A folder for the checkpoints of one arm in one fold."""

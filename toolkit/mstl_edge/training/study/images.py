@@ -25,13 +25,20 @@ def gather_images(plan: StudyPlan, reporter: Reporter) -> Manifest:
         The images with label and group; splits that folders declare are ignored, since folds are dealt from all images.
 
     Raises:
-        DataError: Images or labels cannot be used, or arms differ in images, labels or positive class.
+        DataError: Images or labels cannot be used, arms differ in images, labels or positive class, or a sensitivity is required
+            of more than two classes.
         WeightsError: First weights are missing or belong to another network.
     """
     for arm in plan.arms:
         pipeline.check_ingredients(arm.recipe)
     target = plan.target
     source = open_source(target.data, patient=target.split.patient, column=target.split.column)
+    if plan.sensitivity and len(source.labels) > 2:
+        raise DataError(
+            "two classes for --sensitivity, which moves the threshold between them",
+            received=f"{len(source.labels)} classes ({', '.join(source.labels)})",
+            hint="Leave --sensitivity out: of more than two classes the most probable one is the answer.",
+        )
     for arm in plan.arms:
         _check_agrees(plan, arm, source)
     with reporter.bar(f"{target.name}: checking images", len(source.images)) as advance:

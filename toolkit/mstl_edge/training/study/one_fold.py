@@ -6,7 +6,9 @@ import functools
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge import __version__
 from mstl_edge.data.sources import Split, open_source
 from mstl_edge.data.splits import Manifest
 from mstl_edge.metrics import softmax
@@ -23,10 +26,11 @@ from mstl_edge.recipe import Recipe
 from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.storage import digest
 from mstl_edge.training import graph, stages
-from mstl_edge.training._keras import keras
+from mstl_edge.training._keras import keras, versions
 from mstl_edge.training.candidates import build_post_training, build_quantization_aware
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.features import Images
+from mstl_edge.training.fit import seconds_spent
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.pool import gather_beside
 from mstl_edge.training.qat import answers as int8_answers
@@ -37,10 +41,12 @@ from mstl_edge.training.study.folder import StudyFolder
 from mstl_edge.training.study.folds import Fold, deal_folds
 from mstl_edge.training.study.plan import Arm, Scheme, StudyPlan
 from mstl_edge.training.study.predictions import FoldAnswers, answered, read_answers, write_answers
+from mstl_edge.training.study.provenance import TrainingRecord, write_record
 from mstl_edge.training.trained import Trained
 
 SCALING_IMAGES = 64
 """Training images that set the scale of random kernels."""
+QUANTIZING_PACKAGES = ("ai-edge-litert", "tensorflow-model-optimization")
 
 
 @dataclass(frozen=True)
@@ -74,16 +80,28 @@ def run_fold(task: FoldTask) -> FoldResult:
     labels = opened.data.manifest.labels
     files = {s: study.answers(task.arm, s, task.repeat, task.fold, task.images) for s in task.schemes}
     if not all(path.is_file() for path in files.values()):
+        place = (task.arm, task.repeat, task.fold, task.images)
+        earlier = seconds_spent(study.work(*place).stage(opened.arm.stage.name).checkpoint)
         network = _train(opened, task, study)
         for scheme, probabilities in _probabilities(network, task.schemes, task.threads):
             write_answers(files[scheme], _answers(network, probabilities), labels)
+        seconds = time.monotonic() - started + earlier
+        write_record(study.training(*place), TrainingRecord(round(seconds, 1), _versions()))
         shutil.rmtree(network.trained.run.path)
         keras.backend.clear_session()
     correct = {scheme: float(read_answers(path, labels).correct.mean()) for scheme, path in files.items()}
     return FoldResult(task, correct, time.monotonic() - started)
 
 
-@functools.lru_cache(maxsize=8)
+def _versions() -> dict[str, str]:
+    found = {"mstl-edge": __version__, **versions()}
+    for name in QUANTIZING_PACKAGES:
+        with suppress(metadata.PackageNotFoundError):  # floats alone need no tfmot
+            found[name] = metadata.version(name)
+    return found
+
+
+@functools.cache  # of any size: all arms of a fold come before the next fold, so that a full cache would never hit
 def _open_arm(study_path: Path, name: str) -> OpenArm:
     study = StudyFolder(study_path)
     plan = study.plan()
@@ -91,10 +109,14 @@ def _open_arm(study_path: Path, name: str) -> OpenArm:
     source = open_source(plan.target.data)
     data = stages.read_images(arm.recipe, arm.stage, study.manifest(), source.folder, SILENT)
     bridge = study.bridge(arm)
-    carried = None
-    if bridge is not None:
-        carried = stages.read_weights(bridge.stage(arm.recipe.stages[-2].name).weights)
+    carried = None if bridge is None else _carried(bridge.stage(arm.recipe.stages[-2].name).weights)
     return OpenArm(plan, arm, data, bridge, carried)
+
+
+@functools.cache
+def _carried(weights: Path) -> graph.Weights:
+    """Read what a bridge leaves once for all arms that stand on it."""
+    return stages.read_weights(weights)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ class StudyPlan(Struct, frozen=True, kw_only=True):
     """Everything that decides a study's numbers; saved in its folder, so that it can be resumed and repeated.
 
     `sensitivity` is what the threshold must reach on validation images (0: Youden's rule). `learning_curve` counts the images of
-    a fold's training part, validation included. `fold_seed` decides who is in which fold and nothing else.
+    a fold's training part, validation included. `fold_seed` decides who is in which fold and nothing else. `against` names the
+    one arm that all others are compared with; empty compares every pair.
     """
 
     recipe: Recipe
@@ -51,11 +52,17 @@ class StudyPlan(Struct, frozen=True, kw_only=True):
     fold_seed: int = 0
     sensitivity: float = 0.0
     learning_curve: tuple[int, ...] = ()
+    against: str = ""
 
     @property
     def target(self) -> StageSpec:
         """The stage whose images are dealt into folds."""
         return self.recipe.stages[-1]
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """Every repeat with every fold, both from 1, repeats one after the other."""
+        return [(repeat, fold) for repeat in range(1, self.repeats + 1) for fold in range(1, self.folds + 1)]
 
     def arm(self, name: str) -> Arm:
         """Return the arm called `name`."""

@@ -111,7 +111,6 @@ def _together(study: StudyFolder, tasks: Sequence[FoldTask]) -> str:
 def plan_tasks(study: StudyFolder, threads: int) -> list[FoldTask]:
     """Return every training of a study; all arms of a fold before the next fold, subsets last and in float32 alone."""
     plan = study.plan()
-    places = [(repeat, fold) for repeat in range(1, plan.repeats + 1) for fold in range(1, plan.folds + 1)]
     return [
         FoldTask(
             study.path.resolve(),
@@ -123,7 +122,7 @@ def plan_tasks(study: StudyFolder, threads: int) -> list[FoldTask]:
             threads,
         )
         for images in (EVERYTHING, *sorted(plan.learning_curve, reverse=True))
-        for repeat, fold in places
+        for repeat, fold in plan.places
         for arm in plan.arms
     ]
 

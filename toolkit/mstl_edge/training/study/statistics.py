@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,9 @@ from mstl_edge.metrics import Interval
 Verdict = Literal["helped", "hurt", "cannot tell"]
 LEVEL = 0.95
 POWER = 0.8
+DRAWS = 2000
+"""Of a bootstrap; its bounds move by a few per cent of the interval with another seed."""
+DRAW_SEED = 0
 
 
 class PairedTest(Struct, frozen=True):
@@ -26,15 +30,21 @@ class PairedTest(Struct, frozen=True):
     p: float
 
 
-def resampled_interval(values: NDArray[Any], test_to_train: float) -> Interval | None:
+def resampled_interval(values: NDArray[Any], test_to_train: float, *, highest: float = 1.0) -> Interval | None:
     """Return the mean over folds with the corrected resampled t interval.
 
-    Nadeau and Bengio 2003 (Machine Learning 52:239, section 3): training sets overlap, so the variance of the mean over J folds is
-    not s²/J; it is estimated by (1/J + n_test/n_train) s². The bounds of a share are cut off at 0 and 1.
+    Nadeau and Bengio 2003 (Machine Learning 52:239, section 3): folds are correlated, so the variance of the mean over J of them
+    is not s²/J; it is estimated by (1/J + ρ/(1 − ρ)) s². Their ρ is the correlation of two splits that comes from images which
+    both test, n_test/n of all n images. With every other image to train on, ρ/(1 − ρ) is the well-known n_test/n_train. A fold
+    that trains on a subset tests as many images and shares fewer to train on, so ρ stays: n_train of the subset in that formula
+    would give intervals of 95 % that always hold.
+
+    The bounds are cut off at 0 and at the highest possible value.
 
     Args:
         values: One share per fold and repeat, at least two.
-        test_to_train: Number of test images over number of training images of a fold.
+        test_to_train: ρ/(1 − ρ): number of images that a fold tests over number of all others.
+        highest: What a value can be at most.
 
     Returns:
         None where all values are equal: no spread, no t interval.
@@ -43,7 +53,24 @@ def resampled_interval(values: NDArray[Any], test_to_train: float) -> Interval |
     if spread == 0.0:
         return None
     mean, reach = float(np.mean(values)), float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * spread
-    return Interval(mean, max(0.0, mean - reach), min(1.0, mean + reach))
+    return Interval(mean, max(0.0, mean - reach), min(highest, mean + reach))
+
+
+def bootstrap_interval(measure: Callable[[NDArray[np.int64]], float], n: int) -> Interval:
+    """Return what `measure` says of `n` images, with the percentile interval of a seeded bootstrap over them.
+
+    Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13. A measure that grows with noise, such as a
+    calibration error, is larger on redrawn images than on the images themselves; where that puts a bound beyond the value, the
+    value is the bound.
+
+    Args:
+        measure: Takes `(n,)` positions of images, drawn with replacement.
+        n: Number of images.
+    """
+    rng, value = np.random.default_rng(DRAW_SEED), measure(np.arange(n))
+    drawn = [measure(rng.integers(n, size=n)) for _ in range(DRAWS)]
+    low, high = (float(bound) for bound in np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+    return Interval(value, min(low, value), max(high, value))
 
 
 def resampled_paired_test(differences: NDArray[Any], test_to_train: float) -> PairedTest | None:
@@ -51,7 +78,7 @@ def resampled_paired_test(differences: NDArray[Any], test_to_train: float) -> Pa
 
     Args:
         differences: One difference of shares per fold and repeat: both arms on the same images.
-        test_to_train: Number of test images over number of training images of a fold.
+        test_to_train: ρ/(1 − ρ): number of images that a fold tests over number of all others.
 
     Returns:
         None where all differences are equal: no spread, no t-test.
