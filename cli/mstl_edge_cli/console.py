@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,11 +21,15 @@ def say(message: str) -> None:
 
 def print_json(tree: Any) -> None:
     """Print one JSON document on stdout."""
+    import json
+
     sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
 def print_json_line(tree: Any) -> None:
     """Print one JSON line on stdout."""
+    import json
+
     sys.stdout.write(json.dumps(tree, ensure_ascii=False) + "\n")
 
 
