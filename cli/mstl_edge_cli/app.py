@@ -13,6 +13,7 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from mstl_edge.errors import MstlEdgeError
+from mstl_edge_cli.console import results_on_stdout
 
 COMMANDS = ("run", "train", "export", "bench", "report", "predict", "inspect", "study", "recipes", "runs", "data")
 """Modules of `mstl_edge_cli.commands`, in the order of `--help`; each has `register(app)`."""
@@ -84,8 +85,9 @@ def _no_options_of_its_own() -> None:
 
 def main() -> None:
     """Run the command line; a `MstlEdgeError` becomes one line on stderr and its exit code."""
-    try:
-        app()
-    except MstlEdgeError as error:
-        sys.stderr.write(f"mstl-edge: {error}\n")
-        raise SystemExit(error.exit_code) from None
+    with results_on_stdout():
+        try:
+            app()
+        except MstlEdgeError as error:
+            sys.stderr.write(f"mstl-edge: {error}\n")
+            raise SystemExit(error.exit_code) from None
