@@ -1,35 +1,93 @@
-"""The app: every command registered, every expected error turned into one line and an exit code."""
+"""The app: every command found by its name, every expected error turned into one line and an exit code."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 from mstl_edge.errors import MstlEdgeError
+from mstl_edge_cli.console import results_on_stdout
 
 COMMANDS = ("run", "train", "export", "bench", "report", "predict", "inspect", "study", "recipes", "runs", "data")
 """Modules of `mstl_edge_cli.commands`, in the order of `--help`; each has `register(app)`."""
 
+_STYLE: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name, each built when it is looked up: working out every command's options is most of a start."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        holder = _holder(name)
+        command: Any = typer.main.get_command(holder)
+        return command.commands[name] if holder.registered_groups else command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class CommandGroup(TyperGroup):
+    """What `mstl-edge` is to Typer: a group that knows its commands by name and builds the one that is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands()  # type: ignore[assignment]  # nothing is added to it
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List every command with the beginning of its help; its options are not worked out for that."""
+        width = formatter.width - 6 - max(map(len, COMMANDS))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _outline(name).get_short_help_str(width)) for name in COMMANDS])
+
+
+def _holder(name: str) -> typer.Typer:
+    holder = typer.Typer(add_completion=False, **_STYLE)
+    importlib.import_module(f"mstl_edge_cli.commands.{name}").register(holder)
+    return holder
+
+
+def _outline(name: str) -> TyperCommand:
+    """Return a command's name and help without its options."""
+    holder = _holder(name)
+    for group in holder.registered_groups:
+        assert group.typer_instance is not None
+        return TyperCommand(name, help=group.typer_instance.info.help)
+    return TyperCommand(name, help=inspect.getdoc(holder.registered_commands[0].callback))
+
+
 app = typer.Typer(
     name="mstl-edge",
+    cls=CommandGroup,
     help="From a few hundred labelled medical images to an int8 model that is proven on a Raspberry Pi. "
     "Research software, no medical device.",
     no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    **_STYLE,
 )
 
-for _name in COMMANDS:
-    importlib.import_module(f"mstl_edge_cli.commands.{_name}").register(app)
+
+@app.callback()
+def _no_options_of_its_own() -> None:
+    pass
 
 
 def main() -> None:
     """Run the command line; a `MstlEdgeError` becomes one line on stderr and its exit code."""
-    try:
-        app()
-    except MstlEdgeError as error:
-        sys.stderr.write(f"mstl-edge: {error}\n")
-        raise SystemExit(error.exit_code) from None
+    with results_on_stdout():
+        try:
+            app()
+        except MstlEdgeError as error:
+            sys.stderr.write(f"mstl-edge: {error}\n")
+            raise SystemExit(error.exit_code) from None

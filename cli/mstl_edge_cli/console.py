@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import io
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
+from mstl_edge.errors import MstlEdgeError
 from mstl_edge.progress import Advance
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -20,14 +22,61 @@ def say(message: str) -> None:
     sys.stderr.flush()
 
 
+@contextmanager
+def results_on_stdout() -> Iterator[None]:
+    """End the program with one line and exit code 1 where stdout does not take its results: a full disk, a reader that has gone.
+
+    Characters that the encoding of stdout lacks, such as the bytes of a file name that is no UTF-8, are escaped.
+    """
+    stdout = sys.stdout
+    if stdout is None:
+        _end_without_stdout("a closed stdout", 1)
+    if isinstance(stdout, io.TextIOWrapper):
+        if isinstance(
+            stdout.buffer, io.RawIOBase
+        ):  # PYTHONUNBUFFERED; a buffer keeps what a failed write has not written
+            buffer = io.BufferedWriter(stdout.buffer)
+            stdout = sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, line_buffering=True)
+        stdout.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    except (SystemExit, OSError) as ended:
+        # What could not be written is still in the buffer, so that a broken stdout fails again here and a sound one does not.
+        try:
+            stdout.flush()
+        except OSError as error:
+            # Python flushes once more when it ends, and would tell of its failure in its own words.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
+            code = ended.code if isinstance(ended, SystemExit) and isinstance(ended.code, int) else 1
+            _end_without_stdout(error.strerror or str(error), code or 1)
+        raise
+
+
+def _end_without_stdout(reason: str, code: int) -> NoReturn:
+    say(f"mstl-edge: {MstlEdgeError('a stdout that takes all results', received=reason)}")
+    raise SystemExit(code)
+
+
 def print_json(tree: Any) -> None:
     """Print one JSON document on stdout."""
-    sys.stdout.write(json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(_to_json(tree, indent=2) + "\n")
 
 
 def print_json_line(tree: Any) -> None:
     """Print one JSON line on stdout."""
-    sys.stdout.write(json.dumps(tree, ensure_ascii=False) + "\n")
+    sys.stdout.write(_to_json(tree) + "\n")
+
+
+def _to_json(tree: Any, indent: int | None = None) -> str:
+    import json
+
+    text = json.dumps(tree, indent=indent, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        # JSON's own escapes, which also bring back the bytes of a file name that is no UTF-8.
+        return json.dumps(tree, indent=indent)
+    return text
 
 
 def print_table(
@@ -47,8 +96,11 @@ def print_table(
         table.add_row(*([f"→ {row[0]}" if chosen else row[0], *row[1:]]), style="bold" if chosen else None)
     # No markup: a file name may hold square brackets. The title stands alone, since a table wraps it to its own width.
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
-    console.print(title, style="bold", soft_wrap=True)
-    console.print(table)
+    # Captured, since Rich ends the program without a word where stdout is a pipe without a reader.
+    with console.capture() as captured:
+        console.print(title, style="bold", soft_wrap=True)
+        console.print(table)
+    sys.stdout.write(captured.get())
 
 
 def _cell(value: object) -> str:
@@ -73,7 +125,10 @@ class Terminal:
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Advance]:
-    """Show a bar on a terminal, plain lines otherwise; yields `advance(steps, note)`."""
+    """Show a bar on a terminal, plain lines otherwise; yields `advance(steps, note)`.
+
+    What is written to stdout meanwhile goes above the bar where stdout is a terminal too, and untouched into a file or a pipe.
+    """
     if not sys.stderr.isatty():
         yield _plain_lines(description, total)
         return
@@ -81,7 +136,13 @@ def progress_bar(description: str, total: int | None) -> Iterator[Advance]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+    bar = Progress(
+        *columns,
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=Console(stderr=True, soft_wrap=True),
+        redirect_stdout=sys.stdout.isatty(),
+    )
     with bar:
         task = bar.add_task(description, total=total, note="")
 

@@ -1,4 +1,4 @@
-"""A really exported model, drawn images, and the two sysroots that `.ci/arm64.sh` builds."""
+"""Really exported models, drawn images, and the two sysroots that `.ci/arm64.sh` builds."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 LSB = 1 / 256
 SYSROOTS = {"litert": "MSTL_EDGE_ARM64_LITERT", "tflite-runtime": "MSTL_EDGE_ARM64_TFLITE"}
+INT8_SCHEMES = ("int8-ptq", "int8-qat")
 IMAGES_PER_CLASS = 8
 
 
@@ -45,11 +46,13 @@ def tflite_python() -> Path:
 
 @pytest.fixture(scope="session")
 def models_of_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The int8 and the float32 file of a trained run: `MSTL_EDGE_ARM64_RUN`, or a short one trained here."""
+    """The files of a trained run by their scheme, `float32`, `int8-ptq`, `int8-qat`: of `MSTL_EDGE_ARM64_RUN`, or trained here."""
     given = os.environ.get("MSTL_EDGE_ARM64_RUN", "")
     run = Path(given) if given else trained(tmp_path_factory.mktemp("arm64"))
     export = json.loads((run / "exports" / "export.json").read_text(encoding="utf-8"))
-    return {"int8": run / export["model"], "float32": run / export["float_model"]}
+    files = {candidate["scheme"]: run / candidate["path"] for candidate in export["candidates"]}
+    assert files.keys() >= {"float32", *INT8_SCHEMES}, f"{run}: export it with 'mstl-edge export {run} --int8'"
+    return files
 
 
 def trained(folder: Path) -> Path:
@@ -58,11 +61,11 @@ def trained(folder: Path) -> Path:
     run = folder / "run"
     environment = os.environ | {"MSTL_EDGE_CACHE": str(folder / "cache")}
     short = ["--data", "bridge=phantom:chest?count=90", "--data", "target=phantom:head-ct?count=240"]
-    short += ["--set", "stages.bridge.epochs=1", "--set", "stages.target.epochs=8"]
+    short += ["--set", "stages.bridge.epochs=1", "--set", "stages.target.epochs=8", "--set", "quantize.epochs=1"]
     command(sys.executable, environment, "train", "phantom", "--out", str(run), *short)
     # The gate judges accuracy, which so short a training has not; here only the numbers' path counts.
     open_gate = ["--max-drop", "100", "--min-agreement", "0"]
-    command(sys.executable, environment, "export", str(run), "--int8", "--no-qat", *open_gate)
+    command(sys.executable, environment, "export", str(run), "--int8", *open_gate)
     return run
 
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 import typer.main
 
-from mstl_edge_cli.app import COMMANDS, app
+from mstl_edge_cli.app import COMMANDS, app, main
 
 
 def walk(command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
@@ -71,6 +71,38 @@ def test_an_undocumented_command_would_be_found():
     found = {name[-1]: command for name, command in walk(typer.main.get_command(broken)) if name}
     assert not explained(found["silent"])
     assert not explained(found["bare"])
+
+
+def test_the_overview_says_of_every_command_what_its_own_help_begins_with(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mstl-edge", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    listed = capsys.readouterr().out.split("Commands:\n")[1].splitlines()
+    assert [line.split()[0] for line in listed] == list(COMMANDS)
+    for line in listed:
+        name, summary = line.strip().split(maxsplit=1)
+        own = " ".join(WALKED[name].help.split())
+        assert own.startswith(summary.removesuffix("...").rstrip(".")), name
+
+
+@pytest.mark.parametrize("name", ["bench", "predict", "inspect"])
+def test_what_a_device_calls_is_built_without_the_other_commands(name):
+    code = (
+        "import sys; from mstl_edge_cli.app import main; sys.argv = ['mstl-edge', sys.argv[1], '--help']\n"
+        "try: main()\n"
+        "except SystemExit as ended: assert not ended.code, ended.code\n"
+        "print('modules:', *(name for name in sys.modules if name.startswith('mstl_edge_cli.commands.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, name], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].split()[1:] == [f"mstl_edge_cli.commands.{name}"]
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest_name(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mstl-edge", "prdict"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "Did you mean 'predict'?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["runs", "list"], ["recipes", "list"]])

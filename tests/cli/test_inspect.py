@@ -39,6 +39,17 @@ def test_inspect_json_holds_facts_and_card(exported: Callable[[str], Path]) -> N
     assert tree["card"]["labels"] == ["normal", "hemorrhage"]
 
 
+def test_inspect_lists_every_tensor_when_asked(exported: Callable[[str], Path]) -> None:
+    model = exported("tiny_int8")
+    tensors = json.loads(_run("inspect", model, "--json").stdout)["facts"]["tensors"]
+    heading = "number  tensor"
+    assert heading not in _run("inspect", model).stdout
+    listed = _run("inspect", model, "--tensors").stdout.split(heading)[1].split("\n\n")[0].splitlines()[1:]
+    assert [line.split()[0] for line in listed] == [str(number) for number in range(len(tensors))]
+    assert listed[0].split()[1:] == ["serving_default_image:0", "int8", "1×32×32×3", "0.0078125", "0", "computed"]
+    assert listed[3].split()[1:] == ["model/head/MatMul", "int8", "2×16", "2", "scales", "–", "constant"]
+
+
 def test_inspect_shows_a_foreign_model_and_says_what_is_unknown(models: Path) -> None:
     result = _run("inspect", models / "three_classes.tflite")
     assert "no card" in result.stdout

@@ -82,7 +82,15 @@ def test_a_quoted_glob_is_expanded(model: Path, folder: Path) -> None:
     assert len(result.stdout.splitlines()) == 2
 
 
-@pytest.mark.parametrize("name", ["empty", "*.bmp"])
+def test_a_glob_that_matches_folders_answers_the_files_alone(model: Path, folder: Path) -> None:
+    (folder / "notes.txt").unlink()
+    result = _run("predict", model, folder / "**", "--json")
+    assert result.exit_code == 0, result.stderr
+    names = [Path(json.loads(line)["image"]).name for line in result.stdout.splitlines()]
+    assert names == ["a.jpg", "b.png", "c.PNG"]
+
+
+@pytest.mark.parametrize("name", ["empty", "*.bmp", "em*"])
 def test_a_folder_or_glob_without_images_is_one_clear_line(model: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     result = _run("predict", model, tmp_path / name)

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
 
 def inspect(
     model: Annotated[Path, typer.Argument(metavar="FILE", help="A .tflite file, with or without a card.")],
+    tensors: Annotated[bool, typer.Option("--tensors", help="List every tensor too (--json always does).")] = False,
     json: options.Json = False,
 ) -> None:
     """Show a model file: its card, operators, size, and how its kernels use the int8 range.
@@ -38,6 +39,9 @@ def inspect(
     print_table(artifact.name, ("model", ""), _model_rows(artifact))
     print_table("", ("operator", "count"), artifact.facts.operators.items())
     print_table("", ("kernel", "operator", "shape", "int8 range per channel"), map(_kernel_row, artifact.facts.kernels))
+    if tensors:
+        columns = ("number", "tensor", "type", "shape", "scale", "zero point", "held")
+        print_table("", columns, map(_tensor_row, range(len(artifact.facts.tensors)), artifact.facts.tensors))
     if artifact.card is None:
         typer.echo("\nno card: labels, preprocessing and threshold are unknown")
     else:
@@ -71,13 +75,23 @@ def _model_rows(artifact: Artifact) -> Rows:
 
 
 def _tensor(facts: TensorFacts) -> str:
-    shape = "×".join(str(extent) for extent in facts.shape)
+    shape = _shape(facts.shape)
     scale = "" if facts.scale is None else f", scale {facts.scale:.9g}, zero point {facts.zero_point}"
     return f"{shape} {facts.dtype}{scale}"
 
 
+def _tensor_row(number: int, facts: TensorFacts) -> tuple[object, ...]:
+    scale = f"{facts.scale:.9g}" if facts.scale is not None else f"{facts.scales} scales" if facts.scales else None
+    held = "constant" if facts.constant else "computed"
+    return str(number), facts.name, facts.dtype, _shape(facts.shape) or "scalar", scale, facts.zero_point, held
+
+
+def _shape(extents: tuple[int, ...]) -> str:
+    return "×".join(str(extent) for extent in extents)
+
+
 def _kernel_row(kernel: KernelFacts) -> tuple[str, str, str, str]:
-    shape = "×".join(str(extent) for extent in kernel.shape)
+    shape = _shape(kernel.shape)
     if not kernel.largest:
         return kernel.name, kernel.operator, shape, kernel.dtype
     if kernel.short_channels:

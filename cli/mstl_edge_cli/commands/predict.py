@@ -59,13 +59,13 @@ def predict(
         f"model: {card.name} {card.scheme} ({card.verdict}), {classifier.runtime.name}: {classifier.runtime.why}; {replayed}"
     )
     total = sum(1 for _ in image_files(images))
-    write = _writer(card.labels, as_json=as_json, as_csv=as_csv)
     unreadable = 0
-    # Rows on a terminal show the progress themselves; a bar would be drawn through them.
-    quiet = total == 1 or sys.stdout.isatty()
-    with nullcontext(lambda _: None) if quiet else progress_bar("predicting", total) as advance:
+    with nullcontext(lambda _: None) if total == 1 else progress_bar("predicting", total) as advance:
+        write = _writer(card.labels, as_json=as_json, as_csv=as_csv)
         for image, outcome in classifier.predict_many(image_files(images)):
             write(str(image), outcome)
+            # Whatever reads the rows need not wait for a full buffer.
+            sys.stdout.flush()
             unreadable += isinstance(outcome, Unreadable)
             advance(1)
     if unreadable:
@@ -88,7 +88,8 @@ def image_files(named: Sequence[str]) -> Iterator[Path]:
         elif not path.exists() and glob.has_magic(name):
             # Not Path.glob, which takes no absolute pattern; sorted, as a shell would give it.
             matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207
-            found, what = (Path(match) for match in matches), f"{name}, which matches nothing"
+            found = (Path(match) for match in matches if not os.path.isdir(match))  # noqa: PTH112
+            what = f"{name}, which matches no file"
         else:
             # A missing file is reported where its answer would stand, beside the others' answers.
             yield path

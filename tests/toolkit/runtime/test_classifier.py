@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,17 @@ import numpy as np
 import pytest
 
 import mstl_edge
+import mstl_edge.classifier as classifier_module
 from mstl_edge.artifact import write_artifact
-from mstl_edge.classifier import AHEAD, Prediction, Unreadable, load_classifier, to_record
+from mstl_edge.classifier import (
+    AHEAD_PER_DECODER,
+    MAX_DECODERS,
+    Prediction,
+    Unreadable,
+    decoders,
+    load_classifier,
+    to_record,
+)
 from mstl_edge.errors import ArtifactError, DataError
 from mstl_edge.preprocess import load_image
 
@@ -99,8 +109,30 @@ def test_decoding_runs_only_a_few_images_ahead(
 
     answers = classifier.predict_many(endless())
     for done, _ in enumerate(itertools.islice(answers, 50), 1):
-        assert taken <= done + AHEAD
+        assert taken <= done + AHEAD_PER_DECODER * decoders()
     answers.close()  # type: ignore[attr-defined]
+
+
+def test_every_core_decodes(
+    exported: Callable[[str], Path], tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load_classifier(exported("tiny_int8"))
+    paths = [picture(tmp_path / f"{seed}.png", seed) for seed in range(4)]
+    together = threading.Barrier(2, timeout=30)
+
+    def decode_with_another(*arguments: Any) -> Any:
+        together.wait()  # breaks unless two decode at once
+        return load_image(*arguments)
+
+    monkeypatch.setattr(classifier_module, "usable_cores", lambda: 2)
+    monkeypatch.setattr(classifier_module, "load_image", decode_with_another)
+    assert [path for path, _ in classifier.predict_many(paths)] == paths
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (4, 3), (64, 3)])
+def test_decoders_follow_the_cores_and_stay_few(cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifier_module, "usable_cores", lambda: cores)
+    assert decoders() == threads <= MAX_DECODERS
 
 
 def test_the_record_is_the_documented_json() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import importlib.metadata
 import platform
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ INT8 = TensorSpec((1, 2, 2, 3), np.dtype(np.int8), 1 / 128, 0)
 
 def _installed(monkeypatch: pytest.MonkeyPatch, *packages: str, numpy: str = "1.26.4") -> None:
     monkeypatch.setattr(choice_module.importlib.util, "find_spec", lambda name: object() if name in packages else None)
-    monkeypatch.setattr(choice_module.importlib.metadata, "version", lambda name: numpy)
+    monkeypatch.setattr(np, "__version__", numpy)
 
 
 @pytest.mark.parametrize("runtime", ["auto", "litert", "reference"])
@@ -124,6 +126,49 @@ def test_tflite_runtime_beside_numpy_2_is_explained_before_it_fails(
     assert "NumPy below 2" in str(caught.value)
     assert "Received: NumPy 2.4.6" in str(caught.value)
     assert "mstl-edge[tflite-runtime]" in str(caught.value)
+
+
+def _break_litert(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)  # importing it is now an ImportError
+
+
+@pytest.mark.parametrize("choice", ["auto", "litert", "reference"])
+@pytest.mark.parametrize("numpy", ["1.26.4", "2.4.6"])
+def test_a_litert_that_does_not_import_is_one_clear_line(
+    choice: str, numpy: str, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = ["tflite_runtime"] if choice != "auto" or numpy > "2" else []
+    _installed(monkeypatch, "ai_edge_litert", *others, numpy=numpy)
+    _break_litert(monkeypatch)
+    with pytest.raises(MissingExtraError) as caught:
+        load_runtime(models / "tiny_int8.tflite", runtime=choice)  # type: ignore[arg-type]
+    assert "that can be imported. Received: import of ai_edge_litert.interpreter halted" in str(caught.value)
+    assert "pip install --force-reinstall ai-edge-litert" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_goes_on_with_tflite_runtime_where_litert_does_not_import(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ai_edge_litert.interpreter as stand_in  # the two share their Python interface
+
+    _installed(monkeypatch, "ai_edge_litert", "tflite_runtime")
+    _break_litert(monkeypatch)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", stand_in)
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", stand_in)
+    loaded = load_runtime(models / "tiny_int8.tflite")
+    assert loaded.kind == "tflite-runtime"
+    assert loaded.why.startswith("LiteRT is installed but does not import (import of ")
+
+
+def test_a_runtime_from_a_distribution_of_another_name_runs_without_a_version(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    assert load_runtime(models / "tiny_int8.tflite").name == "LiteRT of unknown version"
 
 
 def test_a_damaged_model_never_reaches_an_interpreter(

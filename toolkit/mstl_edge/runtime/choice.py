@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import platform
 import struct
 import sys
+
+import numpy as np
 
 from mstl_edge.errors import MissingExtraError, MstlEdgeError
 from mstl_edge.runtime.spec import RuntimeChoice, RuntimeKind
@@ -16,7 +17,7 @@ _MODULES = {"litert": "ai_edge_litert", "reference": "ai_edge_litert", "tflite-r
 
 
 def choose_runtime(choice: RuntimeChoice) -> tuple[RuntimeKind, str]:
-    """Return the runtime to use and a sentence why; nothing is imported yet.
+    """Return the runtime to use and a sentence why; it is not imported yet.
 
     `auto` takes LiteRT where it is installed, since its XNNPACK runs int8 models, and tflite-runtime otherwise.
 
@@ -44,6 +45,15 @@ def installed(kind: RuntimeKind) -> bool:
     return importlib.util.find_spec(_MODULES[kind]) is not None
 
 
+def usable(kind: RuntimeKind) -> bool:
+    """Say whether a runtime is installed, beside a NumPy that it works with."""
+    return installed(kind) and (kind != "tflite-runtime" or _numpy_major() < 2)
+
+
+def _numpy_major() -> int:
+    return int(np.__version__.split(".")[0])
+
+
 def install_command(kind: RuntimeKind | None = None) -> str:
     """Return what to type to install a runtime on this platform."""
     if kind is None:
@@ -68,11 +78,9 @@ def _require(kind: RuntimeKind) -> None:
         raise MissingExtraError(
             f"the runtime {kind}", received="not installed", hint=f"Install it: {install_command(kind)}."
         )
-    if kind == "tflite-runtime":
-        numpy_version = importlib.metadata.version("numpy")
-        if int(numpy_version.split(".")[0]) >= 2:
-            raise MissingExtraError(
-                "NumPy below 2 beside tflite-runtime, which was built against NumPy 1",
-                received=f"NumPy {numpy_version}",
-                hint="Give it an environment of its own: pip install 'mstl-edge[tflite-runtime]'. Or use --runtime litert.",
-            )
+    if not usable(kind):
+        raise MissingExtraError(
+            "NumPy below 2 beside tflite-runtime, which was built against NumPy 1",
+            received=f"NumPy {np.__version__}",
+            hint="Give it an environment of its own: pip install 'mstl-edge[tflite-runtime]'. Or use --runtime litert.",
+        )

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mstl_edge.errors import ArtifactError, MstlEdgeError
+from mstl_edge.errors import ArtifactError, MissingExtraError, MstlEdgeError
+from mstl_edge.runtime.choice import install_command
 from mstl_edge.runtime.spec import RuntimeKind, TensorSpec
 
 MODULES = {
@@ -20,6 +21,10 @@ MODULES = {
 }
 _TITLES = {"litert": "LiteRT", "reference": "LiteRT reference kernels", "tflite-runtime": "tflite-runtime"}
 _PACKAGES = {"litert": "ai-edge-litert", "reference": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
+
+
+class BrokenRuntimeError(MissingExtraError):
+    """A runtime's package is there and does not import, for example for lack of a system library."""
 
 
 class InterpreterRuntime:
@@ -33,14 +38,15 @@ class InterpreterRuntime:
 
     Raises:
         ArtifactError: The interpreter refuses the model, or it has several inputs or outputs.
+        BrokenRuntimeError: The library does not import.
     """
 
     def __init__(self, flatbuffer: bytes, kind: RuntimeKind, *, threads: int = 1, why: str = "as asked") -> None:
+        module = _import_interpreter(kind)
         self.kind: RuntimeKind = kind
-        self.name = f"{_TITLES[kind]} {importlib.metadata.version(_PACKAGES[kind])}"
+        self.name = f"{_TITLES[kind]} {_version(kind)}"
         self.why = why
         self.threads = threads
-        module = importlib.import_module(MODULES[kind])
         options: dict[str, Any] = {"model_content": flatbuffer, "num_threads": threads}
         if kind == "reference":
             options["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_REF
@@ -88,6 +94,25 @@ class InterpreterRuntime:
             raise ArtifactError(f"a model that {self.name} runs", received=_first_line(error)) from error
         result: NDArray[Any] = self.interpreter.get_tensor(self._output_index)
         return result
+
+
+def _import_interpreter(kind: RuntimeKind) -> Any:
+    try:
+        return importlib.import_module(MODULES[kind])
+    except (ImportError, OSError) as error:
+        raise BrokenRuntimeError(
+            f"a {_TITLES[kind]} that can be imported",
+            received=_first_line(error),
+            hint=f"Install it again: {install_command(kind).replace('install', 'install --force-reinstall', 1)}.",
+        ) from error
+
+
+def _version(kind: RuntimeKind) -> str:
+    try:
+        return importlib.metadata.version(_PACKAGES[kind])
+    except importlib.metadata.PackageNotFoundError:
+        # A nightly build, a Linux distribution's package or a build of one's own has another name, or none.
+        return "of unknown version"
 
 
 def _only(details: Sequence[dict[str, Any]], what: str) -> tuple[TensorSpec, int]:
