@@ -62,7 +62,7 @@ def _candidate_row(recipe: str, scheme: str, exports: Sequence[Any]) -> list[obj
     ]
     agreements = [report["agreement"]["agreement"]["value"] for report in reports]
     by_seed = ", ".join(
-        f"{100 * value:.1f}{' (refused)' * (report['verdict'] == 'refused')}"
+        f"{100 * value:.2f} (refused)" if report["verdict"] == "refused" else f"{100 * value:.1f}"
         for value, report in zip(agreements, reports, strict=True)
     )
     passed = [export for export in exports if export["chosen"] is not None]
