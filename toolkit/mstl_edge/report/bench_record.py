@@ -63,8 +63,9 @@ class SpeedupAt(Struct, frozen=True, kw_only=True):
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """A quantized model against its float twin."""
+    """A quantized model against its float twin; `model` is its file's name."""
 
+    model: str = ""
     by_threads: tuple[SpeedupAt, ...] = ()
 
 
@@ -89,6 +90,7 @@ class Bench(Struct, frozen=True, kw_only=True):
     host: Host
     results: tuple[Result, ...]
     comparison: Comparison | None = None
+    comparisons: tuple[Comparison, ...] = ()
     notes: tuple[str, ...] = ()
 
 
