@@ -99,6 +99,20 @@ def test_the_speedup_told_is_that_of_the_file_that_is_told(
     assert "(median, 2 threads), 1.30 times as fast as float32" in words
 
 
+def test_a_candidate_that_was_not_chosen_is_named_as_the_export_calls_it_and_leads_no_headline(
+    devices: list[Path], report_words: Callable[..., str]
+) -> None:
+    tree = json.loads(devices[0].read_text())
+    for row in tree["results"]:
+        kind = row["model"].removesuffix(".tflite").rpartition("-")[2]
+        row["candidate"] = f"int8-{kind}" if kind in ("ptq", "mixed") else None
+    devices[0].write_text(json.dumps(tree))
+    words = report_words(devices[0])
+    assert "On Board A, int8 answers in 1.37 ms (median, 2 threads), 1.10 times as fast as float32." in words
+    assert "int8-ptq (2)" in words
+    assert "int8-mixed phantom-int8-mixed.tflite Board A" in words
+
+
 def test_one_slow_time_does_not_stretch_the_axis_and_is_counted(devices: list[Path]) -> None:
     text = write_report(devices).path.read_text(encoding="utf-8").replace("\u00a0", " ")
     assert text.count("1 of 100 beyond") == 16

@@ -29,8 +29,8 @@ Row = tuple[Host, Result]
 
 
 def model_names(rows: Sequence[Row]) -> dict[str, str]:
-    """Return a short name for every model file: its scheme where no other has it, else what tells its file name apart."""
-    schemes = {result.model: result.scheme for _, result in rows}
+    """Return a short name for every model file: what the export calls it where no other has that name, else from its file's."""
+    schemes = {result.model: result.candidate or result.scheme for _, result in rows}
     if len(set(schemes.values())) == len(schemes):
         return schemes
     parts = {model: model.removesuffix(".tflite").split("-") for model in schemes}
@@ -75,7 +75,7 @@ class _Measured:
     @property
     def fill(self) -> str:
         """Its class of mark: filled where it is int8."""
-        return "disc" if self.row.scheme.startswith("int8") else "ring"
+        return "disc" if self.row.is_int8 else "ring"
 
 
 def trade_off(rows: Sequence[Row]) -> Figure:

@@ -39,10 +39,11 @@ class Accuracy(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """One model in one runtime with one number of threads."""
+    """One model in one runtime with one number of threads; `candidate` is what the export calls one that it did not choose."""
 
     model: str
     scheme: str
+    candidate: str | None = None
     runtime: str
     threads: int
     parameters: int
@@ -53,6 +54,11 @@ class Result(Struct, frozen=True, kw_only=True):
     peak_rss_bytes: int | None = None
     valid: bool = True
     invalid_because: str | None = None
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether it is fully quantized."""
+        return self.scheme.startswith("int8")
 
 
 class SpeedupAt(Struct, frozen=True, kw_only=True):

@@ -39,8 +39,9 @@ def bench_part(benches: Sequence[Bench]) -> Part:
 def _headline(benches: Sequence[Bench]) -> tuple[str, ...]:
     sentences = []
     for bench in benches:
+        int8 = [row for row in bench.results if row.is_int8 and row.candidate is None]
         fastest = min(
-            (row for row in bench.results if row.latency_ms and row.valid and row.scheme.startswith("int8")),
+            (row for row in int8 if row.latency_ms and row.valid),
             key=lambda row: row.latency_ms.median if row.latency_ms else math.inf,
             default=None,
         )
@@ -48,7 +49,7 @@ def _headline(benches: Sequence[Bench]) -> tuple[str, ...]:
             continue
         compared = _speedup(bench, fastest)
         faster = f", {compared:.2f} times as fast as float32" if compared else ""
-        several = len({row.model for row in bench.results if row.scheme.startswith("int8")}) > 1
+        several = len({row.model for row in int8}) > 1
         which = f"the fastest int8 file, {fastest.model}," if several else "int8"
         sentences.append(
             f"On {bench.host.name}, {which} answers in {wording.milliseconds(fastest.latency_ms.median)} ms (median, "
@@ -74,7 +75,7 @@ def _table(rows: Sequence[Row]) -> Table:
         where = f"{result.runtime}, {wording.count_of(result.threads, 'thread')}"
         shown.append(
             (
-                _lines(result.scheme, result.model),
+                _lines(result.candidate or result.scheme, result.model),
                 _lines(host.name, where),
                 _lines(wording.milliseconds(timing.median), _spread(timing)) if timing else wording.NOT_MEASURED,
                 wording.percent_cell(accuracy.interval) if accuracy else wording.NOT_MEASURED,
