@@ -53,7 +53,7 @@ def test_nothing_heavy_is_imported(run_folder: Path) -> None:
 
     code = (
         "import sys; from pathlib import Path; from mstl_edge.report import write_report\n"
-        f"write_report([Path({str(run_folder)!r})])\n"
+        f"write_report([Path({str(run_folder)!r}), Path({str(DRAWN / 'study.json')!r})])\n"
         "print(sorted({'tensorflow', 'tf_keras', 'sklearn', 'scipy', 'matplotlib'} & set(sys.modules)))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -179,7 +179,7 @@ def test_a_device_and_a_study_bring_their_figures(bench_file: Path, study_folder
     assert (
         "Did the bridge help? Cannot tell with n = 24: −2.1 (−8.1 to +2.9) points (single → multi in float32)" in words
     )
-    for heading in ("Accuracy, latency, size", "Latency distributions", "Learning curve", "Accuracy of each arm"):
+    for heading in ("Accuracy, latency, size", "Latency, Drawn Board 1", "Learning curve", "Accuracy of each arm"):
         assert heading in words
 
 

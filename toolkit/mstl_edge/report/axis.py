@@ -74,17 +74,19 @@ def unit_axis(label: str, *, percent: bool = True) -> Axis:
     return Axis(label, 0.0, 1.0, ticks)
 
 
-def log_axis(label: str, values: Sequence[float]) -> Axis:
+def log_axis(label: str, values: Sequence[float], *, room: float = _LOG_ROOM) -> Axis:
     """Return a logarithmic axis from a value just below the smallest to one just above the largest.
 
     Args:
         label: Its name.
         values: At least one finite value above 0.
+        room: Beyond the outermost values, as a ratio; 1 ends the axis at them where they differ.
     """
     low, high = _bounds(values)
     if low <= 0:
         raise MstlEdgeError(f"values above 0 for {label}", received=low)
-    low, high = low / _LOG_ROOM, high * _LOG_ROOM
+    room = _LOG_ROOM if math.isclose(low, high) else room
+    low, high = low / room, high * room
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for multiples in _MULTIPLES:
         found = [multiple * 10.0**decade for decade in decades for multiple in multiples]

@@ -39,10 +39,11 @@ class Accuracy(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """One model in one runtime with one number of threads."""
+    """One model in one runtime with one number of threads; `candidate` is what the export calls one that it did not choose."""
 
     model: str
     scheme: str
+    candidate: str | None = None
     runtime: str
     threads: int
     parameters: int
@@ -54,6 +55,11 @@ class Result(Struct, frozen=True, kw_only=True):
     valid: bool = True
     invalid_because: str | None = None
 
+    @property
+    def is_int8(self) -> bool:
+        """Whether it is fully quantized."""
+        return self.scheme.startswith("int8")
+
 
 class SpeedupAt(Struct, frozen=True, kw_only=True):
     """How many times as fast the quantized model is at one number of threads."""
@@ -63,8 +69,9 @@ class SpeedupAt(Struct, frozen=True, kw_only=True):
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
-    """A quantized model against its float twin."""
+    """A quantized model against its float twin; `model` is its file's name."""
 
+    model: str = ""
     by_threads: tuple[SpeedupAt, ...] = ()
 
 
@@ -89,6 +96,7 @@ class Bench(Struct, frozen=True, kw_only=True):
     host: Host
     results: tuple[Result, ...]
     comparison: Comparison | None = None
+    comparisons: tuple[Comparison, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -19,11 +19,12 @@ class Key:
 
 @dataclass(frozen=True)
 class Figure:
-    """Drawings side by side with one legend; the caption says what n is."""
+    """Drawings side by side with one legend; the caption says what n is. `large` ones stand at most two in a row."""
 
     drawings: tuple[Markup, ...]
     caption: str
     legend: tuple[Key, ...] = ()
+    large: bool = False
 
 
 @dataclass(frozen=True)

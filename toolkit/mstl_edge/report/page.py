@@ -71,14 +71,16 @@ def _figure(figure: Figure, number: int) -> Markup:
     caption = tag("figcaption", tag("b", f"Figure {number}. "), figure.caption)
     legend = tag("div", [_key(key) for key in figure.legend], class_="legend") if figure.legend else None
     count = len(figure.drawings)
-    arranged = tag("div", figure.drawings, class_=f"drawings {_arrangement(count)}".rstrip())
+    arranged = tag("div", figure.drawings, class_=f"drawings {_arrangement(count, figure.large)}".rstrip())
     return tag("figure", arranged, legend, caption, class_="lone" if count == 1 else None)
 
 
-def _arrangement(count: int) -> str:
+def _arrangement(count: int, large: bool) -> str:
     """Return the classes by which the style sheet sets `count` drawings side by side."""
-    if count <= MOST_LARGE:
-        return "two" if count == 2 else ""
+    if count == 1:
+        return ""
+    if large or count <= MOST_LARGE:
+        return "two"
     return "many threes" if count % 3 == 0 else "many"
 
 
