@@ -108,7 +108,7 @@ def test_a_candidate_that_was_not_chosen_is_named_as_the_export_calls_it_and_lea
         row["candidate"] = f"int8-{kind}" if kind in ("ptq", "mixed") else None
     devices[0].write_text(json.dumps(tree))
     words = report_words(devices[0])
-    assert "On Board A, int8 answers in 1.37 ms (median, 2 threads), 1.10 times as fast as float32." in words
+    assert "On Board A, int8 answers in 1.39 ms (median, 2 threads), 1.10 times as fast as float32." in words
     assert "int8-ptq (2)" in words
     assert "int8-mixed phantom-int8-mixed.tflite Board A" in words
 

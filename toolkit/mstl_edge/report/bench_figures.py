@@ -128,8 +128,8 @@ def _trade_off_caption(measured: Sequence[_Measured], discs: int, unnamed: int) 
     left_out = f" For {wording.count_of(unnamed, 'name')} there was no room." if unnamed else ""
     return (
         f"Accuracy, latency and size: {wording.count_of(discs, 'disc')}, each a model on a device with the number of threads "
-        "that was fastest (in brackets; small dots: other numbers). The area of a disc is the size of the file (the largest "
-        f"is {wording.megabytes(largest)} MB); filled discs are int8, rings other schemes; bars are 95 % intervals on "
+        "that was fastest in valid times (in brackets; small dots: other numbers). The area of a disc is the size of the file "
+        f"(the largest is {wording.megabytes(largest)} MB); filled discs are int8, rings other schemes; bars are 95 % intervals on "
         f"{either(counts)} images. Up and to the left is better.{left_out}"
     )
 
