@@ -31,7 +31,7 @@ class Timing(Struct, frozen=True, kw_only=True):
 class Overhead(Struct, frozen=True, kw_only=True):
     """What the harness adds: medians of its blocks against a bare loop around the interpreter's `invoke`, in turns.
 
-    `share` is the median over the pairs of blocks of harness / bare − 1.
+    `share` is the median over the pairs of blocks of harness / bare − 1, of each of the two orders, and the mean of both.
     """
 
     bare_median_ms: float

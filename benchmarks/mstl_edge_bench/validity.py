@@ -73,13 +73,21 @@ def _throttling(before: Conditions, after: Conditions) -> list[tuple[Spoiler, st
 def timing_warnings(latency: Timing, overhead: Overhead) -> list[str]:
     """Return what makes one model's times less certain without spoiling them."""
     found = []
-    medians = np.median(np.reshape(latency.raw, (latency.blocks, -1)), axis=1)
-    spread = float(medians.max() / medians.min() - 1) if medians.min() > 0 else 0.0
+    spread = block_spread(latency)
     if spread > BLOCK_SPREAD:
         found.append((Spoiler.UNSTEADY, f"medians of the blocks differ by {spread:.0%} (bound {BLOCK_SPREAD:.0%})"))
-    elif abs(overhead.share) > OVERHEAD_SHARE:
+    if overhead.share > OVERHEAD_SHARE:
         found.append((Spoiler.OVERHEAD, f"the harness adds {overhead.share:.1%} (bound {OVERHEAD_SHARE:.0%})"))
+    elif overhead.share < -OVERHEAD_SHARE:
+        faster = f"the bare loop was {-overhead.share:.1%} slower than the harness (bound {OVERHEAD_SHARE:.0%})"
+        found.append((Spoiler.UNSTEADY, faster))
     return [f"{what}. {spoiler.value}" for spoiler, what in found]
+
+
+def block_spread(timing: Timing) -> float:
+    """Return by how much the slowest block's median exceeds the fastest one's, as a share."""
+    medians = np.median(np.reshape(timing.raw, (timing.blocks, -1)), axis=1)
+    return float(medians.max() / medians.min() - 1) if medians.min() > 0 else 0.0
 
 
 def busy_because(start: Conditions, cores: int) -> str | None:
