@@ -6,16 +6,13 @@ import datetime
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-from mstl_edge.artifact import Artifact, draw_golden_images
-from mstl_edge.artifact.golden import encode_image
+from mstl_edge.artifact import Artifact
 from mstl_edge.errors import DataError, MstlEdgeError
-from mstl_edge.metrics import decide
-from mstl_edge.preprocess import load_image
 from mstl_edge.progress import SILENT, Reporter
-from mstl_edge.runtime import InterpreterRuntime, RuntimeChoice, load_runtime, replay_golden, to_input, to_real
+from mstl_edge.runtime import InterpreterRuntime, RuntimeChoice, load_runtime, replay_golden
 from mstl_edge_bench import latency
 from mstl_edge_bench.accuracy import Answers, Judged, answer_images, score
 from mstl_edge_bench.clock import MONOTONIC, Clock
@@ -25,11 +22,11 @@ from mstl_edge_bench.host import describe_host, read_conditions
 from mstl_edge_bench.images import SplitChoice, TestSet, images_of, test_split_of
 from mstl_edge_bench.lineup import Lineup, line_up, scheme_of, trainable_parameters
 from mstl_edge_bench.result import Accuracy, BenchReport, Conditions, Host, Protocol, Result, Startup
+from mstl_edge_bench.session import time_in_turns
 from mstl_edge_bench.startup import Probe, measure_startup, run_probe
-from mstl_edge_bench.validity import busy_because, invalid_because, timing_warnings
+from mstl_edge_bench.subjects import whole_way_of
+from mstl_edge_bench.validity import busy_because
 
-ENCODED_SIZE = 512
-"""Side of the drawn image that decoding and end to end are timed on, in pixels; about that of a public X-ray or CT slice."""
 EMULATED = "emulated CPU ({}): times and memory withheld. Measure on the device itself."
 
 
@@ -182,19 +179,18 @@ def _measure(
         for model in models:
             startups.append(_startup(model, around.probe))
             advance(1)
-        subjects = [_subject(model) for model in models]
-        repeats = latency.warm_up(subjects, protocol, around.clock)
-        # Read while the machine is warm and busy: an idle clock says nothing about the clock under load.
-        before = around.conditions()
-        times = latency.measure(subjects, repeats, protocol, around.clock, after_round=partial(advance, 1))
-        after = around.conditions()
-    spoiled = invalid_because(before, after)
+        session = time_in_turns(
+            [whole_way_of(model.runtime, model.artifact.card) for model in models],
+            protocol,
+            clock=around.clock,
+            conditions=around.conditions,
+            after_round=partial(advance, 1),
+        )
     return [
         _result(
-            model, scores, measured, startup, (before, after), spoiled,
-            timing_warnings(measured.infer, measured.overhead),
+            model, scores, times, startup, session.readings, session.invalid_because, session.warnings_of(times)
         )
-        for model, measured, startup in zip(models, times, startups, strict=True)
+        for model, times, startup in zip(models, session.times, startups, strict=True)
     ]  # fmt: skip
 
 
@@ -204,34 +200,9 @@ def _startup(model: Loaded, probe: Probe) -> Startup:
     return measure_startup(path, model.runtime.kind, model.runtime.threads, probe=probe)
 
 
-def _subject(model: Loaded) -> latency.Subject:
-    """Return the calls to be timed; without a card the way from an image to the input is unknown, so only inference is."""
-    runtime, card = model.runtime, model.artifact.card
-    pixels = draw_golden_images(model.artifact.facts.input.shape[1], 1)[0]
-    batch = to_input(pixels[None], runtime.input)
-    interpreter = runtime.interpreter
-    give = partial(interpreter.set_tensor, interpreter.get_input_details()[0]["index"], batch)
-    take = partial(interpreter.get_tensor, interpreter.get_output_details()[0]["index"])
-    if card is None:
-        return latency.Subject(interpreter.invoke, give, take)
-    decode = partial(load_image, encoded_image(), card.input.height, card.input.preprocess)
-
-    def end_to_end() -> object:
-        answered = to_real(runtime.invoke(to_input(decode()[None], runtime.input)), runtime.output)
-        return decide(answered, positive=card.positive_index, threshold=card.threshold)
-
-    return latency.Subject(interpreter.invoke, give, take, decode, end_to_end)
-
-
-@cache
-def encoded_image() -> bytes:
-    """Return the PNG that decoding is timed on; the same one on every machine."""
-    return encode_image(draw_golden_images(ENCODED_SIZE, 1)[0])
-
-
 def _result(
     model: Loaded, scores: dict[str, Accuracy], times: latency.Times | None, startup: Startup | None,
-    conditions: tuple[Conditions, Conditions], because: str | None, warnings: Sequence[str],
+    readings: Sequence[Conditions], because: str | None, warnings: Sequence[str],
 ) -> Result:  # fmt: skip
     artifact, runtime = model.artifact, model.runtime
     facts, card = artifact.facts, artifact.card
@@ -261,8 +232,9 @@ def _result(
         operators=model.coverage.operators,
         operators_in_xnnpack=model.coverage.delegated,
         golden_lsb=model.golden_lsb,
-        before=conditions[0],
-        after=conditions[1],
+        before=readings[0],
+        between=tuple(readings[1:-1]),
+        after=readings[-1],
         valid=because is None,
         invalid_because=because,
         warnings=tuple(warnings),

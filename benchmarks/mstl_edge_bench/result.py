@@ -78,7 +78,11 @@ class Accuracy(Struct, frozen=True, kw_only=True):
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
-    """The machine at one moment; None where it does not tell. `throttled` holds the bits of `vcgencmd get_throttled`."""
+    """The machine at one moment; None where it does not tell.
+
+    `clock_mhz` is that of the fastest core that this process may run on; `throttled` holds the bits of
+    `vcgencmd get_throttled`.
+    """
 
     clock_mhz: float | None = None
     temperature_c: float | None = None
@@ -139,6 +143,7 @@ class Result(Struct, frozen=True, kw_only=True):
     operators_in_xnnpack: int
     golden_lsb: float | None
     before: Conditions
+    between: tuple[Conditions, ...] = ()
     after: Conditions
     valid: bool
     invalid_because: str | None

@@ -11,7 +11,7 @@ import pytest
 
 from mstl_edge.artifact import draw_golden_images
 from mstl_edge.artifact.golden import encode_image
-from mstl_edge_bench import bench as bench_module
+from mstl_edge_bench import subjects
 from mstl_edge_bench.bench import BenchPlan, Surroundings, run_bench
 from mstl_edge_bench.host import describe_host
 from mstl_edge_bench.result import BenchReport, Conditions
@@ -41,7 +41,7 @@ def a_probe(model: Path, kind: str, threads: int) -> dict[str, float]:
 def small_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding is timed on a small image, since no test looks at how long it takes."""
     small = encode_image(draw_golden_images(48, 1)[0])
-    monkeypatch.setattr(bench_module, "encoded_image", lambda: small)
+    monkeypatch.setattr(subjects, "encoded_image", lambda: small)
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError, RunError
-from mstl_edge_bench import bench as bench_module
-from mstl_edge_bench import result
+from mstl_edge_bench import result, subjects
 from mstl_edge_bench.bench import BenchPlan, Surroundings, run_bench
 from mstl_edge_bench.host import describe_host
 from mstl_edge_bench.result import BenchReport, Conditions, encode_report, load_report
@@ -100,11 +99,21 @@ def test_an_emulated_cpu_keeps_its_times_to_itself(bench: Bench, around: World, 
 
 
 def test_a_run_that_was_throttled_is_marked_invalid(bench: Bench, around: World) -> None:
-    readings = iter([Conditions(throttled=0), Conditions(throttled=0), Conditions(throttled=0x4)])
+    calm = Conditions(throttled=0)
+    readings = iter([calm] * 6 + [Conditions(throttled=0x4)])
     report = bench(around(conditions=lambda: next(readings)))
     assert not any(row.valid for row in report.results)
     assert "throttling while measuring" in str(report.results[0].invalid_because)
     assert report.results[0].latency_ms is not None
+
+
+def test_the_machine_is_looked_at_after_every_block(bench: Bench, around: World) -> None:
+    steady, slow = Conditions(clock_mhz=1800.0), Conditions(clock_mhz=1500.0)
+    readings = iter([steady, steady, steady, slow, steady, steady, steady])
+    report = bench(around(conditions=lambda: next(readings)))
+    for row in report.results:
+        assert (row.before, row.between, row.after) == (steady, (steady, slow, steady, steady), steady)
+        assert "clock between 1500 and 1800 MHz" in str(row.invalid_because)
 
 
 def test_a_model_without_a_card_is_timed_and_says_what_it_cannot_know(
@@ -300,4 +309,4 @@ print(sorted(name for name in ("tensorflow", "tf_keras", "keras", "scipy", "skle
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
-    assert bench_module.ENCODED_SIZE == 512
+    assert subjects.ENCODED_SIZE == 512

@@ -169,7 +169,7 @@ CALM = Conditions(clock_mhz=1800.0, temperature_c=50.0, throttled=0, load_1min=0
 @pytest.mark.parametrize(
     ("after", "said", "remedy"),
     [
-        (Conditions(clock_mhz=1500.0), "clock went from 1800 to 1500 MHz", "scaling_governor"),
+        (Conditions(clock_mhz=1500.0), "clock between 1500 and 1800 MHz", "scaling_governor"),
         (Conditions(temperature_c=82.0), "CPU at 82 °C", "Cool the board"),
         (Conditions(temperature_c=75.0), "CPU went from 50 to 75 °C", "measure again"),
         (Conditions(throttled=0x1), "under-voltage while measuring", "power supply"),
@@ -178,7 +178,7 @@ CALM = Conditions(clock_mhz=1800.0, temperature_c=50.0, throttled=0, load_1min=0
     ],
 )
 def test_what_spoils_times_is_named_with_its_remedy(after: Conditions, said: str, remedy: str) -> None:
-    because = invalid_because(CALM, after)
+    because = invalid_because((CALM, after))
     assert because is not None
     assert said in because
     assert remedy in because
@@ -186,12 +186,36 @@ def test_what_spoils_times_is_named_with_its_remedy(after: Conditions, said: str
 
 @pytest.mark.parametrize("after", [CALM, Conditions(), Conditions(clock_mhz=1790.0, temperature_c=65.0, throttled=0)])
 def test_steady_or_silent_machines_are_valid(after: Conditions) -> None:
-    assert invalid_because(CALM, after) is None
-    assert invalid_because(Conditions(), after) is None
+    assert invalid_because((CALM, CALM, after)) is None
+    assert invalid_because((Conditions(), after)) is None
 
 
-def test_throttling_that_happened_before_the_run_does_not_spoil_it() -> None:
-    assert invalid_because(Conditions(throttled=0x50000), Conditions(throttled=0x50000)) is None
+@pytest.mark.parametrize(
+    ("between", "said"),
+    [
+        (Conditions(clock_mhz=1500.0), "clock between 1500 and 1800 MHz"),
+        (Conditions(temperature_c=82.0), "CPU at 82 °C"),
+        (Conditions(temperature_c=75.0), "CPU went from 50 to 75 °C"),
+        (Conditions(throttled=0x2), "a capped clock while measuring"),
+    ],
+)
+def test_what_spoils_times_between_two_blocks_is_seen(between: Conditions, said: str) -> None:
+    assert said in str(invalid_because((CALM, between, CALM)))
+
+
+def test_a_flag_that_was_set_when_the_run_began_spoils_it_though_it_is_gone_after() -> None:
+    because = invalid_because((Conditions(throttled=0x10001), Conditions(throttled=0x10000)))
+    assert "under-voltage while measuring (0x10001 before, 0x10000 after)" in str(because)
+
+
+def test_throttling_of_the_past_leaves_a_run_valid_and_is_told() -> None:
+    readings = (Conditions(throttled=0x40000), Conditions(throttled=0x40000))
+    assert invalid_because(readings) is None
+    steady = latency.summarize([[1_000_000] * 5] * 5)
+    (warning,) = timing_warnings(steady, Overhead(bare_median_ms=1.0, share=0.0), readings)
+    assert "throttling since boot, before the times (0x40000)" in warning
+    assert "reboot" in warning
+    assert "under-voltage while measuring" in str(invalid_because((CALM, Conditions(throttled=0x10000))))
 
 
 def test_unsteady_blocks_a_busy_machine_and_a_dear_harness_are_warned_of() -> None:

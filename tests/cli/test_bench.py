@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from mstl_edge.errors import GateRefusedError, MstlEdgeError
 from mstl_edge_bench import bench as bench_module
+from mstl_edge_bench import subjects
 from mstl_edge_bench.result import Conditions, load_report
 from mstl_edge_cli.commands import bench
 
@@ -37,8 +38,8 @@ def call(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Callable
         ticks = count(0, int(ms * 1e6))
         around = bench_module.Surroundings(clock=lambda: next(ticks), conditions=Conditions, probe=probe)
         monkeypatch.setattr(bench_module, "run_bench", partial(genuine, around=around))
-        monkeypatch.setattr(bench_module, "ENCODED_SIZE", 48)
-        bench_module.encoded_image.cache_clear()
+        monkeypatch.setattr(subjects, "ENCODED_SIZE", 48)
+        subjects.encoded_image.cache_clear()
         app = typer.Typer(rich_markup_mode=None)
         app.callback()(lambda: None)
         bench.register(app)
