@@ -94,11 +94,15 @@ def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: 
     reporter.say(f"runtime: {loaded[0].runtime.name}: {loaded[0].runtime.why}")
     notes = [busy] if (busy := busy_because(start, host.cores)) and host.emulated is None else []
     scoring = _score(plan, lineup, loaded, reporter, notes)
+    coverages = {model.artifact.name: model.coverage for model in loaded}
+    # A board with 128 MB free holds the models once, so those that were scored go before others are timed.
+    del loaded
     results: list[Result] = []
     for count in threads:
-        reloaded = [_load(artifact, plan.runtime, count) for artifact in lineup.artifacts]
-        results += _measure(reloaded, scoring.scores, host, start, protocol, around, reporter)
-    coverages = {model.artifact.name: model.coverage for model in loaded}
+        results += _measure(
+            [_load(artifact, plan.runtime, count) for artifact in lineup.artifacts],
+            scoring.scores, host, start, protocol, around, reporter,
+        )  # fmt: skip
     comparisons = compare_models(results, coverages, scoring.answers, host)
     return BenchReport(
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

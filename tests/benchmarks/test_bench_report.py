@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 import pytest
 
 from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError, RunError
+from mstl_edge_bench import bench as bench_module
 from mstl_edge_bench import result, subjects
 from mstl_edge_bench.bench import BenchPlan, Surroundings, run_bench
 from mstl_edge_bench.host import describe_host
@@ -132,6 +134,29 @@ def test_a_model_without_a_card_is_timed_and_says_what_it_cannot_know(
 def test_a_model_that_is_no_classifier_is_one_clear_line(models: Path, bench: Bench) -> None:
     with pytest.raises(ArtifactError, match=r"expected an image classifier.* Received: not_a_classifier\.tflite"):
         bench(models=(models / "not_a_classifier.tflite",))
+
+
+def test_no_model_is_held_twice_in_memory(
+    bench: Bench, around: World, labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Any]] = []
+    genuine = bench_module.load_runtime
+
+    def load(*arguments: Any, **options: Any) -> Any:
+        runtime = genuine(*arguments, **options)
+        made.append(weakref.ref(runtime))
+        return runtime
+
+    held: list[int] = []
+
+    def probe(model: Path, kind: str, threads: int) -> dict[str, float]:
+        held.append(sum(reference() is not None for reference in made))
+        return around().probe(model, kind, threads)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench_module, "load_runtime", load)
+    bench(around(probe=probe), data=str(labelled), threads=(1, 2))
+    assert len(made) == 2 * 3
+    assert set(held) == {2}
 
 
 def test_labels_that_the_model_does_not_have_are_one_clear_line(
