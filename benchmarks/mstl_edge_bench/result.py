@@ -112,15 +112,18 @@ class Host(Struct, frozen=True, kw_only=True):
 class Result(Struct, frozen=True, kw_only=True):
     """One model in one runtime with one number of threads, batch 1.
 
-    `model` is the file's name, `name` the card's (the file's without a card). `latency_ms` is one `invoke` of the
-    interpreter, which is what TFLite's own benchmark publishes; setting the input and reading the output belong to
-    `end_to_end_ms`. Where the CPU is emulated, times and memory are None. `valid` speaks of them, `invalid_because` says
-    what was wrong and what to do. `unknown` lists what a file without a card does not tell.
+    `model` is the file's name, `name` the card's (the file's without a card); `candidate` is what the export calls a candidate
+    that it did not choose, such as `int8-ptq`. `latency_ms` is one `invoke` of the interpreter, which is what TFLite's own
+    benchmark publishes; setting the input and reading the output belong to `end_to_end_ms`. Where the CPU is emulated, times
+    and memory are None. `before`, `between` and `after` are read under load: in front of the blocks, after each round of them,
+    after the last. `valid` speaks of the times, `invalid_because` says what was wrong and what to do. `unknown` lists what a
+    file without a card does not tell.
     """
 
     model: str
     name: str
     scheme: str
+    candidate: str | None = None
     sha256: str
     input_shape: tuple[int, ...]
     runtime: str

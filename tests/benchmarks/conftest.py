@@ -12,8 +12,9 @@ import pytest
 from mstl_edge.artifact import draw_golden_images
 from mstl_edge.artifact.golden import encode_image
 from mstl_edge_bench import subjects
-from mstl_edge_bench.bench import BenchPlan, Surroundings, run_bench
+from mstl_edge_bench.bench import BenchPlan, run_bench
 from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.measure import Surroundings
 from mstl_edge_bench.result import BenchReport, Conditions
 
 

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mstl_edge.errors import GateRefusedError, MstlEdgeError
-from mstl_edge_bench.bench import Surroundings
+from mstl_edge_bench.measure import Surroundings
 from mstl_edge_bench.regression import (
     Tolerances,
     accuracy_loss,

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from mstl_edge.errors import GateRefusedError, MstlEdgeError
 from mstl_edge_bench import bench as bench_module
 from mstl_edge_bench import subjects
+from mstl_edge_bench.measure import Surroundings
 from mstl_edge_bench.result import Conditions, load_report
 from mstl_edge_cli.commands import bench
 
@@ -36,7 +37,7 @@ def call(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Callable
 
     def run(*arguments: object, ms: float = 1.0) -> Result:
         ticks = count(0, int(ms * 1e6))
-        around = bench_module.Surroundings(clock=lambda: next(ticks), conditions=Conditions, probe=probe)
+        around = Surroundings(clock=lambda: next(ticks), conditions=Conditions, probe=probe)
         monkeypatch.setattr(bench_module, "run_bench", partial(genuine, around=around))
         monkeypatch.setattr(subjects, "ENCODED_SIZE", 48)
         subjects.encoded_image.cache_clear()
@@ -127,6 +128,7 @@ def test_an_unreadable_baseline_is_told_before_anything_is_measured(call: Call, 
         (("--blocks", "3"), "--blocks of at least 5"),
         (("--data", "nowhere"), "a data source that exists"),
         (("gone.tflite",), "a model file"),
+        (("--candidates",), "a run folder, or nothing, for --candidates"),
     ],
 )
 def test_wrong_input_is_one_clear_line(call: Call, arguments: tuple[str, ...], message: str) -> None:

@@ -72,6 +72,9 @@ def bench(
     data: Source = None,
     split: Split = "auto",
     accuracy: Annotated[bool, typer.Option("--accuracy/--no-accuracy", help="Score labelled images.")] = True,
+    candidates: Annotated[
+        bool, typer.Option("--candidates", help="Measure what the run's export did not choose, too.")
+    ] = False,
     threads: ThreadCounts = None,
     runtime: RuntimeName = "auto",
     blocks: Blocks = 5,
@@ -103,8 +106,8 @@ def bench(
     tolerances = parse_tolerances(fail_on) if fail_on is not None else None
     baseline = load_report(compare) if compare is not None else None
     plan = BenchPlan(
-        models=tuple(models or ()), data=data, split=split, accuracy=accuracy, threads=_thread_counts(threads),  # type: ignore[arg-type]
-        runtime=runtime, blocks=blocks, repeats=repeats,  # type: ignore[arg-type]  # checked where it is used
+        models=tuple(models or ()), data=data, split=split, candidates=candidates, accuracy=accuracy,  # type: ignore[arg-type]
+        threads=_thread_counts(threads), runtime=runtime, blocks=blocks, repeats=repeats,  # type: ignore[arg-type]
     )  # fmt: skip
     report = run_bench(plan, reporter=Terminal())
     _write(report, out, pytest_benchmark)
