@@ -12,11 +12,13 @@ from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runtime import RuntimeChoice
 from mstl_edge_bench import latency
 from mstl_edge_bench.accuracy import Answers, Judged, answer_images, score
+from mstl_edge_bench.baseline import Baseline, check_host, check_rows, keys_to_come
 from mstl_edge_bench.comparison import compare_models
 from mstl_edge_bench.images import SplitChoice, TestSet, images_of, test_split_of
 from mstl_edge_bench.lineup import Lineup, line_up
 from mstl_edge_bench.loaded import Loaded, load
 from mstl_edge_bench.measure import Setting, Surroundings, time_models
+from mstl_edge_bench.regression import Compared, compare_rows
 from mstl_edge_bench.result import Accuracy, BenchReport, Result
 from mstl_edge_bench.validity import busy_because
 
@@ -48,25 +50,41 @@ class Scoring:
     scores: dict[str, Accuracy]
 
 
-def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: Reporter = SILENT) -> BenchReport:
+def run_bench(
+    plan: BenchPlan,
+    *,
+    against: Baseline | None = None,
+    around: Surroundings | None = None,
+    reporter: Reporter = SILENT,
+) -> BenchReport:
     """Measure accuracy, latency and footprint of some models on this machine.
+
+    Args:
+        plan: What to measure.
+        against: An earlier report; what changed comes into this one.
+        around: The world the benchmark looks at.
+        reporter: For narration and progress.
 
     Raises:
         ArtifactError: A file is damaged, no classifier, or answers its golden images differently here.
         RunError: No run or no export where none was named.
         DataError: Data that can't be measured on, or with labels that a model doesn't have.
         MissingExtraError: The runtime is not installed.
-        MstlEdgeError: Wrong threads or blocks.
+        MstlEdgeError: Wrong threads or blocks, or a baseline that nothing can be compared with.
     """
     around = around or Surroundings()
     protocol = latency.protocol(plan.blocks, plan.repeats, warmup_ms=plan.warmup_ms)
     threads = _checked_threads(plan.threads)
     host, start = around.host(), around.conditions()
+    if against is not None:
+        check_host(host, against)
     lineup = line_up(plan.models, candidates=plan.candidates)
     names = ", ".join(artifact.name for artifact in lineup.artifacts)
     reporter.say(f"models: {names} ({lineup.because})")
     loaded = [load(artifact, plan.runtime, max(threads)) for artifact in lineup.artifacts]
     reporter.say(f"runtime: {loaded[0].runtime.name}: {loaded[0].runtime.why}")
+    if against is not None:
+        check_rows(keys_to_come(loaded, lineup.candidates, threads), against)
     notes = [busy] if (busy := busy_because(start, host.cores)) and host.emulated is None else []
     notes += [f"{name}: a candidate that the gate refused" for name in lineup.refused]
     scoring = _score(plan, lineup, loaded, reporter, notes)
@@ -84,6 +102,7 @@ def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: 
             reporter=reporter,
         )
     comparisons = compare_models(results, coverages, scoring.answers, host)
+    compared = compare_rows(results, against) if against is not None else Compared()
     return BenchReport(
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         host=host,
@@ -91,7 +110,8 @@ def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: 
         results=tuple(results),
         comparison=comparisons[0] if comparisons else None,
         comparisons=tuple(comparisons),
-        notes=tuple(notes),
+        changes=compared.changes,
+        notes=(*notes, *compared.notes),
     )
 
 

@@ -141,6 +141,11 @@ def _classifier(path: Path) -> Artifact:
     return artifact
 
 
+def name_of(artifact: Artifact) -> str:
+    """Return the card's name, else the file's."""
+    return artifact.card.name if artifact.card is not None else Path(artifact.name).stem
+
+
 def scheme_of(artifact: Artifact) -> str:
     """Return how the model is quantized: by its card, else by what its tensors are."""
     if artifact.card is not None:

@@ -42,6 +42,7 @@ class Startup(Struct, frozen=True, kw_only=True):
     """A fresh process that loads the model and answers once: times, and how resident memory grew at each step.
 
     Medians over `processes` processes. `peak_rss_bytes` is the whole process's, interpreter of Python included.
+    `process_medians_ms` holds what each of them then took for one of a block of warm inferences.
     """
 
     processes: int
@@ -53,6 +54,7 @@ class Startup(Struct, frozen=True, kw_only=True):
     allocate_rss_bytes: int
     first_inference_rss_bytes: int
     peak_rss_bytes: int
+    process_medians_ms: tuple[float, ...] = ()
 
 
 class Accuracy(Struct, frozen=True, kw_only=True):
@@ -201,8 +203,34 @@ class Protocol(Struct, frozen=True, kw_only=True):
     end_to_end_image: str = "drawn 512×512 PNG"
 
 
+Verdict = Literal[
+    "better", "unchanged", "within noise", "worse", "within tolerance", "undecided", "regression", "invalid"
+]
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One number against its `baseline`. `change` is what got worse, as a share: growth of latency, or loss of accuracy.
+
+    `low` and `high` are its 95 % interval. With a `tolerance` the verdict is `regression` where the whole interval lies beyond it,
+    `undecided` where it holds it, `within tolerance` otherwise; without one it is `worse` or `within noise`.
+    """
+
+    model: str
+    scheme: str
+    candidate: str | None = None
+    threads: int
+    what: Literal["latency", "accuracy"]
+    baseline: float
+    now: float
+    change: float
+    low: float
+    high: float
+    tolerance: float | None = None
+    verdict: Verdict
+
+
 class BenchReport(Struct, frozen=True, kw_only=True):
-    """Everything one `mstl-edge bench` found; `comparison` is the first of `comparisons`."""
+    """Everything one `mstl-edge bench` found; `comparison` is the first of `comparisons`, `changes` are against `--compare`."""
 
     schema: str = BENCH_SCHEMA
     created: str
@@ -211,6 +239,7 @@ class BenchReport(Struct, frozen=True, kw_only=True):
     results: tuple[Result, ...]
     comparison: Comparison | None
     comparisons: tuple[Comparison, ...]
+    changes: tuple[Change, ...] = ()
     notes: tuple[str, ...]
 
 

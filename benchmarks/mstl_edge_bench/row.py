@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
-from mstl_edge.artifact import Artifact
 from mstl_edge_bench.latency import Times
-from mstl_edge_bench.lineup import scheme_of, trainable_parameters
+from mstl_edge_bench.lineup import name_of, scheme_of, trainable_parameters
 from mstl_edge_bench.loaded import Loaded
 from mstl_edge_bench.result import Accuracy, Conditions, Result, Startup
-
-
-def name_of(artifact: Artifact) -> str:
-    """Return the card's name, else the file's."""
-    return artifact.card.name if artifact.card is not None else Path(artifact.name).stem
 
 
 def result_row(

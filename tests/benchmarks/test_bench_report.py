@@ -361,6 +361,7 @@ def test_a_fresh_process_tells_what_loading_costs(twins: tuple[Path, Path]) -> N
     assert found.load_ms > 0
     assert found.first_inference_ms > 0
     assert found.peak_rss_bytes > found.imported_rss_bytes > 10_000_000
+    assert [median > 0 for median in found.process_medians_ms] == [True]
 
 
 def test_a_fresh_process_that_fails_is_one_clear_line(tmp_path: Path) -> None:
