@@ -40,7 +40,8 @@ RuntimeName = Annotated[
 ]
 Blocks = Annotated[int, typer.Option(help="Blocks of times per model, at least 5.")]
 Repeats = Annotated[
-    int | None, typer.Option(help="Times per block; default about 0.3 s, at least 20.", show_default=False)
+    int | None,
+    typer.Option(help="Times per block; default about 0.3 s, at least 20; fewer show no p99.", show_default=False),
 ]
 ReportFile = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write the JSON report.", show_default=False)
@@ -192,8 +193,11 @@ def print_report(report: BenchReport, form: str = "table") -> None:
     else:
         print_table(f"speed on {tables.describe_host(report.host)}", tables.SPEED_COLUMNS, tables.speed_rows(report))
         scored = next((row.accuracy for row in report.results if row.accuracy), None)
-        where = f"accuracy: {scored.data} (95 % intervals)" if scored else "no accuracy"
-        print_table(f"\n{where}, and footprint", tables.SIZE_COLUMNS, tables.size_rows(report))
+        if scored is not None:
+            title = f"\naccuracy: {scored.data} (95 % intervals)"
+            print_table(title, tables.ACCURACY_COLUMNS, tables.accuracy_rows(report))
+        title = "\nfootprint; memory grown at each step of a fresh process, and its peak"
+        print_table(title, tables.FOOTPRINT_COLUMNS, tables.footprint_rows(report))
         for line in [line for comparison in report.comparisons for line in tables.comparison_lines(comparison)]:
             typer.echo(line)
         for remark in tables.remarks(report):
