@@ -3,69 +3,43 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
 
-from mstl_edge.artifact import Artifact, draw_golden_images
-from mstl_edge.artifact.golden import encode_image
 from mstl_edge.errors import DataError, MstlEdgeError
-from mstl_edge.metrics import decide
-from mstl_edge.preprocess import load_image
 from mstl_edge.progress import SILENT, Reporter
-from mstl_edge.runtime import InterpreterRuntime, RuntimeChoice, load_runtime, replay_golden, to_input, to_real
+from mstl_edge.runtime import RuntimeChoice
 from mstl_edge_bench import latency
 from mstl_edge_bench.accuracy import Answers, Judged, answer_images, score
-from mstl_edge_bench.clock import MONOTONIC, Clock
+from mstl_edge_bench.baseline import Baseline, check_host, check_rows, keys_to_come
 from mstl_edge_bench.comparison import compare_models
-from mstl_edge_bench.delegate import Coverage, delegate_coverage
-from mstl_edge_bench.host import describe_host, read_conditions
 from mstl_edge_bench.images import SplitChoice, TestSet, images_of, test_split_of
-from mstl_edge_bench.lineup import Lineup, line_up, scheme_of, trainable_parameters
-from mstl_edge_bench.result import Accuracy, BenchReport, Conditions, Host, Protocol, Result, Startup
-from mstl_edge_bench.startup import Probe, measure_startup, run_probe
-from mstl_edge_bench.validity import busy_because, invalid_because, timing_warnings
-
-ENCODED_SIZE = 512
-"""Side of the drawn image that decoding and end to end are timed on, in pixels; about that of a public X-ray or CT slice."""
-EMULATED = "emulated CPU ({}): times and memory withheld. Measure on the device itself."
+from mstl_edge_bench.lineup import Lineup, line_up
+from mstl_edge_bench.loaded import Loaded, load
+from mstl_edge_bench.measure import Setting, Surroundings, time_models
+from mstl_edge_bench.regression import Compared, compare_rows
+from mstl_edge_bench.result import Accuracy, BenchReport, Result
+from mstl_edge_bench.validity import busy_because
 
 
 @dataclass(frozen=True)
 class BenchPlan:
-    """What to measure. `models` empty: the latest run's exports; `data` None: that run's own test split."""
+    """What to measure. `models` empty: the latest run's exports; `data` None: that run's own test split.
+
+    `candidates`: those of the run that the export did not choose, too.
+    """
 
     models: tuple[Path, ...] = ()
     data: str | None = None
     split: SplitChoice = "auto"
+    candidates: bool = False
     accuracy: bool = True
     threads: tuple[int, ...] = (1,)
     runtime: RuntimeChoice = "auto"
     blocks: int = latency.LEAST_BLOCKS
     repeats: int | None = None
     warmup_ms: float = 500.0
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """The world the benchmark looks at; tests bring their own."""
-
-    clock: Clock = MONOTONIC
-    host: Callable[[], Host] = describe_host
-    conditions: Callable[[], Conditions] = read_conditions
-    probe: Probe = run_probe
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model in its runtime, golden answers replayed."""
-
-    artifact: Artifact
-    runtime: InterpreterRuntime
-    golden_lsb: float | None
-    coverage: Coverage
 
 
 @dataclass(frozen=True)
@@ -76,33 +50,59 @@ class Scoring:
     scores: dict[str, Accuracy]
 
 
-def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: Reporter = SILENT) -> BenchReport:
+def run_bench(
+    plan: BenchPlan,
+    *,
+    against: Baseline | None = None,
+    around: Surroundings | None = None,
+    reporter: Reporter = SILENT,
+) -> BenchReport:
     """Measure accuracy, latency and footprint of some models on this machine.
+
+    Args:
+        plan: What to measure.
+        against: An earlier report; what changed comes into this one.
+        around: The world the benchmark looks at.
+        reporter: For narration and progress.
 
     Raises:
         ArtifactError: A file is damaged, no classifier, or answers its golden images differently here.
         RunError: No run or no export where none was named.
         DataError: Data that can't be measured on, or with labels that a model doesn't have.
         MissingExtraError: The runtime is not installed.
-        MstlEdgeError: Wrong threads or blocks.
+        MstlEdgeError: Wrong threads or blocks, or a baseline that nothing can be compared with.
     """
     around = around or Surroundings()
     protocol = latency.protocol(plan.blocks, plan.repeats, warmup_ms=plan.warmup_ms)
     threads = _checked_threads(plan.threads)
     host, start = around.host(), around.conditions()
-    lineup = line_up(plan.models)
+    if against is not None:
+        check_host(host, against)
+    lineup = line_up(plan.models, candidates=plan.candidates)
     names = ", ".join(artifact.name for artifact in lineup.artifacts)
     reporter.say(f"models: {names} ({lineup.because})")
-    loaded = [_load(artifact, plan.runtime, max(threads)) for artifact in lineup.artifacts]
+    loaded = [load(artifact, plan.runtime, max(threads)) for artifact in lineup.artifacts]
     reporter.say(f"runtime: {loaded[0].runtime.name}: {loaded[0].runtime.why}")
+    if against is not None:
+        check_rows(keys_to_come(loaded, lineup.candidates, threads), against)
     notes = [busy] if (busy := busy_because(start, host.cores)) and host.emulated is None else []
+    notes += [f"{name}: a candidate that the gate refused" for name in lineup.refused]
     scoring = _score(plan, lineup, loaded, reporter, notes)
+    coverages = {model.artifact.name: model.coverage for model in loaded}
+    # A board with 128 MB free holds the models once, so those that were scored go before others are timed.
+    del loaded
+    setting = Setting(host, start, protocol, around)
     results: list[Result] = []
     for count in threads:
-        reloaded = [_load(artifact, plan.runtime, count) for artifact in lineup.artifacts]
-        results += _measure(reloaded, scoring.scores, host, start, protocol, around, reporter)
-    coverages = {model.artifact.name: model.coverage for model in loaded}
+        results += time_models(
+            [load(artifact, plan.runtime, count) for artifact in lineup.artifacts],
+            setting,
+            candidates=lineup.candidates,
+            scores=scoring.scores,
+            reporter=reporter,
+        )
     comparisons = compare_models(results, coverages, scoring.answers, host)
+    compared = compare_rows(results, against) if against is not None else Compared()
     return BenchReport(
         created=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         host=host,
@@ -110,7 +110,8 @@ def run_bench(plan: BenchPlan, *, around: Surroundings | None = None, reporter: 
         results=tuple(results),
         comparison=comparisons[0] if comparisons else None,
         comparisons=tuple(comparisons),
-        notes=tuple(notes),
+        changes=compared.changes,
+        notes=(*notes, *compared.notes),
     )
 
 
@@ -120,11 +121,6 @@ def _checked_threads(threads: Sequence[int]) -> tuple[int, ...]:
             "--threads from 1 on", received=",".join(map(str, threads)), hint="For example --threads 1,2"
         )
     return tuple(dict.fromkeys(threads))
-
-
-def _load(artifact: Artifact, choice: RuntimeChoice, threads: int) -> Loaded:
-    runtime = load_runtime(artifact, runtime=choice, threads=threads)
-    return Loaded(artifact, runtime, replay_golden(runtime, artifact), delegate_coverage(runtime.interpreter))
 
 
 def _score(plan: BenchPlan, lineup: Lineup, loaded: Sequence[Loaded], reporter: Reporter, notes: list[str]) -> Scoring:
@@ -166,105 +162,3 @@ def _test_set(plan: BenchPlan, lineup: Lineup, note: Callable[[str], None]) -> T
     except DataError as error:
         note(f"not measured, since the run's test split is not at hand ({error})")
         return None
-
-
-def _measure(
-    models: Sequence[Loaded], scores: dict[str, Accuracy], host: Host, start: Conditions, protocol: Protocol,
-    around: Surroundings, reporter: Reporter,
-) -> list[Result]:  # fmt: skip
-    """Time all models at one number of threads, block by block in turn."""
-    threads = models[0].runtime.threads
-    if host.emulated is not None:
-        because = EMULATED.format(host.emulated)
-        return [_result(model, scores, None, None, (start, start), because, ()) for model in models]
-    with reporter.bar(f"latency, {threads} thread{'s' * (threads > 1)}", protocol.blocks + len(models)) as advance:
-        startups = []
-        for model in models:
-            startups.append(_startup(model, around.probe))
-            advance(1)
-        subjects = [_subject(model) for model in models]
-        repeats = latency.warm_up(subjects, protocol, around.clock)
-        # Read while the machine is warm and busy: an idle clock says nothing about the clock under load.
-        before = around.conditions()
-        times = latency.measure(subjects, repeats, protocol, around.clock, after_round=partial(advance, 1))
-        after = around.conditions()
-    spoiled = invalid_because(before, after)
-    return [
-        _result(
-            model, scores, measured, startup, (before, after), spoiled,
-            timing_warnings(measured.infer, measured.overhead),
-        )
-        for model, measured, startup in zip(models, times, startups, strict=True)
-    ]  # fmt: skip
-
-
-def _startup(model: Loaded, probe: Probe) -> Startup:
-    path = model.artifact.path
-    assert path is not None  # the lineup opens files only
-    return measure_startup(path, model.runtime.kind, model.runtime.threads, probe=probe)
-
-
-def _subject(model: Loaded) -> latency.Subject:
-    """Return the calls to be timed; without a card the way from an image to the input is unknown, so only inference is."""
-    runtime, card = model.runtime, model.artifact.card
-    pixels = draw_golden_images(model.artifact.facts.input.shape[1], 1)[0]
-    batch = to_input(pixels[None], runtime.input)
-    interpreter = runtime.interpreter
-    give = partial(interpreter.set_tensor, interpreter.get_input_details()[0]["index"], batch)
-    take = partial(interpreter.get_tensor, interpreter.get_output_details()[0]["index"])
-    if card is None:
-        return latency.Subject(interpreter.invoke, give, take)
-    decode = partial(load_image, encoded_image(), card.input.height, card.input.preprocess)
-
-    def end_to_end() -> object:
-        answered = to_real(runtime.invoke(to_input(decode()[None], runtime.input)), runtime.output)
-        return decide(answered, positive=card.positive_index, threshold=card.threshold)
-
-    return latency.Subject(interpreter.invoke, give, take, decode, end_to_end)
-
-
-@cache
-def encoded_image() -> bytes:
-    """Return the PNG that decoding is timed on; the same one on every machine."""
-    return encode_image(draw_golden_images(ENCODED_SIZE, 1)[0])
-
-
-def _result(
-    model: Loaded, scores: dict[str, Accuracy], times: latency.Times | None, startup: Startup | None,
-    conditions: tuple[Conditions, Conditions], because: str | None, warnings: Sequence[str],
-) -> Result:  # fmt: skip
-    artifact, runtime = model.artifact, model.runtime
-    facts, card = artifact.facts, artifact.card
-    path = artifact.path
-    return Result(
-        model=artifact.name,
-        name=card.name if card is not None else Path(artifact.name).stem,
-        scheme=scheme_of(artifact),
-        sha256=hashlib.sha256(artifact.flatbuffer).hexdigest(),
-        input_shape=facts.input.shape,
-        runtime=runtime.name,
-        runtime_kind=runtime.kind,
-        runtime_because=runtime.why,
-        threads=runtime.threads,
-        latency_ms=times.infer if times else None,
-        decode_resize_ms=times.decode if times else None,
-        end_to_end_ms=times.end_to_end if times else None,
-        overhead=times.overhead if times else None,
-        startup=startup,
-        accuracy=scores.get(artifact.name),
-        parameters=facts.parameters,
-        trainable_parameters=trainable_parameters(artifact),
-        macs=facts.macs,
-        size_bytes=path.stat().st_size if path else len(artifact.flatbuffer),
-        flatbuffer_bytes=len(artifact.flatbuffer),
-        peak_rss_bytes=startup.peak_rss_bytes if startup else None,
-        operators=model.coverage.operators,
-        operators_in_xnnpack=model.coverage.delegated,
-        golden_lsb=model.golden_lsb,
-        before=conditions[0],
-        after=conditions[1],
-        valid=because is None,
-        invalid_because=because,
-        warnings=tuple(warnings),
-        unknown=() if card is not None else ("labels", "preprocessing", "threshold", "accuracy"),
-    )

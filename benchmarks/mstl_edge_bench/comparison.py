@@ -33,7 +33,8 @@ def compare_models(
         rows = [row for row in results if row.model == name]
         both = name in answers and twin.model in answers
         paired = pair(answers[name], answers[twin.model]) if both else None
-        by_threads = tuple(_speedups(rows, [row for row in floats if row.model == twin.model], coverages[name], host))
+        twins = [row for row in floats if row.model == twin.model]
+        by_threads = tuple(_speedups(rows, twins, (coverages[name], coverages[twin.model]), host))
         comparison = Comparison(
             model=name,
             float_model=twin.model,
@@ -47,7 +48,9 @@ def compare_models(
     return compared
 
 
-def _speedups(rows: Sequence[Result], twins: Sequence[Result], coverage: Coverage, host: Host) -> list[SpeedupAt]:
+def _speedups(
+    rows: Sequence[Result], twins: Sequence[Result], coverages: tuple[Coverage, Coverage], host: Host
+) -> list[SpeedupAt]:
     found = []
     for row in rows:
         twin = next(entry for entry in twins if entry.threads == row.threads)
@@ -55,8 +58,8 @@ def _speedups(rows: Sequence[Result], twins: Sequence[Result], coverage: Coverag
             continue
         ratio = latency_ratio(twin.latency_ms, row.latency_ms)
         because = explain_speedup(
-            ratio.value,
-            coverage,
+            ratio,
+            *coverages,
             runtime_kind=row.runtime_kind,
             features=host.features,
             bits=host.bits,

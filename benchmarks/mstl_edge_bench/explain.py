@@ -1,63 +1,71 @@
-"""Why int8 is as much faster or slower than float as it is: one sentence from facts."""
+"""Why int8 is as much faster or slower than float as it is: one sentence, of facts that were looked up on this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mstl_edge.metrics import Interval
 from mstl_edge_bench.cpu import dot_product
 from mstl_edge_bench.delegate import Coverage
 
-EQUAL = 0.05
-"""Ratios closer to 1 than this are called equal."""
+_INT8_SCHEMES = ("int8", "dynamic")
+"""Those whose products are of int8; float16 is computed in float32."""
 
 
 def explain_speedup(
-    speedup: float, coverage: Coverage, *, runtime_kind: str, features: Sequence[str], bits: int, scheme: str = "int8"
+    speedup: Interval,
+    coverage: Coverage,
+    float_coverage: Coverage,
+    *,
+    runtime_kind: str,
+    features: Sequence[str],
+    bits: int,
+    scheme: str = "int8",
 ) -> str:
     """Return one sentence.
 
+    What was looked up stands beside the ratio; which of it causes the ratio was not measured, so it is not claimed.
+
     Args:
-        speedup: Float latency / int8 latency.
+        speedup: Float latency / int8 latency with its interval.
         coverage: Operators of the int8 model, and how many of them XNNPACK runs.
+        float_coverage: The same of the float model.
         runtime_kind: Which runtime.
-        features: CPU flags, as in `result.Host`.
+        features: CPU flags, as in `result.Host`; empty where the CPU does not tell.
         bits: Of a pointer.
         scheme: How the faster or slower model is quantized.
     """
-    return f"{_ratio(speedup, scheme)}: {_cause(speedup, coverage, runtime_kind, features, bits)}."
+    facts = [_kernels(speedup, coverage, float_coverage, runtime_kind)]
+    if runtime_kind != "reference" and scheme in _INT8_SCHEMES:
+        facts.append(_products(features))
+    if bits != 64:
+        facts.append(f"the program is one of {bits} bit")
+    return f"{_ratio(speedup, scheme)}: {'; '.join(facts)}."
 
 
-def _ratio(speedup: float, scheme: str) -> str:
-    if abs(speedup - 1) <= EQUAL:
-        return f"{scheme} is as fast as float"
-    if speedup > 1:
-        return f"{scheme} is {speedup:.1f} times as fast as float"
-    return f"{scheme} takes {1 / speedup:.1f} times as long as float"
+def _ratio(speedup: Interval, scheme: str) -> str:
+    if speedup.low > 1:
+        return f"{scheme} is {speedup.value:.1f} times as fast as float"
+    if speedup.high < 1:
+        return f"{scheme} takes {1 / speedup.value:.1f} times as long as float"
+    return f"These times can't tell {scheme} and float apart ({speedup.low:.2f} to {speedup.high:.2f} times as fast)"
 
 
-def _cause(speedup: float, coverage: Coverage, runtime_kind: str, features: Sequence[str], bits: int) -> str:
+def _kernels(speedup: Interval, coverage: Coverage, float_coverage: Coverage, runtime_kind: str) -> str:
     if runtime_kind == "reference":
-        return "reference kernels are plain loops made for checking, not for speed"
-    if coverage.delegated < coverage.operators / 2:
-        others = coverage.operators - coverage.delegated
-        return (
-            f"XNNPACK took {coverage.delegated} of the {coverage.operators} operators, so {others} ran in "
-            f"{runtime_kind}'s own kernels{_advice(runtime_kind)}"
-        )
-    taken = f"XNNPACK runs {coverage.delegated} of {coverage.operators} operators"
+        return "both ran in reference kernels, plain loops made for checking"
+    if coverage.delegated >= coverage.operators / 2:
+        return f"XNNPACK runs {coverage.delegated} of {coverage.operators} operators"
+    others = coverage.operators - coverage.delegated
+    advice = "; LiteRT's XNNPACK takes int8" if runtime_kind == "tflite-runtime" and speedup.high < 1 else ""
+    return (
+        f"XNNPACK took {coverage.delegated} of the {coverage.operators} operators ({float_coverage.delegated} of "
+        f"{float_coverage.operators} in float), and the other {others} ran in {runtime_kind}'s own kernels{advice}"
+    )
+
+
+def _products(features: Sequence[str]) -> str:
     wide = dot_product(features)
-    if wide is not None and bits == 64:
-        reason = f"this CPU sums int8 products by {wide}"
-        return (
-            f"{taken} and {reason}"
-            if speedup > 1
-            else f"{taken} and {reason}, yet the model is too small to gain by it"
-        )
     if wide is not None:
-        return f"{taken}, but a {bits}-bit program uses little of the CPU's {wide}"
-    narrow = "without dot-product instructions int8 gains mainly by moving fewer bytes"
-    return f"{taken}, and {narrow}{'' if bits == 64 else f' ({bits} bit)'}"
-
-
-def _advice(runtime_kind: str) -> str:
-    return "; LiteRT's XNNPACK takes int8" if runtime_kind == "tflite-runtime" else ""
+        return f"this CPU has {wide}"
+    return "this CPU has no int8 dot product" if features else "this CPU does not tell its instructions"

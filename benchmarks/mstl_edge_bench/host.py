@@ -12,7 +12,7 @@ import re
 import shutil
 import struct
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mstl_edge_bench.cpu import cpu_features, cpu_name, parse_cpuinfo
@@ -25,7 +25,8 @@ _BOARD_FILES = (
     "sys/firmware/devicetree/base/model",
     "sys/devices/virtual/dmi/id/product_name",
 )
-_CPU0 = "sys/devices/system/cpu/cpu0/cpufreq"
+_CORES = "sys/devices/system/cpu"
+_CPU0 = f"{_CORES}/cpu0/cpufreq"
 _THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 _PACKAGES = ("mstl-edge", "ai-edge-litert", "tflite-runtime", "numpy", "pillow")
 
@@ -66,14 +67,18 @@ def describe_host(root: Path = ROOT) -> Host:
     )
 
 
-def read_conditions(root: Path = ROOT, vcgencmd: Vcgencmd = ask_vcgencmd) -> Conditions:
-    """Return clock, temperature, throttling and load at this moment."""
-    clock = _scaled(root / _CPU0 / "scaling_cur_freq", 1e-3)
-    if clock is None:
-        said = [block["cpu MHz"] for block in parse_cpuinfo(_text(root / "proc/cpuinfo")) if "cpu MHz" in block]
-        clock = float(said[0]) if said and _is_number(said[0]) else None
+def read_conditions(
+    root: Path = ROOT, vcgencmd: Vcgencmd = ask_vcgencmd, *, cores: Iterable[int] | None = None
+) -> Conditions:
+    """Return clock, temperature, throttling and load at this moment.
+
+    Args:
+        root: Where `proc` and `sys` are.
+        vcgencmd: Asks the firmware.
+        cores: Those whose clock counts; by default the ones this process may run on.
+    """
     return Conditions(
-        clock_mhz=clock,
+        clock_mhz=_clock_mhz(root, sorted(os.sched_getaffinity(0) if cores is None else cores)),
         temperature_c=_temperature_c(root),
         throttled=_throttled(root, vcgencmd),
         load_1min=_load(root),
@@ -106,6 +111,18 @@ def _is_number(text: str) -> bool:
 def _scaled(path: Path, factor: float) -> float | None:
     text = _text(path)
     return float(text) * factor if _is_number(text) else None
+
+
+def _clock_mhz(root: Path, cores: Sequence[int]) -> float | None:
+    """Return the clock of the fastest of some cores: which of them did the work isn't known, but idle ones are slower."""
+    known = [_scaled(root / _CORES / f"cpu{core}" / "cpufreq/scaling_cur_freq", 1e-3) for core in cores]
+    clocks = [clock for clock in known if clock is not None]
+    if not clocks:
+        blocks = parse_cpuinfo(_text(root / "proc/cpuinfo"))
+        named = [block for block in blocks if block.get("processor", "") in {str(core) for core in cores}]
+        said = [block.get("cpu MHz", "") for block in named or blocks]
+        clocks = [float(text) for text in said if _is_number(text)]
+    return max(clocks, default=None)
 
 
 def _temperature_c(root: Path) -> float | None:

@@ -113,8 +113,7 @@ def measure(
     with _no_collection():
         for number in range(protocol.blocks):
             for subject, count, record in zip(subjects, repeats, records, strict=True):
-                # Neither of the two always comes first: the second finds the warmer caches.
-                for harness in (True, False) if number % 2 == 0 else (False, True):
+                for harness in (True, False) if _harness_first(number) else (False, True):
                     if harness:
                         record.infer.append(time_block(subject.invoke, count, clock, subject.give, subject.take))
                     else:
@@ -156,6 +155,24 @@ def bare_block(invoke: Call, repeats: int, clock: Clock) -> list[int]:
     return [end - start for start, end in itertools.pairwise(moments)]
 
 
+def overhead_share(harness: Sequence[Sequence[int]], bare: Sequence[Sequence[int]]) -> float:
+    """Return harness / bare − 1: the median over the pairs of blocks of each order, and the mean of both orders.
+
+    With an odd number of blocks one order has a pair more. A median over all pairs would be one of that order's, and carry what a
+    machine that warms up or throttles adds to the second of two blocks.
+    """
+    ratios = [float(np.median(ours) / max(np.median(plain), 1)) for ours, plain in zip(harness, bare, strict=True)]
+    orders = [
+        [ratio for number, ratio in enumerate(ratios) if _harness_first(number) is first] for first in (True, False)
+    ]
+    return float(np.mean([np.median(of_one_order) for of_one_order in orders if of_one_order])) - 1
+
+
+def _harness_first(number: int) -> bool:
+    """Say which of the two comes first in a block: neither always does, since the second finds the warmer caches."""
+    return number % 2 == 0
+
+
 def summarize(blocks: Sequence[Sequence[int]]) -> Timing:
     """Return blocks of nanoseconds, all of one length, as a `Timing` in milliseconds."""
     raw = np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks]) / NS_PER_MS
@@ -180,12 +197,8 @@ class _Blocks:
     end_to_end: list[list[int]]
 
     def times(self) -> Times:
-        ratios = [
-            np.median(harness) / max(np.median(bare), 1) for harness, bare in zip(self.infer, self.bare, strict=True)
-        ]
-        overhead = Overhead(
-            bare_median_ms=float(np.median(np.concatenate(self.bare)) / NS_PER_MS), share=float(np.median(ratios) - 1)
-        )
+        bare_median_ms = float(np.median(np.concatenate(self.bare)) / NS_PER_MS)
+        overhead = Overhead(bare_median_ms=bare_median_ms, share=overhead_share(self.infer, self.bare))
         decode = summarize(self.decode) if self.decode else None
         end_to_end = summarize(self.end_to_end) if self.end_to_end else None
         return Times(summarize(self.infer), overhead, decode, end_to_end)

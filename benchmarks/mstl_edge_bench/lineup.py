@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,40 +20,73 @@ EXPORT_SCHEMA = "mstl-edge/export/1"
 class Lineup:
     """The models in the order they are measured; `run` is where they come from, None for files from elsewhere.
 
-    `because` says in a few words how they were found.
+    `because` says in a few words how they were found; `candidates` maps the file names of candidates that the export did not
+    choose to what it calls them, such as `int8-ptq`; `refused` are those of them that the gate refused.
     """
 
     artifacts: tuple[Artifact, ...]
     run: RunFolder | None
     because: str
+    candidates: dict[str, str] = field(default_factory=dict)
+    refused: tuple[str, ...] = ()
 
 
-def line_up(named: Sequence[Path]) -> Lineup:
+@dataclass(frozen=True)
+class Exported:
+    """The files of an export: the float twin, the chosen model, and the candidates beside it, by what the export calls them.
+
+    `refused` are candidates that the gate refused, while it let another one through.
+    """
+
+    float_model: Path
+    model: Path
+    candidates: dict[Path, str]
+    refused: tuple[Path, ...]
+
+
+def line_up(named: Sequence[Path], *, candidates: bool = False) -> Lineup:
     """Open what was named: model files, or the exports of a run folder (the latest run where nothing is named).
+
+    Args:
+        named: Model files, or one run folder.
+        candidates: Take the candidates that the export did not choose, too.
 
     Raises:
         ArtifactError: A file is damaged or no image classifier.
         RunError: No run, or one without an export.
-        MstlEdgeError: A file is named twice.
+        MstlEdgeError: A file is named twice, or candidates are asked of files.
     """
     folders = [path for path in named if path.is_dir()]
     if not named or folders:
         if len(named) > 1:
             raise MstlEdgeError("model files, or one run folder", received=", ".join(map(str, named)))
         run = open_run(folders[0] if folders else None)
-        paths = exported_models(run)
+        exported = exported_models(run)
+        beside = exported.candidates if candidates else {}
+        paths = dict.fromkeys([exported.float_model, exported.model, *beside])
         because = f"exports of {run.path}{'' if folders else ' (latest)'}"
-        return Lineup(tuple(_classifier(path) for path in paths), run, because)
+        opened = tuple(_classifier(path) for path in paths)
+        return Lineup(
+            opened, run, because,
+            candidates={path.name: scheme for path, scheme in beside.items()},
+            refused=tuple(path.name for path in exported.refused if path in beside),
+        )  # fmt: skip
+    if candidates:
+        raise MstlEdgeError(
+            "a run folder, or nothing, for --candidates",
+            received=", ".join(map(str, named)),
+            hint="See 'mstl-edge runs list'.",
+        )
     if len({path.resolve() for path in named}) != len(named):
         raise MstlEdgeError("each model once", received=", ".join(map(str, named)))
     return Lineup(tuple(_classifier(path) for path in named), _run_of(named), "as named")
 
 
-def exported_models(run: RunFolder) -> list[Path]:
-    """Return what `mstl-edge export` chose and its float twin.
+def exported_models(run: RunFolder) -> Exported:
+    """Return what `mstl-edge export` chose, its float twin, and the candidates it did not choose.
 
     Raises:
-        RunError: Nothing was exported yet, or by another version.
+        RunError: Nothing was exported yet, by another version, or the gate refused every candidate.
     """
     file = run.exports / EXPORT_FILE
     hint = f"Export it: mstl-edge export {run.path}"
@@ -63,10 +96,25 @@ def exported_models(run: RunFolder) -> list[Path]:
         tree = read_json(file)
         if tree["schema"] != EXPORT_SCHEMA:
             raise RunError(f"an export of schema {EXPORT_SCHEMA}", received=tree["schema"], hint=hint)
-        named = [run.path / tree["float_model"], run.path / tree["model"]]
-    except (ValueError, KeyError, TypeError) as error:
+        if tree["model"] is None:
+            raise _refused(run, tree)
+        floating, model = run.path / tree["float_model"], run.path / tree["model"]
+        rows = {run.path / row["path"]: row for row in tree.get("candidates", ()) if row["path"]}
+        beside = {path: str(row["scheme"]) for path, row in rows.items() if path not in (floating, model)}
+        refused = [path for path in beside if rows[path].get("gate", {}).get("verdict") == "refused"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"a readable {EXPORT_FILE} ({error})", received=file, hint=hint) from error
-    return list(dict.fromkeys(named))
+    return Exported(floating, model, beside, tuple(refused))
+
+
+def _refused(run: RunFolder, tree: dict[str, Any]) -> RunError:
+    floating = tree.get("float_model")
+    alone = f", or measure the float model alone: mstl-edge bench {run.path / floating}" if floating else ""
+    return RunError(
+        "a run whose export passed the gate",
+        received=f"{run.path}, whose int8 candidates the gate refused",
+        hint=f"Export it with other bounds: mstl-edge export {run.path} --int8 --max-drop 2 --min-agreement 0.95{alone}",
+    )
 
 
 def _run_of(paths: Sequence[Path]) -> RunFolder | None:
@@ -91,6 +139,11 @@ def _classifier(path: Path) -> Artifact:
     if source[1] != source[2]:
         raise ArtifactError("a square input", received=f"{artifact.name}: {source[2]}×{source[1]}")
     return artifact
+
+
+def name_of(artifact: Artifact) -> str:
+    """Return the card's name, else the file's."""
+    return artifact.card.name if artifact.card is not None else Path(artifact.name).stem
 
 
 def scheme_of(artifact: Artifact) -> str:

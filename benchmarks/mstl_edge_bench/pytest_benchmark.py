@@ -60,8 +60,9 @@ def _machine(host: Host) -> dict[str, Any]:
 
 
 def _benchmark(row: Result, what: str, timing: Timing) -> dict[str, Any]:
-    parameters = {"model": row.name, "scheme": row.scheme, "runtime": row.runtime_kind, "threads": row.threads}
-    label = f"{row.name}-{row.scheme}-{row.runtime_kind}-{row.threads}"
+    scheme = row.candidate or row.scheme
+    parameters = {"model": row.name, "scheme": scheme, "runtime": row.runtime_kind, "threads": row.threads}
+    label = f"{row.name}-{scheme}-{row.runtime_kind}-{row.threads}"
     extra = {
         "valid": row.valid, "invalid_because": row.invalid_because, "sha256": row.sha256, "parameters": row.parameters,
         "macs": row.macs, "size_bytes": row.size_bytes, "accuracy": row.accuracy.value if row.accuracy else None,

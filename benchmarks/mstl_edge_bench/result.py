@@ -31,7 +31,7 @@ class Timing(Struct, frozen=True, kw_only=True):
 class Overhead(Struct, frozen=True, kw_only=True):
     """What the harness adds: medians of its blocks against a bare loop around the interpreter's `invoke`, in turns.
 
-    `share` is the median over the pairs of blocks of harness / bare − 1.
+    `share` is the median over the pairs of blocks of harness / bare − 1, of each of the two orders, and the mean of both.
     """
 
     bare_median_ms: float
@@ -42,6 +42,7 @@ class Startup(Struct, frozen=True, kw_only=True):
     """A fresh process that loads the model and answers once: times, and how resident memory grew at each step.
 
     Medians over `processes` processes. `peak_rss_bytes` is the whole process's, interpreter of Python included.
+    `process_medians_ms` holds what each of them then took for one of a block of warm inferences.
     """
 
     processes: int
@@ -53,6 +54,7 @@ class Startup(Struct, frozen=True, kw_only=True):
     allocate_rss_bytes: int
     first_inference_rss_bytes: int
     peak_rss_bytes: int
+    process_medians_ms: tuple[float, ...] = ()
 
 
 class Accuracy(Struct, frozen=True, kw_only=True):
@@ -78,7 +80,11 @@ class Accuracy(Struct, frozen=True, kw_only=True):
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
-    """The machine at one moment; None where it does not tell. `throttled` holds the bits of `vcgencmd get_throttled`."""
+    """The machine at one moment; None where it does not tell.
+
+    `clock_mhz` is that of the fastest core that this process may run on; `throttled` holds the bits of
+    `vcgencmd get_throttled`.
+    """
 
     clock_mhz: float | None = None
     temperature_c: float | None = None
@@ -108,15 +114,18 @@ class Host(Struct, frozen=True, kw_only=True):
 class Result(Struct, frozen=True, kw_only=True):
     """One model in one runtime with one number of threads, batch 1.
 
-    `model` is the file's name, `name` the card's (the file's without a card). `latency_ms` is one `invoke` of the
-    interpreter, which is what TFLite's own benchmark publishes; setting the input and reading the output belong to
-    `end_to_end_ms`. Where the CPU is emulated, times and memory are None. `valid` speaks of them, `invalid_because` says
-    what was wrong and what to do. `unknown` lists what a file without a card does not tell.
+    `model` is the file's name, `name` the card's (the file's without a card); `candidate` is what the export calls a candidate
+    that it did not choose, such as `int8-ptq`. `latency_ms` is one `invoke` of the interpreter, which is what TFLite's own
+    benchmark publishes; setting the input and reading the output belong to `end_to_end_ms`. Where the CPU is emulated, times
+    and memory are None. `before`, `between` and `after` are read under load: in front of the blocks, after each round of them,
+    after the last. `valid` speaks of the times, `invalid_because` says what was wrong and what to do. `unknown` lists what a
+    file without a card does not tell.
     """
 
     model: str
     name: str
     scheme: str
+    candidate: str | None = None
     sha256: str
     input_shape: tuple[int, ...]
     runtime: str
@@ -139,6 +148,7 @@ class Result(Struct, frozen=True, kw_only=True):
     operators_in_xnnpack: int
     golden_lsb: float | None
     before: Conditions
+    between: tuple[Conditions, ...] = ()
     after: Conditions
     valid: bool
     invalid_because: str | None
@@ -193,8 +203,34 @@ class Protocol(Struct, frozen=True, kw_only=True):
     end_to_end_image: str = "drawn 512×512 PNG"
 
 
+Verdict = Literal[
+    "better", "unchanged", "within noise", "worse", "within tolerance", "undecided", "regression", "invalid"
+]
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """One number against its `baseline`. `change` is what got worse, as a share: growth of latency, or loss of accuracy.
+
+    `low` and `high` are its 95 % interval. With a `tolerance` the verdict is `regression` where the whole interval lies beyond it,
+    `undecided` where it holds it, `within tolerance` otherwise; without one it is `worse` or `within noise`.
+    """
+
+    model: str
+    scheme: str
+    candidate: str | None = None
+    threads: int
+    what: Literal["latency", "accuracy"]
+    baseline: float
+    now: float
+    change: float
+    low: float
+    high: float
+    tolerance: float | None = None
+    verdict: Verdict
+
+
 class BenchReport(Struct, frozen=True, kw_only=True):
-    """Everything one `mstl-edge bench` found; `comparison` is the first of `comparisons`."""
+    """Everything one `mstl-edge bench` found; `comparison` is the first of `comparisons`, `changes` are against `--compare`."""
 
     schema: str = BENCH_SCHEMA
     created: str
@@ -203,6 +239,7 @@ class BenchReport(Struct, frozen=True, kw_only=True):
     results: tuple[Result, ...]
     comparison: Comparison | None
     comparisons: tuple[Comparison, ...]
+    changes: tuple[Change, ...] = ()
     notes: tuple[str, ...]
 
 

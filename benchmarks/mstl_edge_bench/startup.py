@@ -57,4 +57,5 @@ def measure_startup(
         allocate_rss_bytes=int(middle("allocate_rss_bytes")),
         first_inference_rss_bytes=int(middle("first_inference_rss_bytes")),
         peak_rss_bytes=int(middle("peak_rss_bytes")),
+        process_medians_ms=tuple(entry["median_ms"] for entry in found),
     )

@@ -15,13 +15,16 @@ from mstl_edge.runtime import RuntimeKind
 from mstl_edge_bench.clock import MONOTONIC, NS_PER_MS, Clock
 from mstl_edge_bench.host import resident_bytes
 
+WARMUP_MS = 100.0
+
 
 def probe(model: Path, kind: RuntimeKind, threads: int, clock: Clock = MONOTONIC) -> dict[str, float]:
     """Load, allocate and invoke step by step.
 
     Returns:
         `load_ms`, `allocate_ms`, `first_inference_ms`, the growth of resident memory at each as `…_rss_bytes`, what the imports
-        took before (`imported_rss_bytes`), and the peak of the process (`peak_rss_bytes`).
+        took before (`imported_rss_bytes`), and the peak of the process (`peak_rss_bytes`); after these, `median_ms` of a block of
+        warm inferences, since processes differ by more than the blocks of one.
     """
     from mstl_edge.artifact import open_artifact
     from mstl_edge.runtime.interpreter import MODULES
@@ -42,7 +45,18 @@ def probe(model: Path, kind: RuntimeKind, threads: int, clock: Clock = MONOTONIC
     for step, name in enumerate(("load", "allocate", "first_inference")):
         found[f"{name}_ms"] = (moments[step + 1] - moments[step]) / NS_PER_MS
         found[f"{name}_rss_bytes"] = memory[step + 1] - memory[step]
-    return found
+    return {**found, "median_ms": _median_ms(interpreter, clock)}
+
+
+def _median_ms(interpreter: Any, clock: Clock) -> float:
+    """Return the median of a block of warm inferences; imported late, so that memory is read before anything more is loaded."""
+    from statistics import median
+
+    from mstl_edge_bench import latency
+
+    subject = latency.Subject(interpreter.invoke, latency.nothing, latency.nothing)
+    (repeats,) = latency.warm_up([subject], latency.protocol(warmup_ms=WARMUP_MS), clock)
+    return median(latency.time_block(interpreter.invoke, repeats, clock)) / NS_PER_MS
 
 
 def _mark(moments: list[int], memory: list[int], clock: Clock) -> None:

@@ -6,51 +6,81 @@ import csv
 import io
 from collections.abc import Sequence
 
-from mstl_edge_bench.result import BenchReport, Comparison, Host, Result, Timing
+from mstl_edge.metrics import Interval
+from mstl_edge_bench.result import Accuracy, BenchReport, Comparison, Host, Result, Timing
 
 Row = tuple[str, ...]
 NOTHING = "–"
 
 SPEED_COLUMNS = (
     "model", "scheme", "runtime", "threads", "median ms", "p90", "p99", "decode+resize ms",
-    "end to end ms", "load ms", "first ms", "valid",
+    "end to end ms", "load ms", "first ms", "harness %", "valid",
 )  # fmt: skip
-SIZE_COLUMNS = (
-    "model", "scheme", "accuracy %", "images", "sensitivity %", "specificity %", "AUC", "parameters", "MACs (M)",
-    "file kB", "peak MB",
+ACCURACY_COLUMNS = ("model", "scheme", "accuracy %", "images", "sensitivity %", "specificity %", "AUC")
+FOOTPRINT_COLUMNS = (
+    "model", "scheme", "parameters", "trainable", "MACs (M)", "file kB", "load MB", "allocate MB", "first MB", "peak MB",
 )  # fmt: skip
+"""`load`, `allocate` and `first` are what resident memory grew by at each step of a fresh process, `peak` is all of it."""
+LEAST_VALUES = {"p90": 10, "p99": 100}
+"""How many times a percentile must rest on to be shown: with fewer it is the maximum by another name."""
 
 
 def speed_rows(report: BenchReport) -> list[Row]:
     """Return one row of times per model and number of threads."""
     return [
         (
-            row.model, row.scheme, row.runtime, str(row.threads), _ms(row.latency_ms), _ms(row.latency_ms, "p90"),
-            _ms(row.latency_ms, "p99"), _ms(row.decode_resize_ms), _ms(row.end_to_end_ms),
+            row.model, row.candidate or row.scheme, row.runtime, str(row.threads), _ms(row.latency_ms),
+            _ms(row.latency_ms, "p90"), _ms(row.latency_ms, "p99"), _ms(row.decode_resize_ms), _ms(row.end_to_end_ms),
             _number(row.startup.load_ms + row.startup.allocate_ms if row.startup else None),
             _number(row.startup.first_inference_ms if row.startup else None),
+            f"{100 * row.overhead.share:.1f}" if row.overhead else NOTHING,
             "yes" if row.valid else "no",
         )
         for row in report.results
     ]  # fmt: skip
 
 
-def size_rows(report: BenchReport) -> list[Row]:
-    """Return one row of accuracy and footprint per model."""
+def accuracy_rows(report: BenchReport) -> list[Row]:
+    """Return one row of scores per model that was scored, with 95 % intervals."""
+    return [
+        (
+            row.model, row.candidate or row.scheme, _percent(row.accuracy), str(row.accuracy.n),
+            _percent(row.accuracy.sensitivity), _percent(row.accuracy.specificity), _area(row.accuracy.auc),
+        )
+        for row in _first_of_each_model(report)
+        if row.accuracy is not None
+    ]  # fmt: skip
+
+
+def footprint_rows(report: BenchReport) -> list[Row]:
+    """Return one row of parameters, work, size and memory per model."""
+    rows = []
+    for row in _first_of_each_model(report):
+        startup = row.startup
+        grown = (
+            (startup.load_rss_bytes, startup.allocate_rss_bytes, startup.first_inference_rss_bytes) if startup else ()
+        )
+        rows.append((
+            row.model, row.candidate or row.scheme, f"{row.parameters:,}",
+            NOTHING if row.trainable_parameters is None else f"{row.trainable_parameters:,}",
+            f"{row.macs / 1e6:,.1f}", f"{row.size_bytes / 1e3:,.0f}",
+            *([f"{size / 1e6:.1f}" for size in grown] or [NOTHING] * 3),
+            f"{row.peak_rss_bytes / 1e6:.0f}" if row.peak_rss_bytes else NOTHING,
+        ))  # fmt: skip
+    return rows
+
+
+def _first_of_each_model(report: BenchReport) -> list[Result]:
     firsts = {row.model: row for row in reversed(report.results)}
-    return [_size_row(firsts[name]) for name in dict.fromkeys(row.model for row in report.results)]
+    return [firsts[name] for name in dict.fromkeys(row.model for row in report.results)]
 
 
-def _size_row(row: Result) -> Row:
-    scored = row.accuracy
-    shares = (scored, scored.sensitivity, scored.specificity) if scored else (None, None, None)
-    percents = [f"{100 * s.value:.1f} ({100 * s.low:.0f} to {100 * s.high:.0f})" if s else NOTHING for s in shares]
-    auc = f"{scored.auc.value:.3f}" if scored and scored.auc else NOTHING
-    return (
-        row.model, row.scheme, percents[0], str(scored.n) if scored else NOTHING, percents[1], percents[2], auc,
-        f"{row.parameters:,}", f"{row.macs / 1e6:,.1f}", f"{row.size_bytes / 1e3:,.0f}",
-        f"{row.peak_rss_bytes / 1e6:.0f}" if row.peak_rss_bytes else NOTHING,
-    )  # fmt: skip
+def _percent(share: Interval | Accuracy | None) -> str:
+    return NOTHING if share is None else f"{100 * share.value:.1f} ({100 * share.low:.0f} to {100 * share.high:.0f})"
+
+
+def _area(auc: Interval | None) -> str:
+    return NOTHING if auc is None else f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
 
 
 def describe_host(host: Host) -> str:
@@ -97,7 +127,9 @@ def to_csv(report: BenchReport) -> str:
 def to_markdown(report: BenchReport) -> str:
     """Return tables and sentences for a README."""
     lines = [describe_host(report.host), "", *_markdown(SPEED_COLUMNS, speed_rows(report)), ""]
-    lines += [*_markdown(SIZE_COLUMNS, size_rows(report)), ""]
+    if scored := accuracy_rows(report):
+        lines += [*_markdown(ACCURACY_COLUMNS, scored), ""]
+    lines += [*_markdown(FOOTPRINT_COLUMNS, footprint_rows(report)), ""]
     lines += [f"- {line}" for comparison in report.comparisons for line in comparison_lines(comparison)]
     lines += [f"- {line}" for line in remarks(report)]
     return "\n".join(lines).rstrip() + "\n"
@@ -124,24 +156,38 @@ def _markdown(columns: Sequence[str], rows: Sequence[Row]) -> list[str]:
 def _flat(row: Result, host: Host) -> dict[str, object]:
     scored, startup = row.accuracy, row.startup
     return {
-        "model": row.model, "name": row.name, "scheme": row.scheme, "runtime": row.runtime, "threads": row.threads,
+        "model": row.model, "name": row.name, "scheme": row.scheme, "candidate": row.candidate or "",
+        "runtime": row.runtime, "threads": row.threads,
         **{f"latency_{key}_ms": _value(row.latency_ms, key) for key in ("median", "p90", "p99", "mean", "std", "min", "max")},
         "decode_resize_median_ms": _value(row.decode_resize_ms, "median"),
         "end_to_end_median_ms": _value(row.end_to_end_ms, "median"),
         "harness_overhead_share": row.overhead.share if row.overhead else "",
         "load_ms": startup.load_ms + startup.allocate_ms if startup else "",
         "first_inference_ms": startup.first_inference_ms if startup else "",
-        "accuracy": scored.value if scored else "", "accuracy_low": scored.low if scored else "",
-        "accuracy_high": scored.high if scored else "", "images": scored.n if scored else "",
+        **_bounds("accuracy", scored), "images": scored.n if scored else "",
+        **_bounds("sensitivity", scored.sensitivity if scored else None),
+        **_bounds("specificity", scored.specificity if scored else None),
+        **_bounds("auc", scored.auc if scored else None),
         "parameters": row.parameters, "trainable_parameters": _blank(row.trainable_parameters), "macs": row.macs,
-        "size_bytes": row.size_bytes, "peak_rss_bytes": _blank(row.peak_rss_bytes),
+        "size_bytes": row.size_bytes, "load_rss_bytes": startup.load_rss_bytes if startup else "",
+        "allocate_rss_bytes": startup.allocate_rss_bytes if startup else "",
+        "first_inference_rss_bytes": startup.first_inference_rss_bytes if startup else "",
+        "peak_rss_bytes": _blank(row.peak_rss_bytes),
         "board": host.board, "cpu": host.cpu, "bits": host.bits,
         "valid": str(row.valid).lower(), "invalid_because": row.invalid_because or "",
     }  # fmt: skip
 
 
+def _bounds(name: str, share: Interval | Accuracy | None) -> dict[str, float | str]:
+    return {
+        name: share.value if share else "",
+        f"{name}_low": share.low if share else "",
+        f"{name}_high": share.high if share else "",
+    }
+
+
 def _value(timing: Timing | None, key: str) -> float | str:
-    return getattr(timing, key) if timing is not None else ""
+    return "" if timing is None or len(timing.raw) < LEAST_VALUES.get(key, 1) else getattr(timing, key)
 
 
 def _blank(value: int | None) -> int | str:
@@ -149,7 +195,8 @@ def _blank(value: int | None) -> int | str:
 
 
 def _ms(timing: Timing | None, key: str = "median") -> str:
-    return _number(getattr(timing, key) if timing is not None else None)
+    value = _value(timing, key)
+    return _number(value if isinstance(value, float) else None)
 
 
 def _number(ms: float | None) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
+from functools import reduce
+from operator import or_
 
 import numpy as np
 
@@ -27,59 +30,80 @@ class Spoiler(Enum):
     HOT = "Cool the board (heat sink, fan), wait until it is below 60 °C, and measure again."
     WARMED = "Let it run for some minutes first, or cool it, and measure again."
     THROTTLED = "Use the board's own power supply and cool it; 'vcgencmd get_throttled' should say 0x0 after a reboot."
+    EARLIER = (
+        "Whether it happened again while measuring can't be told: reboot, which clears the flags, and measure again."
+    )
     UNSTEADY = "Stop other work on this machine and measure again."
     BUSY = "Stop other work on this machine and measure again."
     OVERHEAD = "Take overhead.bare_median_ms for this model: an inference this short feels the clock itself."
 
 
-def invalid_because(before: Conditions, after: Conditions) -> str | None:
-    """Return what spoiled the times between two moments under load, with the remedy; None where nothing did."""
-    found = [*_clock(before, after), *_temperature(before, after), *_throttling(before, after)]
+def invalid_because(readings: Sequence[Conditions]) -> str | None:
+    """Return what spoiled times between some moments under load, with the remedy; None where nothing did.
+
+    Args:
+        readings: The machine before, between and after the blocks, in order.
+    """
+    found = [*_clock(readings), *_temperature(readings), *_throttling(readings)]
     return " ".join(f"{what}. {spoiler.value}" for spoiler, what in found) or None
 
 
-def _clock(before: Conditions, after: Conditions) -> list[tuple[Spoiler, str]]:
-    if before.clock_mhz is None or after.clock_mhz is None or before.clock_mhz <= 0:
+def _clock(readings: Sequence[Conditions]) -> list[tuple[Spoiler, str]]:
+    told = [reading.clock_mhz for reading in readings if reading.clock_mhz]
+    if not told or max(told) / min(told) - 1 <= CLOCK_CHANGE:
         return []
-    if abs(after.clock_mhz / before.clock_mhz - 1) <= CLOCK_CHANGE:
-        return []
-    changed = f"clock went from {before.clock_mhz:.0f} to {after.clock_mhz:.0f} MHz (bound {CLOCK_CHANGE:.0%})"
+    changed = f"clock between {min(told):.0f} and {max(told):.0f} MHz (bound {CLOCK_CHANGE:.0%})"
     return [(Spoiler.CLOCK, changed)]
 
 
-def _temperature(before: Conditions, after: Conditions) -> list[tuple[Spoiler, str]]:
-    if after.temperature_c is None:
+def _temperature(readings: Sequence[Conditions]) -> list[tuple[Spoiler, str]]:
+    told = [reading.temperature_c for reading in readings if reading.temperature_c is not None]
+    if not told:
         return []
-    if after.temperature_c >= HOTTEST_C:
-        return [(Spoiler.HOT, f"CPU at {after.temperature_c:.0f} °C (bound {HOTTEST_C:.0f} °C)")]
-    if before.temperature_c is not None and after.temperature_c - before.temperature_c > WARMING_C:
-        warmed = (
-            f"CPU went from {before.temperature_c:.0f} to {after.temperature_c:.0f} °C (bound {WARMING_C:.0f} °C more)"
-        )
-        return [(Spoiler.WARMED, warmed)]
+    if max(told) >= HOTTEST_C:
+        return [(Spoiler.HOT, f"CPU at {max(told):.0f} °C (bound {HOTTEST_C:.0f} °C)")]
+    if max(told) - told[0] > WARMING_C:
+        return [(Spoiler.WARMED, f"CPU went from {told[0]:.0f} to {max(told):.0f} °C (bound {WARMING_C:.0f} °C more)")]
     return []
 
 
-def _throttling(before: Conditions, after: Conditions) -> list[tuple[Spoiler, str]]:
-    if after.throttled is None:
+def _throttling(readings: Sequence[Conditions]) -> list[tuple[Spoiler, str]]:
+    """Flags that are set at any reading count, and those of the past that were not there at the first."""
+    told = [reading.throttled for reading in readings if reading.throttled is not None]
+    if not told:
         return []
-    active = (before.throttled or 0) | after.throttled
-    since = after.throttled & ~(before.throttled or 0)
-    named = [name for bit, name in _NOW.items() if active >> bit & 1 or since >> (bit + 16) & 1]
-    flags = f"0x{before.throttled or 0:x} before, 0x{after.throttled:x} after"
+    ever = reduce(or_, told)
+    since = ever & ~told[0]
+    named = [name for bit, name in _NOW.items() if ever >> bit & 1 or since >> (bit + 16) & 1]
+    flags = f"0x{told[0]:x} before, 0x{told[-1]:x} after"
     return [(Spoiler.THROTTLED, f"{' and '.join(named)} while measuring ({flags})")] if named else []
 
 
-def timing_warnings(latency: Timing, overhead: Overhead) -> list[str]:
+def _throttled_earlier(readings: Sequence[Conditions]) -> list[tuple[Spoiler, str]]:
+    """A flag of the past stays set until a reboot, so a second time between two readings would leave no trace."""
+    told = [reading.throttled for reading in readings if reading.throttled is not None]
+    named = [name for bit, name in _NOW.items() if told and told[0] >> (bit + 16) & 1]
+    return [(Spoiler.EARLIER, f"{' and '.join(named)} since boot, before the times (0x{told[0]:x})")] if named else []
+
+
+def timing_warnings(latency: Timing, overhead: Overhead, readings: Sequence[Conditions] = ()) -> list[str]:
     """Return what makes one model's times less certain without spoiling them."""
-    found = []
-    medians = np.median(np.reshape(latency.raw, (latency.blocks, -1)), axis=1)
-    spread = float(medians.max() / medians.min() - 1) if medians.min() > 0 else 0.0
+    found = _throttled_earlier(readings)
+    spread = block_spread(latency)
     if spread > BLOCK_SPREAD:
         found.append((Spoiler.UNSTEADY, f"medians of the blocks differ by {spread:.0%} (bound {BLOCK_SPREAD:.0%})"))
-    elif abs(overhead.share) > OVERHEAD_SHARE:
+    if overhead.share > OVERHEAD_SHARE:
         found.append((Spoiler.OVERHEAD, f"the harness adds {overhead.share:.1%} (bound {OVERHEAD_SHARE:.0%})"))
+    elif overhead.share < -OVERHEAD_SHARE:
+        faster = f"the bare loop was {-overhead.share:.1%} slower than the harness (bound {OVERHEAD_SHARE:.0%})"
+        found.append((Spoiler.UNSTEADY, faster))
     return [f"{what}. {spoiler.value}" for spoiler, what in found]
+
+
+def block_spread(timing: Timing) -> float:
+    """Return by how much the slowest block's median exceeds the fastest one's, as a share."""
+    medians = np.median(np.reshape(timing.raw, (timing.blocks, -1)), axis=1)
+    return float(medians.max() / medians.min() - 1) if medians.min() > 0 else 0.0
 
 
 def busy_because(start: Conditions, cores: int) -> str | None:

@@ -11,9 +11,11 @@ import pytest
 
 from mstl_edge.artifact import draw_golden_images
 from mstl_edge.artifact.golden import encode_image
-from mstl_edge_bench import bench as bench_module
-from mstl_edge_bench.bench import BenchPlan, Surroundings, run_bench
+from mstl_edge_bench import subjects
+from mstl_edge_bench.baseline import Baseline
+from mstl_edge_bench.bench import BenchPlan, run_bench
 from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.measure import Surroundings
 from mstl_edge_bench.result import BenchReport, Conditions
 
 
@@ -34,14 +36,14 @@ def a_probe(model: Path, kind: str, threads: int) -> dict[str, float]:
     steps = ("load", "allocate", "first_inference")
     times = {f"{step}_ms": 2.0 + number for number, step in enumerate(steps)}
     memory = {f"{step}_rss_bytes": 1_000_000.0 for step in ("imported", *steps)}
-    return {**times, **memory, "peak_rss_bytes": 50_000_000.0}
+    return {**times, **memory, "peak_rss_bytes": 50_000_000.0, "median_ms": 1.0}
 
 
 @pytest.fixture(autouse=True)
 def small_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding is timed on a small image, since no test looks at how long it takes."""
     small = encode_image(draw_golden_images(48, 1)[0])
-    monkeypatch.setattr(bench_module, "encoded_image", lambda: small)
+    monkeypatch.setattr(subjects, "encoded_image", lambda: small)
 
 
 @pytest.fixture
@@ -77,11 +79,11 @@ def twins(exported: Callable[[str], Path]) -> tuple[Path, Path]:
 
 @pytest.fixture
 def bench(around: Callable[..., Surroundings], twins: tuple[Path, Path]) -> Callable[..., BenchReport]:
-    """Run the benchmark on the twins in a made-up world; keywords go to the plan."""
+    """Run the benchmark on the twins in a made-up world, perhaps against a baseline; other keywords go to the plan."""
 
-    def run(world: Surroundings | None = None, **plan: Any) -> BenchReport:
+    def run(world: Surroundings | None = None, against: Baseline | None = None, **plan: Any) -> BenchReport:
         given = {"models": twins, "repeats": 20, "warmup_ms": 5.0}
-        return run_bench(BenchPlan(**{**given, **plan}), around=world or around())
+        return run_bench(BenchPlan(**{**given, **plan}), against=against, around=world or around())
 
     return run
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import msgspec
 import pytest
 
 from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError, RunError
-from mstl_edge_bench import bench as bench_module
-from mstl_edge_bench import result
-from mstl_edge_bench.bench import BenchPlan, Surroundings, run_bench
+from mstl_edge_bench import loaded, result, subjects
+from mstl_edge_bench.bench import BenchPlan, run_bench
 from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.measure import Surroundings
+from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
 from mstl_edge_bench.result import BenchReport, Conditions, encode_report, load_report
 from mstl_edge_bench.startup import measure_startup, run_probe
 
@@ -100,11 +102,21 @@ def test_an_emulated_cpu_keeps_its_times_to_itself(bench: Bench, around: World, 
 
 
 def test_a_run_that_was_throttled_is_marked_invalid(bench: Bench, around: World) -> None:
-    readings = iter([Conditions(throttled=0), Conditions(throttled=0), Conditions(throttled=0x4)])
+    calm = Conditions(throttled=0)
+    readings = iter([calm] * 6 + [Conditions(throttled=0x4)])
     report = bench(around(conditions=lambda: next(readings)))
     assert not any(row.valid for row in report.results)
     assert "throttling while measuring" in str(report.results[0].invalid_because)
     assert report.results[0].latency_ms is not None
+
+
+def test_the_machine_is_looked_at_after_every_block(bench: Bench, around: World) -> None:
+    steady, slow = Conditions(clock_mhz=1800.0), Conditions(clock_mhz=1500.0)
+    readings = iter([steady, steady, steady, slow, steady, steady, steady])
+    report = bench(around(conditions=lambda: next(readings)))
+    for row in report.results:
+        assert (row.before, row.between, row.after) == (steady, (steady, slow, steady, steady), steady)
+        assert "clock between 1500 and 1800 MHz" in str(row.invalid_because)
 
 
 def test_a_model_without_a_card_is_timed_and_says_what_it_cannot_know(
@@ -123,6 +135,29 @@ def test_a_model_without_a_card_is_timed_and_says_what_it_cannot_know(
 def test_a_model_that_is_no_classifier_is_one_clear_line(models: Path, bench: Bench) -> None:
     with pytest.raises(ArtifactError, match=r"expected an image classifier.* Received: not_a_classifier\.tflite"):
         bench(models=(models / "not_a_classifier.tflite",))
+
+
+def test_no_model_is_held_twice_in_memory(
+    bench: Bench, around: World, labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Any]] = []
+    genuine = loaded.load_runtime
+
+    def load(*arguments: Any, **options: Any) -> Any:
+        runtime = genuine(*arguments, **options)
+        made.append(weakref.ref(runtime))
+        return runtime
+
+    held: list[int] = []
+
+    def probe(model: Path, kind: str, threads: int) -> dict[str, float]:
+        held.append(sum(reference() is not None for reference in made))
+        return around().probe(model, kind, threads)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loaded, "load_runtime", load)
+    bench(around(probe=probe), data=str(labelled), threads=(1, 2))
+    assert len(made) == 2 * 3
+    assert set(held) == {2}
 
 
 def test_labels_that_the_model_does_not_have_are_one_clear_line(
@@ -257,6 +292,64 @@ def test_a_run_without_an_export_says_what_to_type(finished_run: Path) -> None:
         run_bench(plain(models=(finished_run,)))
 
 
+def with_candidates(run: Path, **gate: Any) -> None:
+    """Let the export of a run hold a candidate beside what it chose."""
+    rows = [
+        {"scheme": "float32", "path": "exports/tiny_float32.tflite"},
+        {"scheme": "int8-ptq", "path": "exports/candidates/tiny-int8-ptq.tflite", **gate},
+        {"scheme": "int8-qat", "path": "exports/tiny_int8.tflite"},
+    ]
+    (run / "exports" / "candidates").mkdir()
+    (run / rows[1]["path"]).write_bytes((run / "exports" / "tiny_int8.tflite").read_bytes())
+    file = run / "exports" / "export.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "candidates": rows}))
+
+
+def test_candidates_are_measured_beside_what_the_export_chose(finished_run: Path, around: World) -> None:
+    with_candidates(finished_run, gate={"verdict": "refused"})
+    report = run_bench(plain(candidates=True), around=around())
+    assert [(row.model, row.scheme, row.candidate) for row in report.results] == [
+        ("tiny_float32.tflite", "float32", None),
+        ("tiny_int8.tflite", "int8", None),
+        ("tiny-int8-ptq.tflite", "int8", "int8-ptq"),
+    ]
+    assert [compared.model for compared in report.comparisons] == ["tiny_int8.tflite", "tiny-int8-ptq.tflite"]
+    assert all(row.accuracy is not None and row.accuracy.n == 10 for row in report.results)
+    assert "tiny-int8-ptq.tflite: a candidate that the gate refused" in report.notes
+    names = [entry["name"] for entry in to_pytest_benchmark(report)["benchmarks"]]
+    assert len(set(names)) == len(names)
+
+
+def test_candidates_stay_out_unless_they_are_asked_for(finished_run: Path, around: World) -> None:
+    with_candidates(finished_run)
+    assert len(run_bench(plain(), around=around()).results) == 2
+
+
+def test_candidates_of_files_are_one_clear_line(bench: Bench) -> None:
+    with pytest.raises(MstlEdgeError, match=r"a run folder, or nothing, for --candidates\. Received: .*tiny_float32"):
+        bench(candidates=True)
+
+
+def test_an_export_that_the_gate_refused_says_so_and_what_to_type(finished_run: Path) -> None:
+    file = finished_run / "exports" / "export.json"
+    refused = {
+        "model": None,
+        "chosen": None,
+        "verdict": "refused",
+        "candidates": [{"scheme": "int8-ptq", "path": None}],
+    }
+    file.write_text(json.dumps({**json.loads(file.read_text()), **refused}))
+    with pytest.raises(RunError) as told:
+        run_bench(plain(models=(finished_run,)))
+    assert told.value.exit_code == 1
+    assert f"Received: {finished_run}, whose int8 candidates the gate refused." in str(told.value)
+    assert f"mstl-edge export {finished_run} --int8 --max-drop 2" in str(told.value)
+    assert f"mstl-edge bench {finished_run / 'exports' / 'tiny_float32.tflite'}" in str(told.value)
+    file.write_text(json.dumps({"schema": "mstl-edge/export/1", "float_model": None, **refused}))
+    with pytest.raises(RunError, match="whose int8 candidates the gate refused"):
+        run_bench(plain(models=(finished_run,)))
+
+
 def test_no_run_at_all_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match="mstl-edge train"):
@@ -268,6 +361,7 @@ def test_a_fresh_process_tells_what_loading_costs(twins: tuple[Path, Path]) -> N
     assert found.load_ms > 0
     assert found.first_inference_ms > 0
     assert found.peak_rss_bytes > found.imported_rss_bytes > 10_000_000
+    assert [median > 0 for median in found.process_medians_ms] == [True]
 
 
 def test_a_fresh_process_that_fails_is_one_clear_line(tmp_path: Path) -> None:
@@ -300,4 +394,4 @@ print(sorted(name for name in ("tensorflow", "tf_keras", "keras", "scipy", "skle
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
-    assert bench_module.ENCODED_SIZE == 512
+    assert subjects.ENCODED_SIZE == 512

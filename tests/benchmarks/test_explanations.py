@@ -1,42 +1,83 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mstl_edge.metrics import Interval
 from mstl_edge.runtime import load_runtime
 from mstl_edge_bench.delegate import Coverage, delegate_coverage
 from mstl_edge_bench.explain import explain_speedup
 
 A76, A72 = ("asimd", "asimddp"), ("asimd",)
+ALL, NONE = Coverage(31, 31), Coverage(31, 0)
+FASTER, SLOWER, UNCLEAR = Interval(2.4, 2.2, 2.6), Interval(0.7, 0.65, 0.75), Interval(1.04, 0.9, 1.2)
+
+
+def explained(speedup: Interval, coverage: Coverage = ALL, **fields: Any) -> str:
+    return explain_speedup(speedup, coverage, ALL, **{"runtime_kind": "litert", "features": A76, "bits": 64, **fields})
 
 
 @pytest.mark.parametrize(
-    ("speedup", "coverage", "kind", "features", "bits", "said"),
+    ("speedup", "coverage", "fields", "sentence"),
     [
-        (2.4, Coverage(31, 31), "litert", A76, 64, ("int8 is 2.4 times as fast", "31 of 31", "asimddp")),
-        (1.5, Coverage(31, 30), "litert", A72, 64, ("30 of 31", "without dot-product instructions")),
-        (1.3, Coverage(31, 30), "litert", A72, 32, ("32 bit",)),
-        (1.2, Coverage(31, 31), "litert", A76, 32, ("32-bit program", "asimddp")),
         (
-            0.21,
-            Coverage(31, 0),
-            "tflite-runtime",
-            A76,
-            64,
-            ("takes 4.8 times as long", "0 of the 31", "LiteRT's XNNPACK"),
+            FASTER, ALL, {},
+            "int8 is 2.4 times as fast as float: XNNPACK runs 31 of 31 operators; "
+            "this CPU has int8 dot products (asimddp).",
         ),
-        (0.97, Coverage(31, 31), "litert", ("avx_vnni",), 64, ("int8 is as fast as float", "too small")),
-        (1.9, Coverage(31, 0), "reference", A76, 64, ("reference kernels",)),
+        (
+            FASTER, ALL, {"features": A72},
+            "int8 is 2.4 times as fast as float: XNNPACK runs 31 of 31 operators; this CPU has no int8 dot product.",
+        ),
+        (
+            SLOWER, ALL, {"features": A72},
+            "int8 takes 1.4 times as long as float: XNNPACK runs 31 of 31 operators; "
+            "this CPU has no int8 dot product.",
+        ),
+        (
+            SLOWER, NONE, {"runtime_kind": "tflite-runtime", "bits": 32},
+            "int8 takes 1.4 times as long as float: XNNPACK took 0 of the 31 operators (31 of 31 in float), and the "
+            "other 31 ran in tflite-runtime's own kernels; LiteRT's XNNPACK takes int8; "
+            "this CPU has int8 dot products (asimddp); the program is one of 32 bit.",
+        ),
+        (
+            UNCLEAR, ALL, {"features": ()},
+            "These times can't tell int8 and float apart (0.90 to 1.20 times as fast): XNNPACK runs 31 of 31 "
+            "operators; this CPU does not tell its instructions.",
+        ),
+        (
+            FASTER, NONE, {"runtime_kind": "reference"},
+            "int8 is 2.4 times as fast as float: both ran in reference kernels, plain loops made for checking.",
+        ),
+        (UNCLEAR, ALL, {"scheme": "float16"},
+         "These times can't tell float16 and float apart (0.90 to 1.20 times as fast): XNNPACK runs 31 of 31 operators."),
     ],
-)
+)  # fmt: skip
 def test_the_ratio_is_explained_in_one_sentence_from_facts(
-    speedup: float, coverage: Coverage, kind: str, features: tuple[str, ...], bits: int, said: tuple[str, ...]
+    speedup: Interval, coverage: Coverage, fields: dict[str, Any], sentence: str
 ) -> None:
-    sentence = explain_speedup(speedup, coverage, runtime_kind=kind, features=features, bits=bits)
-    assert all(part in sentence for part in said)
-    assert sentence.endswith(".")
-    assert "\n" not in sentence
+    assert explained(speedup, coverage, **fields) == sentence
+
+
+@pytest.mark.parametrize("speedup", [SLOWER, UNCLEAR])
+@pytest.mark.parametrize("coverage", [ALL, NONE])
+@pytest.mark.parametrize("features", [A76, A72, ()])
+def test_an_int8_model_that_is_not_faster_is_not_said_to_gain(
+    speedup: Interval, coverage: Coverage, features: tuple[str, ...]
+) -> None:
+    sentence = explained(speedup, coverage, features=features)
+    assert "gain" not in sentence
+    assert "times as fast as float" not in sentence
+    assert "too small" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"), [(1.01, 1.2, "is 1.1 times as fast"), (1.0, 1.2, "apart"), (0.9, 0.99, "as long as")]
+)
+def test_a_ratio_whose_interval_holds_one_tells_nothing_apart(low: float, high: float, verdict: str) -> None:
+    assert verdict in explained(Interval((low + high) / 2, low, high))
 
 
 def test_operators_in_xnnpack_are_counted_from_the_interpreter(models: Path) -> None:

@@ -102,6 +102,25 @@ def test_an_x86_clock_comes_from_cpuinfo(tree: Tree) -> None:
     assert describe_host(root).cpu == "Some CPU"
 
 
+CLOCK = "sys/devices/system/cpu/cpu{}/cpufreq/scaling_cur_freq"
+
+
+@pytest.mark.parametrize(("cores", "clock"), [((0, 1), 2400.0), ((0,), 600.0), ((1, 2), 2400.0), ((2, 3), 1500.0)])
+def test_the_clock_is_that_of_the_fastest_core_the_process_may_run_on(
+    tree: Tree, cores: tuple[int, ...], clock: float
+) -> None:
+    speeds = {0: "600000\n", 1: "2400000\n", 2: "1500000\n"}
+    root = tree({CLOCK.format(core): speed for core, speed in speeds.items()})
+    assert read_conditions(root, no_vcgencmd, cores=cores).clock_mhz == clock
+
+
+def test_of_an_x86_the_cores_the_process_may_run_on_count_too(tree: Tree) -> None:
+    listed = "".join(f"processor\t: {core}\ncpu MHz\t\t: {mhz}\n\n" for core, mhz in enumerate((3000, 800, 2000)))
+    root = tree({"proc/cpuinfo": listed})
+    assert read_conditions(root, no_vcgencmd, cores=(1, 2)).clock_mhz == 2000.0
+    assert read_conditions(root, no_vcgencmd, cores=(0, 1)).clock_mhz == 3000.0
+
+
 def test_resident_memory_is_read_in_bytes(tree: Tree) -> None:
     assert resident_bytes(tree(PI_5)) == (51200 * 1024, 61440 * 1024)
 
@@ -154,6 +173,14 @@ def test_a_real_pc_is_not_emulated(tree: Tree) -> None:
             "QEMU",
         ),
         ({"proc/cpuinfo": "vendor_id\t: VirtualApple\nmodel name\t: VirtualApple\n"}, "x86_64", {}, "Rosetta"),
+        ({**PI_5, "proc/device-tree/model": "linux,dummy-virt\0"}, "aarch64", {}, "linux,dummy-virt"),
+        ({**PI_5, "proc/device-tree/compatible": "linux,dummy-virt\0"}, "armv7l", {}, "linux,dummy-virt"),
+        (
+            {**PI_5, "sys/devices/virtual/dmi/id/product_name": "QEMU Virtual Machine\n"},
+            "aarch64",
+            {},
+            "QEMU Virtual Machine; if KVM",
+        ),
         ({"proc/cpuinfo": "processor\t: 0\nCPU implementer\t: 0x00\nCPU part\t: 0x051\n"}, "aarch64", {}, "maker"),
     ],
 )
@@ -165,5 +192,14 @@ def test_an_emulated_cpu_is_recognised(
     assert word in because
 
 
-def test_the_variable_can_say_that_nothing_is_emulated(tree: Tree) -> None:
-    assert emulated_because(tree(PI_5), machine="aarch64", environment={"MSTL_EDGE_EMULATED": "0"}) is None
+def test_a_virtual_board_on_real_silicon_is_believed_by_its_smbios_or_by_the_variable(tree: Tree) -> None:
+    kvm = tree({**PI_5, "sys/devices/virtual/dmi/id/product_name": "KVM Virtual Machine\n"})
+    assert emulated_because(kvm, machine="aarch64", environment={}) is None
+    virt = tree({**PI_5, "proc/device-tree/model": "linux,dummy-virt\0"})
+    assert emulated_because(virt, machine="aarch64", environment={}) is not None
+    assert emulated_because(virt, machine="aarch64", environment={"MSTL_EDGE_EMULATED": "0"}) is None
+
+
+def test_the_variable_talks_no_translator_away(tree: Tree) -> None:
+    root = tree({**PI_5, "proc/self/status": "Name:\tqemu-aarch64\n"})
+    assert "qemu-aarch64" in str(emulated_because(root, machine="aarch64", environment={"MSTL_EDGE_EMULATED": "0"}))

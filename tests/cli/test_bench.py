@@ -12,8 +12,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from mstl_edge import storage
 from mstl_edge.errors import GateRefusedError, MstlEdgeError
 from mstl_edge_bench import bench as bench_module
+from mstl_edge_bench import subjects
+from mstl_edge_bench.measure import Surroundings
 from mstl_edge_bench.result import Conditions, load_report
 from mstl_edge_cli.commands import bench
 
@@ -28,17 +31,17 @@ def call(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Callable
     """Call the command on the twins; each look at the clock takes `ms`, and no process is started."""
 
     def probe(model: Path, kind: str, threads: int) -> dict[str, float]:
-        steps = ("load", "allocate", "first_inference", "imported", "peak")
+        steps = ("load", "allocate", "first_inference", "imported", "peak", "median")
         return {f"{step}{unit}": 1.0 for step in steps for unit in ("_ms", "_rss_bytes")}
 
     genuine = bench_module.run_bench
 
     def run(*arguments: object, ms: float = 1.0) -> Result:
         ticks = count(0, int(ms * 1e6))
-        around = bench_module.Surroundings(clock=lambda: next(ticks), conditions=Conditions, probe=probe)
+        around = Surroundings(clock=lambda: next(ticks), conditions=Conditions, probe=probe)
         monkeypatch.setattr(bench_module, "run_bench", partial(genuine, around=around))
-        monkeypatch.setattr(bench_module, "ENCODED_SIZE", 48)
-        bench_module.encoded_image.cache_clear()
+        monkeypatch.setattr(subjects, "ENCODED_SIZE", 48)
+        subjects.encoded_image.cache_clear()
         app = typer.Typer(rich_markup_mode=None)
         app.callback()(lambda: None)
         bench.register(app)
@@ -94,7 +97,7 @@ def test_a_baseline_that_was_as_fast_passes_and_a_faster_one_exits_with_3(call: 
     gate = ("--compare", baseline, "--fail-on", "latency:10%")
     same = call(*gate)
     assert same.exit_code == 0
-    assert "no worse" in same.stderr
+    assert "within tolerance" in same.stderr
     slower = call(*gate, ms=2.0)
     assert isinstance(slower.exception, GateRefusedError)
     assert slower.exception.exit_code == 3
@@ -106,7 +109,99 @@ def test_a_comparison_without_a_gate_only_tells(call: Call, tmp_path: Path) -> N
     call("--out", baseline)
     result = call("--compare", baseline, ms=2.0)
     assert result.exit_code == 0
-    assert "latency +100.0%" in result.stderr
+    assert "latency +100.0% (+94.1% to +106.1%): worse" in result.stderr
+
+
+def test_what_cannot_be_decided_is_said_and_exits_with_0(call: Call, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    call("--out", baseline)
+    result = call("--compare", baseline, "--fail-on", "latency:10%", ms=1.11)
+    assert result.exit_code == 0
+    assert "undecided: the interval holds the tolerance of 10 %" in result.stderr
+
+
+def test_the_json_holds_what_was_compared_also_where_a_gate_refuses(call: Call, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    call("--out", baseline)
+    result = call("--compare", baseline, "--fail-on", "latency:10%", "--json", "--out", tmp_path / "now.json", ms=2.0)
+    assert isinstance(result.exception, GateRefusedError)
+    changes = json.loads(result.stdout)["changes"]
+    assert [(change["what"], change["verdict"]) for change in changes] == [("latency", "regression")] * 2
+    assert load_report(tmp_path / "now.json").changes[0].change == pytest.approx(1.0)
+
+
+def test_a_baseline_of_another_host_is_told_before_anything_is_measured(call: Call, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    call("--out", baseline)
+    tree = json.loads(baseline.read_text())
+    tree["host"]["cpu"] = "another one"
+    baseline.write_text(json.dumps(tree))
+    result = call("--compare", baseline)
+    assert "a baseline of this host" in str(result.exception)
+    assert "latency" not in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("option", ["--out", "--pytest-benchmark"])
+@pytest.mark.parametrize("kind", ["a folder", "a file in place of the folder"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_measured(
+    call: Call, tmp_path: Path, option: str, kind: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    result = call(option, tmp_path if kind == "a folder" else tmp_path / "file" / "out.json")
+    assert isinstance(result.exception, MstlEdgeError)
+    assert option in str(result.exception)
+    assert result.stdout == result.stderr == ""
+
+
+def test_an_earlier_report_outlives_the_check_that_it_can_be_written(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "out.json").write_text("earlier")
+    call("--out", tmp_path / "out.json", "--threads", "0")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("out.json", "earlier")]
+
+
+def test_a_disk_that_fills_up_while_measuring_does_not_take_the_table_along(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes) -> None:
+        raise MstlEdgeError(f"more space on the disk of {path}")
+
+    monkeypatch.setattr(storage, "write_bytes", full)
+    result = call("--out", tmp_path / "out.json")
+    assert "more space" in str(result.exception)
+    assert "speed on" in result.stdout
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MSTL_EDGE_EMULATED", "1")
+
+
+@pytest.mark.usefixtures("emulated")
+def test_an_emulated_cpu_without_times_for_pytest_benchmark_keeps_the_report(
+    call: Call, labelled: Path, tmp_path: Path
+) -> None:
+    files = ("--out", tmp_path / "out.json", "--pytest-benchmark", tmp_path / "p.json")
+    result = call("--data", labelled, *files)
+    assert "accuracy: all images of data" in result.stdout
+    assert load_report(tmp_path / "out.json").results[0].accuracy is not None
+    assert not (tmp_path / "p.json").exists()
+    assert str(result.exception).startswith("expected times for --pytest-benchmark. Received: emulated CPU")
+    assert str(result.exception).endswith("Measure on the device itself.")
+    assert ".." not in str(result.exception)
+
+
+@pytest.mark.usefixtures("emulated")
+def test_times_that_are_missing_hide_no_loss_of_accuracy(call: Call, labelled: Path, tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    call("--data", labelled, "--out", baseline)
+    tree = json.loads(baseline.read_text())
+    for row in tree["results"]:
+        row["accuracy"] |= {"n": 800, "value": 1.0, "correct": "1" * 800, "data_sha256": "other"}
+    baseline.write_text(json.dumps(tree))
+    gate = ("--compare", baseline, "--fail-on", "accuracy:1pt")
+    result = call("--data", labelled, *gate, "--pytest-benchmark", tmp_path / "p.json")
+    assert isinstance(result.exception, GateRefusedError)
 
 
 def test_an_unreadable_baseline_is_told_before_anything_is_measured(call: Call, tmp_path: Path) -> None:
@@ -126,6 +221,7 @@ def test_an_unreadable_baseline_is_told_before_anything_is_measured(call: Call, 
         (("--blocks", "3"), "--blocks of at least 5"),
         (("--data", "nowhere"), "a data source that exists"),
         (("gone.tflite",), "a model file"),
+        (("--candidates",), "a run folder, or nothing, for --candidates"),
     ],
 )
 def test_wrong_input_is_one_clear_line(call: Call, arguments: tuple[str, ...], message: str) -> None:

@@ -22,7 +22,9 @@ class MstlEdgeError(Exception):
         self.hint = hint
         parts = [f"expected {self.expected}."]
         if received is not None:
-            parts.append(f"Received: {received}.")
+            told = str(received)
+            # What was received may be a sentence of its own.
+            parts.append(f"Received: {told}" if told.endswith(".") else f"Received: {told}.")
         if hint:
             parts.append(hint)
         super().__init__(" ".join(" ".join(parts).split()))

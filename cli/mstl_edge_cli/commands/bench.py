@@ -11,7 +11,6 @@ from mstl_edge_cli import options
 from mstl_edge_cli.console import Terminal, print_table, say
 
 if TYPE_CHECKING:
-    from mstl_edge_bench.regression import Change, Tolerances
     from mstl_edge_bench.result import BenchReport
 
 Models = Annotated[
@@ -41,7 +40,8 @@ RuntimeName = Annotated[
 ]
 Blocks = Annotated[int, typer.Option(help="Blocks of times per model, at least 5.")]
 Repeats = Annotated[
-    int | None, typer.Option(help="Times per block; default about 0.3 s, at least 20.", show_default=False)
+    int | None,
+    typer.Option(help="Times per block; default about 0.3 s, at least 20; fewer show no p99.", show_default=False),
 ]
 ReportFile = Annotated[
     Path | None, typer.Option("--out", metavar="FILE", help="Write the JSON report.", show_default=False)
@@ -72,6 +72,9 @@ def bench(
     data: Source = None,
     split: Split = "auto",
     accuracy: Annotated[bool, typer.Option("--accuracy/--no-accuracy", help="Score labelled images.")] = True,
+    candidates: Annotated[
+        bool, typer.Option("--candidates", help="Measure what the run's export did not choose, too.")
+    ] = False,
     threads: ThreadCounts = None,
     runtime: RuntimeName = "auto",
     blocks: Blocks = 5,
@@ -89,8 +92,9 @@ def bench(
     Times come in blocks after a warm-up, models in turns; where clock, temperature or supply spoil them, or the CPU is emulated,
     the report says so.
     """
+    from mstl_edge_bench.baseline import Baseline, Tolerances, parse_tolerances
     from mstl_edge_bench.bench import BenchPlan, run_bench
-    from mstl_edge_bench.regression import compare_reports, parse_tolerances, refuse_regressions
+    from mstl_edge_bench.regression import refuse_regressions
     from mstl_edge_bench.result import load_report
 
     if json + as_csv + markdown > 1:
@@ -99,27 +103,28 @@ def bench(
         raise typer.BadParameter("--split is auto, test or all")
     if fail_on is not None and compare is None:
         raise typer.BadParameter("--fail-on needs --compare BASELINE.json")
-    # Before minutes of measuring: a baseline that can't be read would make them useless.
-    tolerances = parse_tolerances(fail_on) if fail_on is not None else None
-    baseline = load_report(compare) if compare is not None else None
+    # Before minutes of measuring: a baseline that can't be read, or a file that can't be written, would make them useless.
+    tolerances = parse_tolerances(fail_on) if fail_on is not None else Tolerances()
+    against = Baseline(load_report(compare), tolerances) if compare is not None else None
+    for option, path in (("--out", out), ("--pytest-benchmark", pytest_benchmark)):
+        if path is not None:
+            _check_writable(option, path)
     plan = BenchPlan(
-        models=tuple(models or ()), data=data, split=split, accuracy=accuracy, threads=_thread_counts(threads),  # type: ignore[arg-type]
-        runtime=runtime, blocks=blocks, repeats=repeats,  # type: ignore[arg-type]  # checked where it is used
+        models=tuple(models or ()), data=data, split=split, candidates=candidates, accuracy=accuracy,  # type: ignore[arg-type]
+        threads=_thread_counts(threads), runtime=runtime, blocks=blocks, repeats=repeats,  # type: ignore[arg-type]
     )  # fmt: skip
-    report = run_bench(plan, reporter=Terminal())
-    _write(report, out, pytest_benchmark)
+    report = run_bench(plan, against=against, reporter=Terminal())
     print_report(report, "json" if json else "csv" if as_csv else "markdown" if markdown else "table")
-    if baseline is not None:
-        allowed = tolerances or _nothing_gated()
-        changes = compare_reports(report, baseline, allowed)
-        _say_changes(changes)
-        refuse_regressions(changes, allowed)
-
-
-def _nothing_gated() -> Tolerances:
-    from mstl_edge_bench.regression import Tolerances
-
-    return Tolerances()
+    if out is not None:
+        _write_report(report, out)
+    try:
+        if pytest_benchmark is not None:
+            _write_pytest_benchmark(report, pytest_benchmark)
+    finally:
+        # A file that can't be made, as on an emulated CPU, hides no regression.
+        if against is not None:
+            _say_changes(report)
+            refuse_regressions(report.changes, tolerances)
 
 
 def _thread_counts(text: str | None) -> tuple[int, ...]:
@@ -134,20 +139,44 @@ def _thread_counts(text: str | None) -> tuple[int, ...]:
         raise MstlEdgeError("--threads as numbers", received=text, hint="For example --threads 1,2") from None
 
 
-def _write(report: BenchReport, out: Path | None, pytest_benchmark: Path | None) -> None:
+def _check_writable(option: str, path: Path) -> None:
+    """Refuse a file that can't be written, before anything is measured.
+
+    Raises:
+        MstlEdgeError: It is a folder, or its folder can't be made or written.
+    """
+    from tempfile import TemporaryFile
+
+    from mstl_edge.errors import MstlEdgeError
+
+    if path.is_dir():
+        raise MstlEdgeError(f"a file for {option}", received=f"{path}, a folder")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise MstlEdgeError(
+            f"a file that can be written for {option}", received=f"{path} ({error.strerror})", hint="Name another one."
+        ) from error
+
+
+def _write_report(report: BenchReport, path: Path) -> None:
     from mstl_edge.storage import write_bytes
     from mstl_edge_bench.result import encode_report
 
-    if out is not None:
-        write_bytes(out, encode_report(report))
-        say(f"report: {out}")
-    if pytest_benchmark is not None:
-        import msgspec
+    write_bytes(path, encode_report(report))
+    say(f"report: {path}")
 
-        from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
 
-        write_bytes(pytest_benchmark, msgspec.json.format(msgspec.json.encode(to_pytest_benchmark(report)), indent=1))
-        say(f"pytest-benchmark file: {pytest_benchmark}")
+def _write_pytest_benchmark(report: BenchReport, path: Path) -> None:
+    import msgspec
+
+    from mstl_edge.storage import write_bytes
+    from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
+
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(to_pytest_benchmark(report)), indent=1))
+    say(f"pytest-benchmark file: {path}")
 
 
 def print_report(report: BenchReport, form: str = "table") -> None:
@@ -164,16 +193,19 @@ def print_report(report: BenchReport, form: str = "table") -> None:
     else:
         print_table(f"speed on {tables.describe_host(report.host)}", tables.SPEED_COLUMNS, tables.speed_rows(report))
         scored = next((row.accuracy for row in report.results if row.accuracy), None)
-        where = f"accuracy: {scored.data} (95 % intervals)" if scored else "no accuracy"
-        print_table(f"\n{where}, and footprint", tables.SIZE_COLUMNS, tables.size_rows(report))
+        if scored is not None:
+            title = f"\naccuracy: {scored.data} (95 % intervals)"
+            print_table(title, tables.ACCURACY_COLUMNS, tables.accuracy_rows(report))
+        title = "\nfootprint; memory grown at each step of a fresh process, and its peak"
+        print_table(title, tables.FOOTPRINT_COLUMNS, tables.footprint_rows(report))
         for line in [line for comparison in report.comparisons for line in tables.comparison_lines(comparison)]:
             typer.echo(line)
         for remark in tables.remarks(report):
             say(f"note: {remark}")
 
 
-def _say_changes(changes: list[Change]) -> None:
-    from mstl_edge_bench.regression import describe_change
+def _say_changes(report: BenchReport) -> None:
+    from mstl_edge_bench.regression import describe_change, describe_verdict
 
-    for change in changes:
-        say(f"baseline: {describe_change(change)}: {change.verdict}")
+    for change in report.changes:
+        say(f"baseline: {describe_change(change)}: {describe_verdict(change)}")
