@@ -130,6 +130,7 @@ def _drop(key: str) -> Callable[[dict[str, Any]], None]:
         _set("golden", to=[{"file": "golden/9.png", "outputs": [1, 2]}]),
         _set("golden", to=[{"file": "golden/0.png", "outputs": [1, 2, 3]}]),
         _set("golden", to=[{"file": "golden/0.png", "outputs": ["a", "b"]}]),
+        _set("golden", to=[{"file": "golden/0.png", "outputs": [1, 2], "answers": {"litert": [1]}}]),
         _set("golden", to=[{"file": "labels.txt", "outputs": [1, 2]}]),
         _set("golden", to=7),
     ],

@@ -52,12 +52,14 @@ class Hashes(Struct, frozen=True, kw_only=True):
 class GoldenRecord(Struct, frozen=True, kw_only=True):
     """What this file answered to one drawn image.
 
-    `outputs` are the reference kernels' raw numbers. `tolerance_lsb` is the largest difference seen at export for each
-    runtime, `margin_lsb` what is allowed beyond it; 1 LSB is the output's quantum, 1/256 in a float model.
+    `outputs` are the reference kernels' raw numbers, `answers` those of every other runtime at hand at export, `tolerance_lsb` how
+    far the two lay apart. A runtime is held to its own answer within `margin_lsb`, and where it has none here, to the reference
+    kernels' within tolerance and margin. 1 LSB is the output's quantum, 1/256 in a float model.
     """
 
     file: str
     outputs: tuple[float, ...]
+    answers: dict[str, tuple[float, ...]] = {}
     tolerance_lsb: dict[str, float] = {}
     margin_lsb: Annotated[float, Meta(ge=0.0, le=64.0)] = 1.0
 
@@ -136,9 +138,9 @@ def check_card(card: Card, facts: ModelFacts) -> None:
             f"input scale {card.input.scale:g} and zero point {card.input.zero_point} on the card, "
             f"{scale:g} and {zero_point} in the model"
         )
-    for record in card.golden:
-        if len(record.outputs) != len(card.labels):
-            raise bad_card(f"{len(record.outputs)} golden outputs for {len(card.labels)} labels")
+    for row in (row for record in card.golden for row in (record.outputs, *record.answers.values())):
+        if len(row) != len(card.labels):
+            raise bad_card(f"{len(row)} golden outputs for {len(card.labels)} labels")
 
 
 def bad_card(what: str) -> ArtifactError:

@@ -65,7 +65,11 @@ def write_artifact(path: Path, flatbuffer: bytes, card: Card, golden: Sequence[G
     names = [f"golden/{number}.png" for number in range(len(golden))]
     records = tuple(
         GoldenRecord(
-            file=name, outputs=sample.outputs, tolerance_lsb=sample.tolerance_lsb, margin_lsb=sample.margin_lsb
+            file=name,
+            outputs=sample.outputs,
+            answers=sample.answers,
+            tolerance_lsb=sample.tolerance_lsb,
+            margin_lsb=sample.margin_lsb,
         )
         for name, sample in zip(names, golden, strict=True)
     )
@@ -131,7 +135,7 @@ def _golden(card: Card, record: GoldenRecord, entries: dict[str, bytes]) -> Gold
     if record.file not in entries:
         raise bad_card(f"a golden image that is not there ({record.file})")
     image = decode_image(entries[record.file], card.input.height, card.input.width)
-    return GoldenSample(image, record.outputs, record.tolerance_lsb, record.margin_lsb)
+    return GoldenSample(image, record.outputs, record.tolerance_lsb, record.margin_lsb, record.answers)
 
 
 def _labels_text(card: Card) -> bytes:

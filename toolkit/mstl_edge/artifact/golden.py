@@ -7,7 +7,7 @@ channel order shows.
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class GoldenSample:
     outputs: tuple[float, ...]
     tolerance_lsb: dict[str, float]
     margin_lsb: float
+    answers: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def draw_golden_images(size: int, count: int = 3) -> list[NDArray[np.uint8]]:

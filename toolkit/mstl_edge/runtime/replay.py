@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +15,14 @@ from mstl_edge.runtime.interpreter import InterpreterRuntime
 from mstl_edge.runtime.loading import load_runtime
 from mstl_edge.runtime.spec import Runtime, RuntimeKind, TensorSpec, to_input, to_real
 
-CANDIDATES = 32
+CANDIDATES = 64
 """Images drawn to choose golden samples from."""
+LOWEST_SHARE, HIGHEST_SHARE = 0.35, 0.65
+"""Between these a probability moves at least nine tenths as far as at 0.5 for the same change of the logits."""
 INTEGER_MARGIN_LSB = 1.0
+"""Room for another release of a runtime. LiteRT's own int8 answers were equal on SSE4, AVX2, AVX-512 and NEON."""
 FLOAT_MARGIN_LSB = 0.05
-"""2e-4 in probability: float runtimes agree to about 1e-6, a changed weight moves more."""
+"""2e-4 in probability; float runtimes agree to about 1e-6."""
 UNMEASURED_LSB = 2.0
 """Added for a runtime that was not there at export; XNNPACK's int8 is not bit-identical to other kernels."""
 
@@ -30,10 +34,15 @@ def record_golden(
     *,
     count: int = 3,
 ) -> list[GoldenSample]:
-    """Answer drawn images by the reference kernels, and measure how far each runtime's answers lie from them.
+    """Answer drawn images by the reference kernels and by each runtime, and measure how far the two lie apart.
 
-    Of the images those are kept whose answers are spread over the middle of the range: a saturated output would hide
-    a changed weight, and equal ones a model that answers the same to everything.
+    Of the images those are kept whose answers are spread over the middle of the range: there a probability moves most with
+    the logits, so that a changed weight shows, and unequal ones show a model that answers the same to everything.
+
+    What a replay can notice is bounded by the 256 steps of an int8 output. Of single weight bytes changed at random in the middle
+    third of a network, three samples noticed 49 % in a post-training and 38 % in a quantization-aware MobileNet 0.25 at 96 pixels,
+    trained on drawn scans, and 95 % at 224 pixels with ImageNet weights. So a replay proves the runtime; the bytes of the file are
+    proven by the hash on its card.
 
     Args:
         flatbuffer: A verified model of one RGB input.
@@ -47,29 +56,42 @@ def record_golden(
     """
     reference = InterpreterRuntime(flatbuffer, "reference")
     measured: dict[RuntimeKind, Runtime] = {kind: load_runtime(flatbuffer, runtime=kind) for kind in runtimes}
-    drawn = images if images is not None else draw_golden_images(reference.input.shape[1], CANDIDATES)
+    drawn = images if images is not None else _candidates(reference.input.shape[1])
     samples = []
     for image in _spread(drawn, next(iter(measured.values()), reference), count):
         expected = reference.invoke(to_input(image[None], reference.input))[0]
-        tolerance = {"reference": 0.0}
+        tolerance, answers = {"reference": 0.0}, {}
         for kind, runtime in measured.items():
             raw = runtime.invoke(to_input(image[None], runtime.input))[0]
             tolerance[kind] = difference_lsb(raw, expected, reference.output)
+            answers[str(kind)] = tuple(raw.tolist())
         margin = INTEGER_MARGIN_LSB if reference.output.quantized else FLOAT_MARGIN_LSB
-        samples.append(GoldenSample(image, tuple(expected.tolist()), tolerance, margin))
+        samples.append(GoldenSample(image, tuple(expected.tolist()), tolerance, margin, answers))
     return samples
 
 
+@functools.lru_cache(maxsize=1)
+def _candidates(size: int) -> tuple[NDArray[np.uint8], ...]:
+    """Draw once for all files of an export."""
+    return tuple(draw_golden_images(size, CANDIDATES))
+
+
 def _spread(images: Sequence[NDArray[np.uint8]], runtime: Runtime, count: int) -> list[NDArray[np.uint8]]:
-    """Choose the images whose first probability lies nearest to 0.25 … 0.75."""
+    """Choose the images whose first probability lies nearest to targets over the middle of the range, its ends first.
+
+    The first sample is the one that every load replays. An image that leaves the last features empty is answered by the biases
+    alone, often near 0.5, and tells nothing of the weights before them; that must not be the first.
+    """
     raw = np.concatenate([runtime.invoke(to_input(image[None], runtime.input)) for image in images])
     shares = to_real(raw, runtime.output)[:, 0].astype(np.float64)
     chosen: list[int] = []
-    for target in np.linspace(0.25, 0.75, min(count, len(images))):
+    for target in sorted(
+        np.linspace(LOWEST_SHARE, HIGHEST_SHARE, min(count, len(images))), key=lambda share: -abs(share - 0.5)
+    ):
         distance = np.abs(shares - target)
         distance[chosen] = np.inf
         chosen.append(int(np.argmin(distance)))
-    return [images[number] for number in sorted(chosen)]
+    return [images[number] for number in chosen]
 
 
 def difference_lsb(a: NDArray[Any], b: NDArray[Any], output: TensorSpec) -> float:
@@ -78,8 +100,15 @@ def difference_lsb(a: NDArray[Any], b: NDArray[Any], output: TensorSpec) -> floa
     return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max() / step)
 
 
+def expected_of(sample: GoldenSample, kind: RuntimeKind) -> NDArray[Any]:
+    """Return what a runtime is held to: its own answer at export, else the reference kernels'."""
+    return np.asarray(sample.answers.get(kind, sample.outputs))
+
+
 def allowed_lsb(sample: GoldenSample, kind: RuntimeKind) -> float:
-    """Return how far a runtime's answer may lie from the recorded one."""
+    """Return how far a runtime's answer may lie from `expected_of`."""
+    if kind in sample.answers:
+        return sample.margin_lsb
     if kind in sample.tolerance_lsb:
         return sample.tolerance_lsb[kind] + sample.margin_lsb
     return max(sample.tolerance_lsb.values(), default=0.0) + sample.margin_lsb + UNMEASURED_LSB
@@ -102,7 +131,7 @@ def replay_golden(runtime: Runtime, artifact: Artifact, *, count: int | None = N
     largest: float | None = None
     for sample in artifact.golden[:count]:
         raw = runtime.invoke(to_input(sample.image[None], runtime.input))[0]
-        difference = difference_lsb(raw, np.asarray(sample.outputs), runtime.output)
+        difference = difference_lsb(raw, expected_of(sample, runtime.kind), runtime.output)
         allowed = allowed_lsb(sample, runtime.kind)
         # Written so that a NaN is refused too.
         if not difference <= allowed:
