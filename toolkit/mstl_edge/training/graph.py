@@ -43,7 +43,8 @@ def build_classifier(spec: BackboneSpec, classes: int) -> Any:
     `(batch, input_size, input_size, 3) float32 in [−1, 1)` → `(batch, classes)` logits.
     """
     backbone = backbones.REGISTRY[spec.name].build(keras, spec)
-    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True, name=POOL)(backbone.output)
+    # Not a global average, which TFLite computes by MEAN: tflite-runtime rounds that one differently on ARM and on x86.
+    pooled = keras.layers.AveragePooling2D(tuple(backbone.output.shape[1:3]), name=POOL)(backbone.output)
     # A pointwise convolution, as in Howard et al. 2017: unlike a dense layer it is quantized per channel by every runtime.
     logits = keras.layers.Conv2D(classes, 1, name=LOGITS)(pooled)
     logits = keras.layers.Reshape((classes,), name=FLAT)(logits)
