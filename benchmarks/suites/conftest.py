@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from in_turns import Member, Turns
 
 from mstl_edge.errors import RunError
 from mstl_edge.runs import RunFolder, open_run
@@ -71,6 +72,40 @@ def host() -> Any:
 def real_cpu(host: Any) -> None:
     if host.emulated:
         pytest.skip(f"emulated CPU ({host.emulated}): times would say nothing")
+
+
+@pytest.fixture(scope="session")
+def turns() -> Turns:
+    """What was timed together so far."""
+    return Turns()
+
+
+@pytest.fixture
+def in_turns(request: pytest.FixtureRequest, benchmark: Any, turns: Turns) -> Callable[..., None]:
+    """Record this test's times: `in_turns(member, *shared)`.
+
+    `member` returns what to time for the parameters of a test, None where that can't be; the collected tests of the same function
+    that agree in the parameters named by `shared` are timed in turns.
+    """
+
+    def record(member: Callable[[dict[str, Any]], Member | None], *shared: str) -> None:
+        node = request.node
+        common = {name: node.callspec.params[name] for name in shared}
+
+        def members() -> dict[str, Member]:
+            beside = [
+                item
+                for item in request.session.items
+                if getattr(item, "originalname", None) == node.originalname
+                and item.path == node.path
+                and all(item.callspec.params[name] == value for name, value in common.items())
+            ]
+            made = {item.name: member(item.callspec.params) for item in beside}
+            return {name: one for name, one in made.items() if one is not None}
+
+        turns.record(benchmark, (node.originalname, *common.values()), node.name, members)
+
+    return record
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mstl_edge.artifact import inspect_flatbuffer, open_artifact
+from mstl_edge_bench.lineup import trainable_parameters
 
 LARGEST_SHARE = {0.25: 0.36, 0.5: 0.32, 0.75: 0.30, 1.0: 0.28}
 """int8 flatbuffer over float32 flatbuffer; a small network carries relatively more structure."""
@@ -18,12 +19,15 @@ LARGEST_SHARE = {0.25: 0.36, 0.5: 0.32, 0.75: 0.30, 1.0: 0.28}
 def test_parameters(
     benchmark: Any, model_file: Callable[[float, int, str], Path], alpha: float, size: int, scheme: str
 ) -> None:
-    flatbuffer = open_artifact(model_file(alpha, size, scheme)).flatbuffer
-    facts = benchmark.pedantic(inspect_flatbuffer, args=(flatbuffer,), rounds=3)
+    """Trainable are those that the recipe in the card trains in its last stage."""
+    artifact, twin = (open_artifact(model_file(alpha, size, name)) for name in (scheme, "float32"))
+    facts = benchmark.pedantic(inspect_flatbuffer, args=(artifact.flatbuffer,), rounds=3)
+    trainable = trainable_parameters(artifact)
     benchmark.extra_info.update(
-        alpha=alpha, size=size, scheme=scheme, parameters=facts.parameters, macs=facts.macs, size_bytes=len(flatbuffer)
-    )
-    twin = inspect_flatbuffer(open_artifact(model_file(alpha, size, "float32")).flatbuffer)
-    assert (facts.parameters, facts.macs) == (twin.parameters, twin.macs)
+        alpha=alpha, size=size, scheme=scheme, parameters=facts.parameters, trainable_parameters=trainable,
+        macs=facts.macs, size_bytes=len(artifact.flatbuffer),
+    )  # fmt: skip
+    assert (facts.parameters, facts.macs) == (twin.facts.parameters, twin.facts.macs)
+    assert trainable == trainable_parameters(twin)
     if scheme == "int8":
-        assert len(flatbuffer) <= LARGEST_SHARE[alpha] * twin.size_bytes
+        assert len(artifact.flatbuffer) <= LARGEST_SHARE[alpha] * twin.facts.size_bytes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,5 +101,51 @@ def tree(tmp_path: Path) -> Callable[[dict[str, str]], Path]:
             path.write_text(content)
         (tmp_path / "root").mkdir(exist_ok=True)
         return tmp_path / "root"
+
+    return write
+
+
+@pytest.fixture
+def finished_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twins: tuple[Path, Path], labelled: Path) -> Path:
+    """A run folder as training and export leave it, the latest below the current folder."""
+    from mstl_edge.data.splits import Manifest, ManifestRow, save_manifest
+    from mstl_edge.recipe import load_recipe
+    from mstl_edge.runs import create_run
+
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe("phantom")
+    run = create_run(recipe, tmp_path / "runs" / "phantom-1", versions={})
+    rows = tuple(
+        ManifestRow(
+            name=file.relative_to(labelled).as_posix(), label=file.parent.name, group=file.stem,
+            split="test" if int(file.stem) < 5 else "train", sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        )
+        for file in sorted(labelled.rglob("*.png"))
+    )  # fmt: skip
+    manifest = Manifest(str(labelled), ("hemorrhage", "normal"), rows, patients_known=False, unreadable=())
+    save_manifest(run.manifest(recipe.stages[-1].name), manifest)
+    run.exports.mkdir()
+    for path in twins:
+        (run.exports / path.name).write_bytes(path.read_bytes())
+    names = {"model": "exports/tiny_int8.tflite", "float_model": "exports/tiny_float32.tflite"}
+    (run.exports / "export.json").write_text(json.dumps({"schema": "mstl-edge/export/1", **names}))
+    return run.path
+
+
+@pytest.fixture
+def with_candidates(finished_run: Path) -> Callable[..., None]:
+    """Let the export of the run hold a candidate beside what it chose; keywords go to the candidate's row."""
+
+    def write(**fields: Any) -> None:
+        rows: list[dict[str, Any]] = [
+            {"scheme": "float32", "path": "exports/tiny_float32.tflite"},
+            {"scheme": "int8-ptq", "path": "exports/candidates/tiny-int8-ptq.tflite", **fields},
+            {"scheme": "int8-qat", "path": "exports/tiny_int8.tflite"},
+        ]
+        (finished_run / "exports" / "candidates").mkdir()
+        candidate = finished_run / "exports" / "candidates" / "tiny-int8-ptq.tflite"
+        candidate.write_bytes((finished_run / "exports" / "tiny_int8.tflite").read_bytes())
+        file = finished_run / "exports" / "export.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "candidates": rows}))
 
     return write

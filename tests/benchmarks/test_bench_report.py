@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -221,33 +220,6 @@ def test_no_report_names_a_place_on_this_machine(bench: Bench, labelled: Path) -
     assert str(labelled.parent) not in encode_report(bench(data=str(labelled))).decode()
 
 
-@pytest.fixture
-def finished_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, twins: tuple[Path, Path], labelled: Path) -> Path:
-    """A run folder as training and export leave it, the latest below the current folder."""
-    from mstl_edge.data.splits import Manifest, ManifestRow, save_manifest
-    from mstl_edge.recipe import load_recipe
-    from mstl_edge.runs import create_run
-
-    monkeypatch.chdir(tmp_path)
-    recipe = load_recipe("phantom")
-    run = create_run(recipe, tmp_path / "runs" / "phantom-1", versions={})
-    rows = tuple(
-        ManifestRow(
-            name=file.relative_to(labelled).as_posix(), label=file.parent.name, group=file.stem,
-            split="test" if int(file.stem) < 5 else "train", sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-        )
-        for file in sorted(labelled.rglob("*.png"))
-    )  # fmt: skip
-    manifest = Manifest(str(labelled), ("hemorrhage", "normal"), rows, patients_known=False, unreadable=())
-    save_manifest(run.manifest(recipe.stages[-1].name), manifest)
-    run.exports.mkdir()
-    for path in twins:
-        (run.exports / path.name).write_bytes(path.read_bytes())
-    names = {"model": "exports/tiny_int8.tflite", "float_model": "exports/tiny_float32.tflite"}
-    (run.exports / "export.json").write_text(json.dumps({"schema": "mstl-edge/export/1", **names}))
-    return run.path
-
-
 def plain(**plan: Any) -> BenchPlan:
     return BenchPlan(**{"repeats": 20, "warmup_ms": 5.0, **plan})
 
@@ -292,21 +264,10 @@ def test_a_run_without_an_export_says_what_to_type(finished_run: Path) -> None:
         run_bench(plain(models=(finished_run,)))
 
 
-def with_candidates(run: Path, **gate: Any) -> None:
-    """Let the export of a run hold a candidate beside what it chose."""
-    rows = [
-        {"scheme": "float32", "path": "exports/tiny_float32.tflite"},
-        {"scheme": "int8-ptq", "path": "exports/candidates/tiny-int8-ptq.tflite", **gate},
-        {"scheme": "int8-qat", "path": "exports/tiny_int8.tflite"},
-    ]
-    (run / "exports" / "candidates").mkdir()
-    (run / rows[1]["path"]).write_bytes((run / "exports" / "tiny_int8.tflite").read_bytes())
-    file = run / "exports" / "export.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "candidates": rows}))
-
-
-def test_candidates_are_measured_beside_what_the_export_chose(finished_run: Path, around: World) -> None:
-    with_candidates(finished_run, gate={"verdict": "refused"})
+def test_candidates_are_measured_beside_what_the_export_chose(
+    finished_run: Path, with_candidates: Callable[..., None], around: World
+) -> None:
+    with_candidates(gate={"verdict": "refused"})
     report = run_bench(plain(candidates=True), around=around())
     assert [(row.model, row.scheme, row.candidate) for row in report.results] == [
         ("tiny_float32.tflite", "float32", None),
@@ -320,8 +281,10 @@ def test_candidates_are_measured_beside_what_the_export_chose(finished_run: Path
     assert len(set(names)) == len(names)
 
 
-def test_candidates_stay_out_unless_they_are_asked_for(finished_run: Path, around: World) -> None:
-    with_candidates(finished_run)
+def test_candidates_stay_out_unless_they_are_asked_for(
+    finished_run: Path, with_candidates: Callable[..., None], around: World
+) -> None:
+    with_candidates()
     assert len(run_bench(plain(), around=around()).results) == 2
 
 
