@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Prove the wheel on an emulated Raspberry Pi: an arm64 Debian 12 with LiteRT, another with tflite-runtime, and the tests
-# marked arm64, none of which may be skipped. Debian 12, as root where packages are missing; about four minutes on two cores.
+# marked arm64, none of which may be skipped. Debian 12, as root where packages are missing; about five minutes on two cores.
 #
 #   .ci/arm64.sh                              # with the project's Python 3.11 environment active (pip install -e '.[dev]')
 #   MSTL_EDGE_ARM64_RUN=RUN .ci/arm64.sh      # with an exported run instead of one that the tests train
 #
-# Everything lives in one temporary folder that is removed at the end.
+# Everything but pip's own cache lives in one temporary folder that is removed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,7 +24,7 @@ fi
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-export PIP_CACHE_DIR=$folder/pip MSTL_EDGE_CACHE=$folder/cache
+export MSTL_EDGE_CACHE=$folder/cache
 
 echo "arm64: wheel"
 "$python" -m build --wheel --outdir "$folder/dist" . >/dev/null
