@@ -26,6 +26,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "instructions": models.instructions,
     "runtimes": models.runtimes,
     "training-speed": speed.training_speed,
+    "whole-run": speed.whole_run,
     "training-equality": speed.training_equality,
     "training-pairs": speed.training_pairs,
     "fine-tuning": fine_tuning.seconds,

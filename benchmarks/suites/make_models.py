@@ -13,14 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from mstl_edge.artifact import Card, draw_golden_images, input_contract, inspect_flatbuffer, without_paths
+from mstl_edge.artifact import (
+    Card,
+    draw_golden_images,
+    input_contract,
+    inspect_flatbuffer,
+    without_paths,
+    write_artifact,
+)
 from mstl_edge.recipe import BackboneSpec, PreprocessSpec, load_recipe, to_tree
+from mstl_edge.runtime import record_golden
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
 from mstl_edge.training.candidates import build_post_training
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.fold import fold_batch_norm
-from mstl_edge.training.seal import seal
 
 ALPHAS, SIZES = (0.25, 0.5, 0.75, 1.0), (96, 128, 160, 192, 224)
 CALIBRATION_IMAGES = 16
@@ -44,7 +51,8 @@ def make(folder: Path, alpha: float, size: int) -> None:
             input=input_contract(inspect_flatbuffer(flatbuffer), PreprocessSpec()),
             scheme=scheme,  # type: ignore[arg-type]
         )
-        seal(folder / f"mobilenet_v1-{alpha}-{size}-{scheme}.tflite", flatbuffer, card)
+        path = folder / f"mobilenet_v1-{alpha}-{size}-{scheme}.tflite"
+        write_artifact(path, flatbuffer, card, record_golden(flatbuffer))
 
 
 def _spread_biases(model: Any) -> None:
