@@ -176,11 +176,18 @@ def _largest(tensor: Tensor, axis: int) -> tuple[int, ...]:
 
 
 def _float_operators(graph: Graph) -> list[str]:
-    """Name each operator that computes in float, by its first output."""
+    """Name each operator that computes in float, by its first output, with the reason."""
     named = []
     for operator in graph.operators:
         touched = [graph.tensors[n] for n in (*operator.inputs, *operator.outputs) if n >= 0]
-        if any(tensor.dtype in FLOAT_TYPES for tensor in touched):
+        floating = [tensor for tensor in touched if tensor.dtype in FLOAT_TYPES]
+        if floating:
             output = graph.tensors[operator.outputs[0]].name if operator.outputs else ""
-            named.append(f"{operator.name} {output}".strip())
+            weights = next((tensor.dtype for tensor in floating if tensor.constant is not None), None)
+            reason = (
+                f"its weights are {weights}"
+                if weights
+                else f"its input or output is {floating[0].dtype}, without a scale"
+            )
+            named.append(f"{f'{operator.name} {output}'.strip()} ({reason})")
     return named
