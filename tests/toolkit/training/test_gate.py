@@ -35,17 +35,17 @@ def _pool(n: int, labelled: int, positive: np.ndarray) -> gate.Pool:
 
 
 def _judge(models: Path, n: int, labelled: int, flipped: int, **given: int) -> gate.GateReport:
-    positive = np.where(np.arange(n) % 2 == 0, 0.9, 0.1)
+    return _judge_answers(models, _answers(_positive(n), flipped, **given), n, labelled)
+
+
+def _judge_answers(models: Path, answers: gate.Answers, n: int, labelled: int) -> gate.GateReport:
     flatbuffer = (models / "tiny_int8.tflite").read_bytes()
-    return gate.judge(
-        _answers(positive, flipped, **given),
-        _pool(n, labelled, positive),
-        flatbuffer,
-        BOUNDS,
-        positive=1,
-        threshold=0.5,
-        allow_float=False,
-    )
+    pool = _pool(n, labelled, _positive(n))
+    return gate.judge(answers, pool, flatbuffer, BOUNDS, positive=1, threshold=0.5, allow_float=False)
+
+
+def _positive(n: int) -> np.ndarray:
+    return np.where(np.arange(n) % 2 == 0, 0.9, 0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -89,36 +89,18 @@ def test_agreement_that_may_lie_below_the_bound_leaves_it_undecided(models: Path
 
 
 def test_a_float_file_that_differs_from_keras_is_refused_too(models: Path) -> None:
-    positive = np.where(np.arange(1000) % 2 == 0, 0.9, 0.1)
-    given = _answers(positive)
+    given = _answers(_positive(1000))
     swapped = gate.Answers(given.float_keras[:, ::-1], given.float_tflite, given.int8_tflite, None)
-    report = gate.judge(
-        swapped,
-        _pool(1000, 1000, positive),
-        (models / "tiny_int8.tflite").read_bytes(),
-        BOUNDS,
-        positive=1,
-        threshold=0.5,
-        allow_float=False,
-    )
+    report = _judge_answers(models, swapped, 1000, 1000)
     assert report.verdict == "refused"
     assert report.reasons[0].startswith("the float file agrees with its own Keras model on only 0.0 %")
     assert report.accuracy["float_keras"].value == 0.0
 
 
 def test_keras_may_answer_fewer_images_than_the_files(models: Path) -> None:
-    positive = np.where(np.arange(1000) % 2 == 0, 0.9, 0.1)
-    given = _answers(positive)
+    given = _answers(_positive(1000))
     few = gate.Answers(given.float_keras[:600], given.float_tflite, given.int8_tflite, given.float_keras[:600])
-    report = gate.judge(
-        few,
-        _pool(1000, 500, positive),
-        (models / "tiny_int8.tflite").read_bytes(),
-        BOUNDS,
-        positive=1,
-        threshold=0.5,
-        allow_float=False,
-    )
+    report = _judge_answers(models, few, 1000, 500)
     assert (report.agreement.n, report.float_conversion.n) == (1000, 600)
     assert report.accuracy["fake_quant_keras"].value == 1.0
 
