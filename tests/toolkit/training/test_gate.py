@@ -108,7 +108,7 @@ def test_keras_may_answer_fewer_images_than_the_files(models: Path) -> None:
 def test_labels_that_differ_too_often_are_refused(models: Path) -> None:
     report = _judge(models, 1000, 10, -40)
     assert report.verdict == "refused"
-    assert "labels agree on 96.0 % of 1000 images, below 97 %" in report.reasons[0]
+    assert "labels agree on 96.00 % of 1000 images, below 97 %" in report.reasons[0]
 
 
 def test_a_certain_drop_in_accuracy_is_refused(models: Path) -> None:

@@ -128,7 +128,7 @@ def judge(
         refusals.append(
             f"accuracy drops by {100 * drop.value:.1f} points, at least {100 * drop.low:.1f}, above {bounds.max_drop:g}"
         )
-    told = f"{100 * agreement.agreement.value:.1f} % of {agreement.n} images"
+    told = f"{100 * agreement.agreement.value:.2f} % of {agreement.n} images"
     if agreement.agreement.value < bounds.min_agreement:
         refusals.append(f"labels agree on {told}, below {100 * bounds.min_agreement:g} %")
     for model, conversion in (("float", float_conversion), ("int8", int8_conversion)):
