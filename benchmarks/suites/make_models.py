@@ -25,9 +25,9 @@ from mstl_edge.recipe import BackboneSpec, PreprocessSpec, load_recipe, to_tree
 from mstl_edge.runtime import record_golden
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
-from mstl_edge.training.candidates import build_post_training
-from mstl_edge.training.convert import to_float_flatbuffer
+from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.fold import fold_batch_norm
+from mstl_edge.training.qat import calibrated
 
 ALPHAS, SIZES = (0.25, 0.5, 0.75, 1.0), (96, 128, 160, 192, 224)
 CALIBRATION_IMAGES = 16
@@ -41,7 +41,7 @@ def make(folder: Path, alpha: float, size: int) -> None:
     _spread_biases(model)
     folded = fold_batch_norm(graph.with_softmax(model, 1.0))
     drawn = np.stack(draw_golden_images(size, CALIBRATION_IMAGES))
-    files = {"float32": to_float_flatbuffer(folded), "int8": build_post_training(folded, drawn).flatbuffer}
+    files = {"float32": to_float_flatbuffer(folded), "int8": to_int8_flatbuffer(calibrated(folded, drawn))}
     for scheme, flatbuffer in files.items():
         card = Card(
             name=f"mobilenet_v1-{alpha}-{size}",

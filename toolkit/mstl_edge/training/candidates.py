@@ -57,17 +57,14 @@ class Candidate:
         return "mixed" if self.kind == "mixed" else "int8"
 
 
-def build_post_training(
-    folded: Any, calibration: NDArray[np.uint8], beside: NDArray[np.uint8] | None = None
-) -> Candidate:
-    """Return the candidate that is quantized after training: calibrated ranges and corrected biases, nothing learned."""
-    quantized = qat.calibrated(folded, calibration, beside)
+def build_post_training(quantized: Any) -> Candidate:
+    """Return the candidate that is quantized after training, from `qat.calibrated`: ranges and biases, nothing learned."""
     return Candidate("ptq", to_int8_flatbuffer(quantized), quantized, {"skipped": skipped_layers(quantized)})
 
 
 def build_quantization_aware(
     trained: Trained,
-    start: Candidate,
+    quantized: Any,
     float_flatbuffer: bytes,
     folder: StageFolder,
     *,
@@ -78,13 +75,12 @@ def build_quantization_aware(
 
     Args:
         trained: The run.
-        start: What `build_post_training` made of it; its model is fine-tuned in place.
+        quantized: From `qat.calibrated`; fine-tuned in place.
         float_flatbuffer: The float twin, whose answers are learned.
         folder: Keeps the checkpoint.
         threads: Threads of the engine.
         reporter: Told of progress.
     """
-    quantized = start.fake_quant
     history = qat.fine_tune(
         quantized,
         lessons_of(trained, float_flatbuffer, threads),
@@ -121,13 +117,13 @@ def keras_answers(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([np.asarray(forward(tf.constant(normalize(batch)))) for batch in batches])
 
 
-def build_mixed(folded: Any, start: Candidate, calibration: NDArray[np.uint8]) -> Candidate:
+def build_mixed(folded: Any, quantized: Any, calibration: NDArray[np.uint8]) -> Candidate:
     """Return a post-training candidate whose worst layers, by their measured error, stay in float.
 
     A file from fake quantization cannot mix: its converter rounds every kernel that has a rounded neighbour. TFLite's own
-    calibration can, and gets the equalized channels and corrected biases of `start`, what `build_post_training` made.
+    calibration can, and gets the equalized channels and corrected biases of `quantized`, from `qat.calibrated`.
     """
-    corrected = _as_float(start.fake_quant, folded)
+    corrected = _as_float(quantized, folded)
     errors = dict(rank_layers(corrected, calibration))
     kept = list(errors)[:LAYERS_KEPT_IN_FLOAT]
     flatbuffer = to_mixed_flatbuffer(_debugger(corrected, calibration).calibrated_model, kept)

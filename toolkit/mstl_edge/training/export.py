@@ -26,7 +26,7 @@ from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.graph import with_softmax
 from mstl_edge.training.held_out import paired_test
 from mstl_edge.training.pool import gather_beside, gather_pool
-from mstl_edge.training.qat import answers
+from mstl_edge.training.qat import answers, calibrated
 from mstl_edge.training.seal import FloatScheme, Judged, Tree, drop_earlier, keep_candidate, seal_float, write_summary
 from mstl_edge.training.trained import Trained, open_trained
 
@@ -186,19 +186,19 @@ def _candidates(
     """Yield the candidates; each must be judged before the next is asked for, since fine-tuning goes on in the same network."""
     pixels = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     reporter.say("calibrating")
-    start = build_post_training(folded, pixels, gather_beside(trained))
+    quantized = calibrated(folded, pixels, gather_beside(trained))
     order: tuple[Kind, ...] = ("ptq", "mixed", "qat")
     for kind in order:
         if kind not in kinds:
             continue
         reporter.say(f"building the {kind} candidate")
         if kind == "ptq":
-            yield start
+            yield build_post_training(quantized)
         elif kind == "mixed":
-            yield build_mixed(folded, start, pixels)
+            yield build_mixed(folded, quantized, pixels)
         else:
             folder = StageFolder(trained.run.path / "stages" / "quantize")
-            yield build_quantization_aware(trained, start, twin, folder, threads=threads, reporter=reporter)
+            yield build_quantization_aware(trained, quantized, twin, folder, threads=threads, reporter=reporter)
 
 
 def _answers(candidate: Candidate, float_keras: NDArray[np.float32], jury: _Jury, threads: int) -> gate.Answers:

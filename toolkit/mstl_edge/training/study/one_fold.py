@@ -34,6 +34,7 @@ from mstl_edge.training.fit import seconds_spent
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.pool import gather_beside
 from mstl_edge.training.qat import answers as int8_answers
+from mstl_edge.training.qat import calibrated
 from mstl_edge.training.stages import StageData
 from mstl_edge.training.study.decision import Decision, fit_decision
 from mstl_edge.training.study.executor import FoldResult, FoldTask
@@ -192,13 +193,13 @@ def _probabilities(
     folded = fold_batch_norm(graph.with_softmax(trained.model, network.decision.temperature))
     calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     pixels = trained.pixels(trained.data.part("test")[0])
-    start = build_post_training(folded, calibration, gather_beside(trained))
+    quantized = calibrated(folded, calibration, gather_beside(trained))
     if "int8-ptq" in schemes:
-        yield "int8-ptq", int8_answers(start.flatbuffer, pixels, threads=threads)
+        yield "int8-ptq", int8_answers(build_post_training(quantized).flatbuffer, pixels, threads=threads)
     if "int8-qat" in schemes:
         folder = StageFolder(trained.run.path / "stages" / "quantize")
         twin = to_float_flatbuffer(folded)
-        tuned = build_quantization_aware(trained, start, twin, folder, threads=threads, reporter=SILENT)
+        tuned = build_quantization_aware(trained, quantized, twin, folder, threads=threads, reporter=SILENT)
         yield "int8-qat", int8_answers(tuned.flatbuffer, pixels, threads=threads)
 
 
