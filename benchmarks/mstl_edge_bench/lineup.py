@@ -93,7 +93,7 @@ def exported_models(run: RunFolder) -> Exported:
     if not file.is_file():
         raise RunError("a run with exported models", received=f"{run.path}, without {EXPORT_FILE}", hint=hint)
     try:
-        tree = read_json(file)
+        tree = read_json(file, hint=hint)
         if tree["schema"] != EXPORT_SCHEMA:
             raise RunError(f"an export of schema {EXPORT_SCHEMA}", received=tree["schema"], hint=hint)
         if tree["model"] is None:

@@ -15,6 +15,7 @@ from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError, RunError
 from mstl_edge_bench import loaded, result, subjects
 from mstl_edge_bench.bench import BenchPlan, run_bench
 from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.lineup import line_up
 from mstl_edge_bench.measure import Surroundings
 from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
 from mstl_edge_bench.result import BenchReport, Conditions, encode_report, load_report
@@ -291,6 +292,12 @@ def test_candidates_stay_out_unless_they_are_asked_for(
 def test_candidates_of_files_are_one_clear_line(bench: Bench) -> None:
     with pytest.raises(MstlEdgeError, match=r"a run folder, or nothing, for --candidates\. Received: .*tiny_float32"):
         bench(candidates=True)
+
+
+def test_a_damaged_summary_of_an_export_says_how_to_make_it_anew(finished_run: Path) -> None:
+    (finished_run / "exports" / "export.json").write_text('{"schema": ')
+    with pytest.raises(RunError, match=r"a readable export\.json .*Export it: mstl-edge export"):
+        line_up([finished_run])
 
 
 def test_an_export_that_the_gate_refused_says_so_and_what_to_type(finished_run: Path) -> None:

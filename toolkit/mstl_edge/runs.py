@@ -198,8 +198,12 @@ def remove_run(path: Path) -> None:
     shutil.rmtree(open_run(path).path)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, hint: str = "Train again: mstl-edge train") -> Any:
     """Return the tree in a JSON file of a run.
+
+    Args:
+        path: The file.
+        hint: What makes it anew.
 
     Raises:
         RunError: The file is gone, truncated, or no JSON.
@@ -207,9 +211,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(
-            f"a readable {path.name} ({error})", received=path, hint="Train again: mstl-edge train"
-        ) from error
+        raise RunError(f"a readable {path.name} ({error})", received=path, hint=hint) from error
 
 
 def finished_stages(run: RunFolder) -> list[str]:

@@ -52,7 +52,9 @@ def paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: byte
 
 def _remember(ledger: Path, flatbuffer: bytes) -> int:
     """Add a file to those that the test split has judged, and return how many there are."""
-    known: list[str] = read_json(ledger)["files"] if ledger.is_file() else []
+    known: list[str] = (
+        read_json(ledger, hint="Delete it: the count of files begins anew.")["files"] if ledger.is_file() else []
+    )
     files = list(dict.fromkeys([*known, hashlib.sha256(flatbuffer).hexdigest()]))
     write_text(ledger, json.dumps({"files": files}, indent=2) + "\n")
     return len(files)
