@@ -13,6 +13,8 @@ import argparse
 import json
 import os
 import shutil
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from mstl_edge.training.study.plan import Arm, StudyPlan, build_arms
 from mstl_edge.training.study.run import run_study, start_study
 from mstl_edge_cli.console import Terminal
 
+Change = Callable[[Recipe], Recipe]
 AS_IT_IS = "as-it-is"
 STRONGER = {"rotate": 25.0, "shift": 0.1, "zoom": 0.2, "brightness": 0.2, "contrast": 0.2}
 
@@ -38,11 +41,9 @@ def main() -> None:
         chest=options.chest,
         patient=options.patient,
         weights=options.weights,
+        only=options.only,
     )
-    wanted = {AS_IT_IS, *(options.only or recipes)}
-    if unknown := wanted - recipes.keys():
-        raise SystemExit(f"expected arms among {', '.join(recipes)}. Received: {', '.join(sorted(unknown))}")
-    arms = tuple(Arm(name, recipe, ("float32",)) for name, recipe in recipes.items() if name in wanted)
+    arms = tuple(Arm(name, recipe, ("float32",)) for name, recipe in recipes.items())
     plan = StudyPlan(
         recipe=recipes[AS_IT_IS], arms=arms, folds=options.folds, repeats=options.repeats, against=AS_IT_IS
     )
@@ -64,7 +65,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weights", required=True, help="First weights, of the recipe's own alpha.")
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--only", nargs="*", help=f"Arms beside {AS_IT_IS}; all by default.")
+    parser.add_argument(
+        "--only", nargs="*", help=f"Arms beside {AS_IT_IS}, with + between changes made together; all by default."
+    )
     parser.add_argument("--study", type=Path, required=True, help="Folder that the study works in.")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
@@ -84,30 +87,49 @@ def _in_short(tree: dict[str, Any]) -> dict[str, Any]:
     return {**tree, "arms": [{key: arm[key] for key in arm if key != "per_fold"} for arm in tree["arms"]]}
 
 
-def recipes_by_arm(source: str, *, target: str, chest: str, patient: str, weights: str) -> dict[str, Recipe]:
+def recipes_by_arm(
+    source: str, *, target: str, chest: str, patient: str, weights: str, only: Sequence[str] = ()
+) -> dict[str, Recipe]:
     """Return the recipe as it is, and by the name of what it changes every other one; none changes nothing."""
     named = load_recipe(source, data={load_recipe(source).stages[-1].name: target}, weights=weights)
     bridge, last = named.stages
     if not bridge.data.startswith("phantom:"):
         bridge = _of_chest(bridge, chest, patient)
     whole = replace(named, stages=(bridge, last))
-    changed = {name: _with_bridges(whole, *bridges) for name, bridges in _bridges(bridge, chest, patient).items()}
-    changed |= {name: _with_target(whole, **keys) for name, keys in _target_keys(last).items()}
-    changed["no-bridge"] = build_arms(whole, wanted=["single"])[0].recipe
-    checked = {name: resolve(to_tree(recipe)) for name, recipe in changed.items()}
-    return {AS_IT_IS: whole, **{name: recipe for name, recipe in checked.items() if recipe != whole}}
+    changes = _changes(whole, chest, patient)
+    known = [AS_IT_IS, *(name for name, change in changes.items() if change(whole) != whole)]
+    arms = {}
+    for name in dict.fromkeys((AS_IT_IS, *(only or known))):
+        parts = name.split("+")
+        if unknown := [part for part in parts if part not in known]:
+            raise SystemExit(f"expected arms among {', '.join(known)}. Received: {', '.join(unknown)}")
+        changed = reduce(lambda recipe, part: changes[part](recipe), parts, whole)
+        arms[name] = resolve(to_tree(changed))
+    return arms
+
+
+def _changes(whole: Recipe, chest: str, patient: str) -> dict[str, Change]:
+    """Return by name what an arm makes of a recipe."""
+    bridge, last = whole.stages
+    return {
+        AS_IT_IS: lambda recipe: recipe,
+        **{name: partial(_with_bridges, bridges=bridges) for name, bridges in _bridges(bridge, chest, patient).items()},
+        **{name: partial(_with_target, keys=keys) for name, keys in _target_keys(last).items()},
+        **{f"views-{views}": partial(_with_views, keys={"views": views}) for views in (1, 8, 64)},
+        "stronger-views": partial(_with_views, keys=STRONGER),
+        "no-bridge": lambda recipe: build_arms(recipe, wanted=["single"])[0].recipe,
+    }
 
 
 def _target_keys(last: StageSpec) -> dict[str, dict[str, Any]]:
     """Return what each arm sets in the target's stage."""
     return {
         **{f"target-from-{layer}": {"unfreeze_from": f"conv_{layer}"} for layer in ("dw_6", "dw_8", "dw_11")},
-        **{f"views-{views}": {"augment": replace(last.augment, views=views)} for views in (1, 8)},
-        "stronger-views": {"augment": replace(last.augment, **STRONGER)},
         "half-the-rate": {"learning_rate": last.learning_rate / 2},
         "twice-the-rate": {"learning_rate": last.learning_rate * 2},
         **{f"{schedule}-rate": {"schedule": schedule} for schedule in ("constant", "cosine")},
         "half-the-epochs": {"epochs": max(last.epochs // 2, 1)},
+        "twice-the-epochs": {"epochs": last.epochs * 2},
         **{f"{select}-of-epochs": {"select": select} for select in ("best", "last", "average")},
         "mixup-0.2": {"mixup": 0.2},
         **{f"smoothing-{share}": {"label_smoothing": share} for share in (0.0, 0.1)},
@@ -138,12 +160,16 @@ def _of_drawn(bridge: StageSpec, count: int) -> StageSpec:
     return replace(bridge, data=f"phantom:head-ct?count={count}&seed=11", positive="hemorrhage", split=split)
 
 
-def _with_bridges(whole: Recipe, *bridges: StageSpec) -> Recipe:
-    return replace(whole, stages=(*bridges, whole.stages[-1]))
+def _with_bridges(recipe: Recipe, bridges: tuple[StageSpec, ...]) -> Recipe:
+    return replace(recipe, stages=(*bridges, recipe.stages[-1]))
 
 
-def _with_target(whole: Recipe, **keys: Any) -> Recipe:
-    return replace(whole, stages=(*whole.stages[:-1], replace(whole.stages[-1], **keys)))
+def _with_views(recipe: Recipe, keys: dict[str, Any]) -> Recipe:
+    return _with_target(recipe, {"augment": replace(recipe.stages[-1].augment, **keys)})
+
+
+def _with_target(recipe: Recipe, keys: dict[str, Any]) -> Recipe:
+    return replace(recipe, stages=(*recipe.stages[:-1], replace(recipe.stages[-1], **keys)))
 
 
 if __name__ == "__main__":

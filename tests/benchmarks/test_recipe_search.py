@@ -55,6 +55,19 @@ def test_bridges_of_a_search_know_their_own_patients_and_classes(search: ModuleT
     assert (drawn.data.split("?")[0], drawn.positive, drawn.split.patient) == ("phantom:head-ct", "hemorrhage", "")
 
 
+def test_changes_of_a_search_are_made_together(search: ModuleType) -> None:
+    together = "no-bridge+views-64+stronger-views+mixup-0.2"
+    given = {"target": "./ct", "chest": "./chest", "patient": "", "weights": "w.h5"}
+    arms = search.recipes_by_arm("ct-hemorrhage-lite", **given, only=[together, "no-bridge"])
+    assert list(arms) == [search.AS_IT_IS, together, "no-bridge"]
+    (last,) = arms[together].stages
+    assert (last.augment.views, last.augment.rotate, last.mixup) == (64, search.STRONGER["rotate"], 0.2)
+    (alone,) = arms["no-bridge"].stages
+    assert (last.unfreeze_from, alone.augment.views, alone.mixup) == (alone.unfreeze_from, 32, 0.0)
+    with pytest.raises(SystemExit, match=r"Received: fewer-bridges"):
+        search.recipes_by_arm("ct-hemorrhage-lite", **given, only=["no-bridge+fewer-bridges"])
+
+
 @pytest.mark.slow
 def test_a_search_runs_compares_with_the_recipe_alone_and_goes_on_in_its_folder_only(
     search: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, draw_classes: Callable[..., Path]
