@@ -31,6 +31,7 @@ from mstl_edge.preprocess import normalize
 from mstl_edge.storage import write_text
 from mstl_edge.training import features, fit, graph
 from mstl_edge.training._keras import keras, tf
+from mstl_edge.training.checkpoint import Checkpoint
 from mstl_edge_bench.host import describe_host
 
 SCHEMA = "mstl-edge/profile/1"
@@ -163,7 +164,7 @@ def _ours(job: dict[str, Any], images: dict[str, Any], folder: Path) -> dict[str
         mock.patch.object(features, "to_float_flatbuffer", timed("conversion", features.to_float_flatbuffer)),
         mock.patch.object(fit, "_training_step", lambda *given: timed("steps", make_step(*given))),
         mock.patch.object(fit, "_logits", timed("validation", fit._logits)),
-        mock.patch.object(fit._State, "save", timed("checkpoints", fit._State.save)),
+        mock.patch.object(Checkpoint, "save", timed("checkpoints", Checkpoint.save)),
     ):
         train, held_out = (samples(prefix, images, part) for part in ("", "_test"))
         computed = time.perf_counter()

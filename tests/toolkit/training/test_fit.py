@@ -15,9 +15,11 @@ import pytest
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge.recipe import StageSpec
 from mstl_edge.storage import load_arrays
+from mstl_edge.training import checkpoint as checkpoints
 from mstl_edge.training import fit
 from mstl_edge.training._keras import keras
-from mstl_edge.training.fit import Epoch, Samples, class_weights, fit_tail, history_csv, predict_logits
+from mstl_edge.training.checkpoint import Epoch, first_averaged, history_csv, seconds_spent
+from mstl_edge.training.fit import Samples, class_weights, fit_tail, predict_logits
 
 Run = Callable[..., tuple[list[Epoch], list[Any]]]
 
@@ -88,7 +90,7 @@ def test_the_best_epoch_or_the_last_one_is_kept(run: Run, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("epochs", "first"), [(1, 1), (2, 1), (3, 2), (4, 3), (8, 7), (10, 8), (30, 23), (60, 46)])
 def test_an_average_takes_the_last_quarter_of_the_epochs_and_at_least_two(epochs: int, first: int) -> None:
-    assert fit.first_averaged(epochs) == first
+    assert first_averaged(epochs) == first
 
 
 def test_the_average_is_the_mean_of_the_weights_after_each_of_its_epochs(run: Run) -> None:
@@ -235,13 +237,13 @@ def test_losses_and_accuracies_are_those_of_plain_arithmetic() -> None:
 
 def test_seconds_add_up_over_sessions(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(100, 10)
-    monkeypatch.setattr(fit.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: float(next(clock)))
     checkpoint = tmp_path / "clocked.npz"
-    assert fit.seconds_spent(checkpoint) == 0.0
+    assert seconds_spent(checkpoint) == 0.0
     run(spec(epochs=2), checkpoint=checkpoint)
-    assert fit.seconds_spent(checkpoint) == 20.0
+    assert seconds_spent(checkpoint) == 20.0
     run(spec(epochs=3), checkpoint=checkpoint)
-    assert fit.seconds_spent(checkpoint) == 30.0
+    assert seconds_spent(checkpoint) == 30.0
 
 
 def test_a_training_that_diverges_is_one_clear_line_and_keeps_what_came_before(run: Run, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from mstl_edge.runs import StageFolder
 from mstl_edge.storage import write_text
 from mstl_edge.training import graph, qat
 from mstl_edge.training._keras import keras, tf
+from mstl_edge.training.checkpoint import history_csv
 from mstl_edge.training.convert import (
     post_training_converter,
     quiet,
@@ -25,7 +26,6 @@ from mstl_edge.training.convert import (
     to_mixed_flatbuffer,
 )
 from mstl_edge.training.fake_quant import skipped_layers
-from mstl_edge.training.fit import history_csv
 from mstl_edge.training.pool import gather_unlabelled
 from mstl_edge.training.trained import Trained
 

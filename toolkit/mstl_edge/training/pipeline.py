@@ -13,7 +13,7 @@ from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, read_json
 from mstl_edge.storage import write_text
 from mstl_edge.training import graph, stages
-from mstl_edge.training.fit import seconds_spent
+from mstl_edge.training.checkpoint import seconds_spent
 
 METRICS_SCHEMA = "mstl-edge/metrics/1"
 

@@ -24,11 +24,12 @@ from mstl_edge.runtime import load_runtime, to_input, to_real
 from mstl_edge.storage import Rows, RowStore, cache_folder, digest
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
+from mstl_edge.training.checkpoint import Epoch
 from mstl_edge.training.convert import to_int8_flatbuffer
 from mstl_edge.training.equalize import equalized
 from mstl_edge.training.fake_quant import calibrate, correct_biases, with_fake_quantization
 from mstl_edge.training.features import Images
-from mstl_edge.training.fit import Epoch, Samples, fit_tail
+from mstl_edge.training.fit import Samples, fit_tail
 
 CALIBRATION_BATCH = 16
 CORRECTION_IMAGES = 64

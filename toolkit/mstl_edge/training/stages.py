@@ -27,8 +27,9 @@ from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.storage import digest, load_arrays, save_arrays, write_text
 from mstl_edge.training import graph
+from mstl_edge.training.checkpoint import Epoch, history_csv
 from mstl_edge.training.features import FrozenPrefix, Images, prefix_features
-from mstl_edge.training.fit import Epoch, Samples, fit_tail, history_csv, predict_logits
+from mstl_edge.training.fit import Samples, fit_tail, predict_logits
 from mstl_edge.training.weights import load_backbone_weights
 
 

@@ -28,9 +28,9 @@ from mstl_edge.storage import digest
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import keras, versions
 from mstl_edge.training.candidates import build_post_training, build_quantization_aware
+from mstl_edge.training.checkpoint import seconds_spent
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.features import Images
-from mstl_edge.training.fit import seconds_spent
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.pool import gather_beside
 from mstl_edge.training.qat import answers as int8_answers

@@ -1,0 +1,33 @@
+"""The recipe: everything that decides a result, as frozen data that TOML can say.
+
+A recipe names a backbone, how an image becomes an array, any number of training stages, and how to quantize. The
+resolved recipe (every default written out) is saved with a run and travels inside the exported model.
+"""
+
+from mstl_edge.recipe.source import load_recipe
+from mstl_edge.recipe.spec import (
+    AugmentSpec,
+    BackboneSpec,
+    FeaturePrecision,
+    PreprocessSpec,
+    QuantizeSpec,
+    Recipe,
+    SplitSpec,
+    StageSpec,
+)
+from mstl_edge.recipe.tree import resolve, to_toml, to_tree
+
+__all__ = [
+    "AugmentSpec",
+    "BackboneSpec",
+    "FeaturePrecision",
+    "PreprocessSpec",
+    "QuantizeSpec",
+    "Recipe",
+    "SplitSpec",
+    "StageSpec",
+    "load_recipe",
+    "resolve",
+    "to_toml",
+    "to_tree",
+]
