@@ -114,9 +114,7 @@ def _changes(whole: Recipe, chest: str, patient: str) -> dict[str, Change]:
     return {
         AS_IT_IS: lambda recipe: recipe,
         **{name: partial(_with_bridges, bridges=bridges) for name, bridges in _bridges(bridge, chest, patient).items()},
-        **{name: partial(_with_target, keys=keys) for name, keys in _target_keys(last).items()},
-        **{f"views-{views}": partial(_with_views, keys={"views": views}) for views in (1, 8, 64)},
-        "stronger-views": partial(_with_views, keys=STRONGER),
+        **{name: partial(_with_target, name=name) for name in _target_keys(last)},
         "no-bridge": lambda recipe: build_arms(recipe, wanted=["single"])[0].recipe,
     }
 
@@ -125,7 +123,10 @@ def _target_keys(last: StageSpec) -> dict[str, dict[str, Any]]:
     """Return what each arm sets in the target's stage."""
     return {
         **{f"target-from-{layer}": {"unfreeze_from": f"conv_{layer}"} for layer in ("dw_6", "dw_8", "dw_11")},
+        **{f"views-{views}": {"augment": replace(last.augment, views=views)} for views in (1, 8, 64)},
+        "stronger-views": {"augment": replace(last.augment, **STRONGER)},
         "half-the-rate": {"learning_rate": last.learning_rate / 2},
+        "quarter-of-the-rate": {"learning_rate": last.learning_rate / 4},
         "twice-the-rate": {"learning_rate": last.learning_rate * 2},
         **{f"{schedule}-rate": {"schedule": schedule} for schedule in ("constant", "cosine")},
         "half-the-epochs": {"epochs": max(last.epochs // 2, 1)},
@@ -164,12 +165,9 @@ def _with_bridges(recipe: Recipe, bridges: tuple[StageSpec, ...]) -> Recipe:
     return replace(recipe, stages=(*bridges, recipe.stages[-1]))
 
 
-def _with_views(recipe: Recipe, keys: dict[str, Any]) -> Recipe:
-    return _with_target(recipe, {"augment": replace(recipe.stages[-1].augment, **keys)})
-
-
-def _with_target(recipe: Recipe, keys: dict[str, Any]) -> Recipe:
-    return replace(recipe, stages=(*recipe.stages[:-1], replace(recipe.stages[-1], **keys)))
+def _with_target(recipe: Recipe, name: str) -> Recipe:
+    last = recipe.stages[-1]
+    return replace(recipe, stages=(*recipe.stages[:-1], replace(last, **_target_keys(last)[name])))
 
 
 if __name__ == "__main__":
