@@ -122,7 +122,7 @@ def _changes(whole: Recipe, chest: str, patient: str) -> dict[str, Change]:
 def _target_keys(last: StageSpec) -> dict[str, dict[str, Any]]:
     """Return what each arm sets in the target's stage."""
     return {
-        **{f"target-from-{layer}": {"unfreeze_from": f"conv_{layer}"} for layer in ("dw_6", "dw_8", "dw_11")},
+        **{f"target-from-{layer}": {"unfreeze_from": f"conv_{layer}"} for layer in ("dw_4", "dw_6", "dw_8", "dw_11")},
         **{f"views-{views}": {"augment": replace(last.augment, views=views)} for views in (1, 8, 64)},
         "stronger-views": {"augment": replace(last.augment, **STRONGER)},
         "half-the-rate": {"learning_rate": last.learning_rate / 2},
