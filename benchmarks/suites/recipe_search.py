@@ -29,6 +29,8 @@ from mstl_edge_cli.console import Terminal
 
 Change = Callable[[Recipe], Recipe]
 AS_IT_IS = "as-it-is"
+BRIDGE_OF = "ct-hemorrhage-best"
+"""Whose bridge is varied where the recipe has none of its own."""
 STRONGER = {"rotate": 25.0, "shift": 0.1, "zoom": 0.2, "brightness": 0.2, "contrast": 0.2}
 
 
@@ -58,7 +60,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="A recipe of two stages, bridge and target.")
+    parser.add_argument("recipe", help="A recipe with one bridge before its target, or none.")
     parser.add_argument("--target", required=True, help="Images of the last stage.")
     parser.add_argument("--chest", required=True, help="Chest X-rays, for bridges that take them.")
     parser.add_argument("--patient", default="", help="Regular expression for the patients of the chest X-rays.")
@@ -92,10 +94,10 @@ def recipes_by_arm(
 ) -> dict[str, Recipe]:
     """Return the recipe as it is, and by the name of what it changes every other one; none changes nothing."""
     named = load_recipe(source, data={load_recipe(source).stages[-1].name: target}, weights=weights)
-    bridge, last = named.stages
-    if not bridge.data.startswith("phantom:"):
-        bridge = _of_chest(bridge, chest, patient)
-    whole = replace(named, stages=(bridge, last))
+    bridges = [
+        stage if stage.data.startswith("phantom:") else _of_chest(stage, chest, patient) for stage in named.stages[:-1]
+    ]
+    whole = replace(named, stages=(*bridges, named.stages[-1]))
     changes = _changes(whole, chest, patient)
     known = [AS_IT_IS, *(name for name, change in changes.items() if change(whole) != whole)]
     arms = {}
@@ -110,7 +112,8 @@ def recipes_by_arm(
 
 def _changes(whole: Recipe, chest: str, patient: str) -> dict[str, Change]:
     """Return by name what an arm makes of a recipe."""
-    bridge, last = whole.stages
+    *own, last = whole.stages
+    (bridge,) = own or load_recipe(BRIDGE_OF).stages[:-1]
     return {
         AS_IT_IS: lambda recipe: recipe,
         **{name: partial(_with_bridges, bridges=bridges) for name, bridges in _bridges(bridge, chest, patient).items()},
