@@ -113,6 +113,8 @@ def recipes_by_arm(
 def _changes(whole: Recipe, chest: str, patient: str) -> dict[str, Change]:
     """Return by name what an arm makes of a recipe."""
     *own, last = whole.stages
+    if len(own) > 1:
+        raise SystemExit(f"expected a recipe with one bridge, or none. Received: {len(own)} stages before {last.name}")
     (bridge,) = own or load_recipe(BRIDGE_OF).stages[:-1]
     return {
         AS_IT_IS: lambda recipe: recipe,
