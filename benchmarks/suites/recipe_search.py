@@ -1,4 +1,4 @@
-r"""What each choice of a recipe is worth: a study whose arms change one thing each, all compared with the recipe as it is.
+r"""What each choice of a recipe is worth: a study whose arms change one thing, or several (`a+b`), against the recipe as it is.
 
     python benchmarks/suites/recipe_search.py ct-hemorrhage-lite --target HEAD_CT --chest CHEST --patient '^(\d+)_' \
         --weights mobilenet_2_5_224_tf_no_top.h5 --study FOLDER --out benchmarks/results/studies/search-lite.json

@@ -44,6 +44,7 @@ def test_every_arm_of_a_search_is_a_recipe_that_changes_something(search: Module
         "views-8",
     } <= arms.keys()
     assert ("no-bridge" in arms) == (len(whole.stages) > 1)
+    assert ("stronger-views" in arms) == (whole.stages[-1].augment.rotate != search.STRONGER["rotate"])
     assert len(arms) <= 24
 
 
@@ -65,6 +66,14 @@ def test_changes_of_a_search_build_on_each_other(search: ModuleType) -> None:
     assert (alone.augment.views, alone.unfreeze_from) == (16, changed.unfreeze_from)
     with pytest.raises(SystemExit, match=r"Received: fewer-bridges"):
         search.recipes_by_arm("ct-hemorrhage-best", **given, only=["no-bridge+fewer-bridges"])
+
+
+def test_a_recipe_with_two_bridges_is_not_searched_around(search: ModuleType, tmp_path: Path) -> None:
+    recipe = tmp_path / "two.toml"
+    stages = "".join(f'[[stages]]\nname = "{name}"\ndata = "x"\nunfreeze_from = "conv_dw_13"\n' for name in "abc")
+    recipe.write_text(f'name = "two"\n{stages}')
+    with pytest.raises(SystemExit, match=r"one bridge, or none. Received: 2 stages before c"):
+        search.recipes_by_arm(str(recipe), target="./ct", chest="./chest", patient="", weights="w.h5")
 
 
 @pytest.mark.slow
