@@ -9,7 +9,7 @@ splits (nothing is chosen here, and the test split is answered by every scheme o
   depthwise kernels per tensor, per channel, with equalized channels, with corrected biases, and fine-tuned. All files
   are answered in LiteRT.
 - two lessons for plain `fit` and for ours: the target's labels, and what `mstl-edge export` fine-tunes on, the float model's
-  answers to the same images and to unlabelled ones. Image passes are the same on either side.
+  answers to the same images and to views of them. Image passes are the same on either side.
 - speed: everything counted that starts from the float network, and the fine-tuning alone.
 """
 
@@ -30,20 +30,18 @@ from typing import Any
 import numpy as np
 
 from mstl_edge.artifact import inspect_flatbuffer
-from mstl_edge.metrics import decide, paired_agreement
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.runs import open_run
 from mstl_edge.storage import CACHE_VARIABLE, write_text
 from mstl_edge.training import graph, qat
 from mstl_edge.training._keras import import_tfmot, keras, tf, versions
-from mstl_edge.training.candidates import lessons_of
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.equalize import equalized
+from mstl_edge.training.evidence import Panel, pair, validation_panel
 from mstl_edge.training.fake_quant import PerChannelKernel, calibrate, with_fake_quantization
 from mstl_edge.training.fold import fold_batch_norm
-from mstl_edge.training.gate import Pool
-from mstl_edge.training.pool import gather_beside, gather_pool
+from mstl_edge.training.lessons import correction_views, lessons_of
 from mstl_edge.training.trained import Trained, open_trained
 
 SCHEMA = "mstl-edge/quantization/1"
@@ -68,9 +66,9 @@ def main() -> None:
 def _measure(path: Path) -> dict[str, Any]:
     trained = open_trained(open_run(path), SILENT)
     folded = fold_batch_norm(graph.with_softmax(trained.model, trained.entry["temperature"]))
-    pool = gather_pool(trained, trained.recipe.quantize.agreement_images, SILENT)
+    panel = validation_panel(trained)
     test = trained.data.part("test")
-    answered = _Answered(trained, pool, trained.pixels(test[0]), test[1], to_float_flatbuffer(folded))
+    answered = _Answered(trained, panel, trained.pixels(test[0]), test[1], to_float_flatbuffer(folded))
     calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     labelled = [qat.Lesson(*trained.data.part("train"))]
     told = lessons_of(trained, answered.float_flatbuffer, THREADS)
@@ -108,39 +106,35 @@ class _Answered:
     """The images that every scheme answers, and the float model that it is compared with."""
 
     trained: Trained
-    pool: Pool
+    panel: Panel
     test_pixels: Any
     test_classes: Any
     float_flatbuffer: bytes
 
     @cached_property
     def float_answers(self) -> Any:
-        return qat.answers(self.float_flatbuffer, self.pool.pixels, threads=THREADS)
+        return self._ask(self.float_flatbuffer)
+
+    def _ask(self, flatbuffer: bytes) -> Any:
+        pixels = self.panel.pixels
+        return qat.answers(flatbuffer, pixels.reshape(-1, *pixels.shape[2:]), threads=THREADS)
 
     def judged(self, flatbuffer: bytes) -> dict[str, Any]:
         """Return a file's agreement with float, and which validation and test images (1 or 0 each) it has right."""
-        positive, threshold = self.trained.positive, self.trained.entry["threshold"]
-        answers = qat.answers(flatbuffer, self.pool.pixels, threads=THREADS)
-        agreement = paired_agreement(answers, self.float_answers, positive=positive, thresholds=(threshold, threshold))
-        splits = {
-            "validation": (answers[: len(self.pool.classes)], self.pool.classes),
-            "test": (qat.answers(flatbuffer, self.test_pixels, threads=THREADS), self.test_classes),
-        }
-        right = {
-            name: (decide(given, positive=positive, threshold=threshold) == classes).astype(int).tolist()
-            for name, (given, classes) in splits.items()
-        }
+        found = pair(self.panel, self.float_answers, self._ask(flatbuffer), self.trained)
+        test = self.trained.decide(qat.answers(flatbuffer, self.test_pixels, threads=THREADS))
+        right = {"validation": found.correct()[1][:, 0], "test": test == self.test_classes}
         return {
-            "agreement": agreement.agreement.value,
-            "agreement_n": agreement.n,
-            "mean_difference": agreement.mean_difference,
-            "right": right,
+            "agreement": float(found.shares.mean()),
+            "agreement_n": len(found.shares),
+            "mean_difference": float(found.differences.mean()),
+            "right": {name: answers.astype(int).tolist() for name, answers in right.items()},
         }
 
 
 def _equalized(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
     started = time.perf_counter()
-    quantized = qat.ranged(equalized(folded, np.concatenate([calibration, gather_beside(trained)])), calibration)
+    quantized = qat.ranged(equalized(folded, np.concatenate([calibration, correction_views(trained)])), calibration)
     return quantized, _since(started)
 
 
@@ -152,7 +146,7 @@ def _since(started: float, fitting: float | None = None) -> Seconds:
 
 def _corrected(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
     started = time.perf_counter()
-    return qat.calibrated(folded, calibration, gather_beside(trained)), _since(started)
+    return qat.calibrated(folded, calibration, correction_views(trained)), _since(started)
 
 
 def _ours(folded: Any, calibration: Any, *, per_tensor: bool) -> tuple[Any, Seconds]:
@@ -221,7 +215,7 @@ def _fine_tuned(
     trained: Trained, folded: Any, calibration: Any, lessons: Callable[[], list[qat.Lesson]]
 ) -> tuple[Any, Seconds]:
     """Fine-tune as export does, no feature known from before; the float model's answers count as fitting."""
-    beside = gather_beside(trained)
+    beside = correction_views(trained)
     started = time.perf_counter()
     quantized = qat.calibrated(folded, calibration, beside)
     fitting = time.perf_counter()

@@ -22,6 +22,15 @@ from mstl_edge_bench.result import BenchReport, Conditions, encode_report, load_
 from mstl_edge_bench.startup import measure_startup, run_probe
 
 Bench = Callable[..., BenchReport]
+NOTHING = {"value": 0.0, "low": 0.0, "high": 1.0}
+REFUSED = {
+    "verdict": "refused",
+    "reasons": ["labels agree on too few images"],
+    "drop": NOTHING,
+    "mcnemar": {"a_only": 0, "b_only": 0, "p": 1.0},
+    "agreement": {"n": 10, "agreement": NOTHING, "largest_difference": 0.0, "mean_difference": 0.0},
+}
+"""What an export gate says of a candidate."""
 World = Callable[..., Surroundings]
 
 
@@ -268,7 +277,7 @@ def test_a_run_without_an_export_says_what_to_type(finished_run: Path) -> None:
 def test_candidates_are_measured_beside_what_the_export_chose(
     finished_run: Path, with_candidates: Callable[..., None], around: World
 ) -> None:
-    with_candidates(gate={"verdict": "refused"})
+    with_candidates(gate=REFUSED)
     report = run_bench(plain(candidates=True), around=around())
     assert [(row.model, row.scheme, row.candidate) for row in report.results] == [
         ("tiny_float32.tflite", "float32", None),
@@ -296,7 +305,7 @@ def test_candidates_of_files_are_one_clear_line(bench: Bench) -> None:
 
 def test_a_damaged_summary_of_an_export_says_how_to_make_it_anew(finished_run: Path) -> None:
     (finished_run / "exports" / "export.json").write_text('{"schema": ')
-    with pytest.raises(RunError, match=r"a readable export\.json .*Export it: mstl-edge export"):
+    with pytest.raises(RunError, match=r"a JSON file that is whole.*Export it: mstl-edge export"):
         line_up([finished_run])
 
 
@@ -313,7 +322,7 @@ def test_an_export_that_the_gate_refused_says_so_and_what_to_type(finished_run: 
         run_bench(plain(models=(finished_run,)))
     assert told.value.exit_code == 1
     assert f"Received: {finished_run}, whose int8 candidates the gate refused." in str(told.value)
-    assert f"mstl-edge export {finished_run} --int8 --max-drop 2" in str(told.value)
+    assert f"mstl-edge export {finished_run} --int8 --max-drop 5" in str(told.value)
     assert f"mstl-edge bench {finished_run / 'exports' / 'tiny_float32.tflite'}" in str(told.value)
     file.write_text(json.dumps({"schema": "mstl-edge/export/1", "float_model": None, **refused}))
     with pytest.raises(RunError, match="whose int8 candidates the gate refused"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ from mstl_edge.errors import GateRefusedError
 from mstl_edge_cli import options
 from mstl_edge_cli.commands.train import percent
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from mstl_edge.metrics import Interval
+    from mstl_edge.schemas.export import Export, ExportedFile, Origin
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +42,16 @@ def export(
     min_agreement: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Share of equal labels the gate demands.", show_default=False)
     ] = None,
+    cross_fit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=20,
+            help="Judge the procedure on so many parts of the training images, 0 for not at all; default: the recipe's, where "
+            "fewer than 100 images were kept from training.",
+            show_default=False,
+        ),
+    ] = None,
     allow_float: Annotated[bool, typer.Option("--allow-float", help="Let layers that int8 hurts stay float.")] = False,
     threads: options.Threads = None,
     json: options.Json = False,
@@ -60,52 +74,76 @@ def export(
     schemes = [scheme for scheme, flag in flags if flag]
     threads, reporter = threads or os.cpu_count() or 1, Terminal()
     if schemes and not int8:
-        tree = export_float(opened, schemes, threads=threads, reporter=reporter)
+        record = export_float(opened, schemes, threads=threads, reporter=reporter)
     else:
         kinds: list[Kind] = ["qat"] if qat else ["ptq"] if qat is False else ["ptq", "qat"]
-        wanted = Int8Options((*kinds, "mixed") if allow_float else tuple(kinds), max_drop, min_agreement, allow_float)
+        wanted = Int8Options(
+            (*kinds, "mixed") if allow_float else tuple(kinds), max_drop, min_agreement, cross_fit, allow_float
+        )
         try:
-            tree = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
+            record = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
         except GateRefusedError as refused:
-            _show(opened.path, refused.tree, json=json)
+            _show(opened.path, refused_export(refused), json=json)
             raise
-    _show(opened.path, tree, json=json)
+    _show(opened.path, record, json=json)
 
 
-def _show(run: Path, tree: dict[str, Any], *, json: bool) -> None:
+def refused_export(refused: GateRefusedError) -> Export:
+    """Return what a refused export leaves."""
+    from mstl_edge.schemas.export import EXPORT
+
+    return EXPORT.convert(refused.tree, origin="a refused export", hint="")
+
+
+def _show(run: Path, record: Export, *, json: bool) -> None:
     if json:
-        print_json({**tree, "run": str(run)})
+        print_json({**plain(record), "run": str(run)})
         return
-    print_candidates(tree)
-    if tree["model"] is not None:
-        say(f"model: {run / tree['model']}")
-        say(f"next: mstl-edge bench {run / tree['model']}")
+    print_candidates(record)
+    if record.model is not None:
+        say(f"model: {run / record.model}")
+        say(f"next: mstl-edge bench {run / record.model}")
 
 
-def print_candidates(tree: dict[str, Any]) -> None:
+def plain(record: Export) -> dict[str, Any]:
+    """Return an export as plain values."""
+    import msgspec
+
+    tree: dict[str, Any] = msgspec.to_builtins(record)
+    return tree
+
+
+def print_candidates(record: Export) -> None:
     """Print every candidate, the chosen one marked, and what the gate said."""
-    rows = tree["candidates"]
-    chosen = next((number for number, row in enumerate(rows) if row["scheme"] == tree["chosen"]), None)
+    chosen = next((number for number, row in enumerate(record.candidates) if row.scheme == record.chosen), None)
     print_table(
         "candidates: accuracy on validation, agreement with float32 (95 % intervals)",
         ("scheme", "accuracy %", "agreement %", "kB", "gate", "file"),
-        [_row(row) for row in rows],
+        [_row(row) for row in record.candidates],
         marked=chosen,
     )
-    for reason in tree.get("reasons", ()):
-        say(f"gate: {tree['verdict']}: {reason}")
-    if "test" in tree:
-        test = tree["test"]
+    if record.gate is not None:
         print_table(
-            f"test split, {_times(test['scored'])}: float32 and the chosen int8 file",
+            f"{record.chosen or 'the nearest candidate'} against float32, by origin of the images",
+            ("images", "n", "answered by", "same label %", "drop, points", "counts"),
+            [_origin(origin) for origin in record.gate.origins],
+        )
+        if not record.refused:
+            say(f"gate: {record.verdict}: {record.gate.promise}")
+    for reason in record.reasons:
+        say(f"gate: {record.verdict}: {reason}")
+    if record.test is not None:
+        test = record.test
+        print_table(
+            f"test split, {_times(test.scored)}: float32 and the chosen int8 file",
             ("model", "images", "accuracy %", "sensitivity %", "specificity %"),
             [
                 (
                     name,
-                    test[name]["n"],
-                    *(percent(test[name][key]) for key in ("accuracy", "sensitivity", "specificity")),
+                    scores.n,
+                    *(_percent(value) for value in (scores.accuracy, scores.sensitivity, scores.specificity)),
                 )
-                for name in ("float32", "int8")
+                for name, scores in (("float32", test.float32), ("int8", test.int8))
             ],
         )
 
@@ -114,8 +152,28 @@ def _times(scored: int) -> str:
     return "scored once" if scored == 1 else f"scored {scored} times in this run, each time for another file"
 
 
-def _row(row: dict[str, Any]) -> tuple[object, ...]:
-    agreement = row["agreement"]
-    told = f"{percent(agreement['agreement'])} of {agreement['n']}" if agreement else "–"
-    verdict = row["gate"]["verdict"] if "gate" in row else "–"
-    return (row["scheme"], percent(row["accuracy"]), told, f"{row['size_bytes'] / 1000:,.0f}", verdict, row["path"])
+def _row(row: ExportedFile) -> tuple[object, ...]:
+    agreement = f"{_percent(row.agreement.agreement)} of {row.agreement.n}" if row.agreement else "–"
+    verdict = row.gate.verdict if row.gate is not None else "–"
+    return (row.scheme, _percent(row.accuracy), agreement, f"{row.size_bytes / 1000:,.0f}", verdict, row.path)
+
+
+def _origin(origin: Origin) -> tuple[object, ...]:
+    return (
+        origin.origin,
+        f"{origin.images}" if origin.views == 1 else f"{origin.images} × {origin.views} views",
+        "the file" if origin.judged == "file" else "others made like it",
+        _percent(origin.agreement.agreement) if origin.agreement else "–",
+        _points(origin.drop),
+        "yes" if origin.carries else "no",
+    )
+
+
+def _points(drop: Interval | None) -> str:
+    return "–" if drop is None else f"{100 * drop.value:.1f} ({100 * drop.low:.1f} to {100 * drop.high:.1f})"
+
+
+def _percent(interval: Interval | None) -> str:
+    if interval is None:
+        return "–"
+    return percent({"value": interval.value, "low": interval.low, "high": interval.high})

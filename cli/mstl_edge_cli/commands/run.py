@@ -11,7 +11,7 @@ import typer
 from mstl_edge.errors import GateRefusedError
 from mstl_edge_cli import options
 from mstl_edge_cli.commands.bench import print_report as print_bench
-from mstl_edge_cli.commands.export import print_candidates
+from mstl_edge_cli.commands.export import plain, print_candidates, refused_export
 from mstl_edge_cli.commands.train import DEFAULT, print_metrics, start_run, trained
 from mstl_edge_cli.console import Terminal, print_json, say
 
@@ -49,20 +49,20 @@ def run(
     try:
         exported = export_int8(folder, Int8Options(), threads=threads, reporter=Terminal())
     except GateRefusedError as refused:  # the user who needs the report most
-        refusal, exported = refused, refused.tree
+        refusal, exported = refused, refused_export(refused)
     measured = None if refusal else _bench(folder.path, threads)
     from mstl_edge.report import write_report
 
     report = write_report([folder.path], reporter=Terminal()).path
     if json:
-        tree: dict[str, Any] = {"run": str(folder.path), "metrics": metrics, "export": exported}
+        tree: dict[str, Any] = {"run": str(folder.path), "metrics": metrics, "export": plain(exported)}
         print_json({**tree, "bench": _plain(measured), "report": str(report)})
     else:
         print_metrics(metrics)
         print_candidates(exported)
         if measured is not None:
             print_bench(measured)
-            say(f"model: {folder.path / exported['model']}")
+            say(f"model: {folder.path / str(exported.model)}")
         say(f"report: {report}")
     if refusal is not None:
         raise refusal

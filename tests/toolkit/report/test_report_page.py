@@ -84,7 +84,7 @@ def test_it_begins_with_the_result_in_words(run_folder: Path) -> None:
     low, high = (100 * test["accuracy"][key] for key in ("low", "high"))
     assert f"The int8 model labels {right} of {test['n']} test images right" in words
     assert f"(95 % interval {low:.1f} % to {high:.1f} %). One image is 2.5 points." in words
-    assert "verdict: undecided; 40 validation images cannot exclude a drop" in words
+    assert "images of the kind it is for; 80 images cannot exclude a drop above 3 points" in words
 
 
 def test_figures_and_tables_are_numbered_have_captions_and_say_n(

@@ -16,16 +16,22 @@ import pytest
 
 from mstl_edge import load_classifier, open_artifact
 from mstl_edge.errors import GateRefusedError, RunError
-from mstl_edge.metrics import Interval
-from mstl_edge.recipe import Recipe
+from mstl_edge.metrics import Agreement, Interval
+from mstl_edge.progress import SILENT
+from mstl_edge.recipe import QuantizeSpec, Recipe
 from mstl_edge.runs import RunFolder, create_run, open_run
-from mstl_edge.training import export, gate, pipeline, pool
+from mstl_edge.schemas.export import EXPORT, Export
+from mstl_edge.training import cross_fit, export, gate, lessons, pipeline
 from mstl_edge.training.candidates import Candidate
+from mstl_edge.training.evidence import other_panels, validation_panel
 from mstl_edge.training.export import Int8Options, export_float, export_int8
 from mstl_edge.training.seal import Judged
 from mstl_edge.training.stages import StageData
+from mstl_edge.training.trained import Trained, open_trained
 
 LENIENT = Int8Options(max_drop=100.0, min_agreement=0.0)
+UNREACHABLE = Int8Options(max_drop=0.0, min_agreement=1.1)
+"""More agreement than there is: no file can keep that."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,7 @@ def run_folder(
 ) -> RunFolder:
     """A finished run of one stage."""
     recipe = tiny_recipe("target")
-    quantize = msgspec.structs.replace(recipe.quantize, epochs=2, agreement_images=30)
+    quantize = msgspec.structs.replace(recipe.quantize, epochs=2, cross_fit=0)
     recipe = msgspec.structs.replace(recipe, quantize=quantize)
     run = create_run(recipe, tmp_path_factory.mktemp("export") / "run", versions={})
     pipeline.train(run, threads=1)
@@ -45,21 +51,19 @@ def run_folder(
 def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MSTL_EDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(pool, "UNLABELLED", 20)
+        patch.setattr(lessons, "LEARNED", 30)
         yield
 
 
 @pytest.fixture(scope="module")
-def exported(run_folder: RunFolder) -> dict[str, Any]:
+def exported(run_folder: RunFolder) -> Export:
     """What `--int8` says of that run under bounds that let everything pass."""
     return export_int8(run_folder, LENIENT)
 
 
-def test_the_chosen_file_and_its_float_twin_are_sealed_artifacts(
-    run_folder: RunFolder, exported: dict[str, Any]
-) -> None:
-    int8 = open_artifact(run_folder.path / exported["model"])
-    twin = open_artifact(run_folder.path / exported["float_model"])
+def test_the_chosen_file_and_its_float_twin_are_sealed_artifacts(run_folder: RunFolder, exported: Export) -> None:
+    int8 = open_artifact(run_folder.path / str(exported.model))
+    twin = open_artifact(run_folder.path / str(exported.float_model))
     assert int8.card is not None
     assert twin.card is not None
     assert (int8.card.scheme, twin.card.scheme) == ("int8", "float32")
@@ -69,43 +73,47 @@ def test_the_chosen_file_and_its_float_twin_are_sealed_artifacts(
     assert len(int8.golden) == 3
 
 
-def test_the_summary_lists_float_and_both_candidates(run_folder: RunFolder, exported: dict[str, Any]) -> None:
-    assert exported["schema"] == "mstl-edge/export/1"
-    assert [row["scheme"] for row in exported["candidates"]] == ["float32", "int8-ptq", "int8-qat"]
-    assert sum(row.get("chosen", False) for row in exported["candidates"]) == 1
-    assert all((run_folder.path / row["path"]).is_file() for row in exported["candidates"])
-    assert json.loads((run_folder.exports / "export.json").read_text()) == json.loads(json.dumps(exported))
-    assert exported["test"]["int8"]["n"] == exported["test"]["float32"]["n"] > 0
+def test_the_summary_lists_float_and_both_candidates(run_folder: RunFolder, exported: Export) -> None:
+    assert exported.schema == "mstl-edge/export/2"
+    assert [row.scheme for row in exported.candidates] == ["float32", "int8-ptq", "int8-qat"]
+    assert sum(row.chosen for row in exported.candidates) == 1
+    assert all((run_folder.path / row.path).is_file() for row in exported.candidates)
+    assert EXPORT.read(run_folder.exports / "export.json", hint="") == exported
+    assert exported.test is not None
+    assert exported.test.int8.n == exported.test.float32.n > 0
 
 
 def test_the_file_answers_an_image_and_the_twin_gives_nearly_the_same_probability(
-    run_folder: RunFolder, exported: dict[str, Any], image_folders: dict[str, Path]
+    run_folder: RunFolder, exported: Export, image_folders: dict[str, Path]
 ) -> None:
     image = sorted((image_folders["target"] / "ill").glob("*.png"))[0]
-    answers = [load_classifier(run_folder.path / exported[key]).predict(image) for key in ("model", "float_model")]
+    answers = [
+        load_classifier(run_folder.path / str(file)).predict(image) for file in (exported.model, exported.float_model)
+    ]
     assert answers[0].probabilities["ill"] == pytest.approx(answers[1].probabilities["ill"], abs=0.15)
 
 
 @pytest.mark.slow
-def test_exporting_again_gives_the_same_bytes(run_folder: RunFolder, exported: dict[str, Any], tmp_path: Path) -> None:
+def test_exporting_again_gives_the_same_bytes(run_folder: RunFolder, exported: Export, tmp_path: Path) -> None:
     again = RunFolder(tmp_path / "again")
     shutil.copytree(run_folder.path, again.path)
     shutil.rmtree(again.exports)
     shutil.rmtree(again.path / "stages" / "quantize")
     repeated = export_int8(again, LENIENT)
-    for key in ("model", "float_model"):
-        assert (again.path / repeated[key]).read_bytes() == (run_folder.path / exported[key]).read_bytes()
+    for name in map(str, (exported.model, exported.float_model)):
+        assert (again.path / name).read_bytes() == (run_folder.path / name).read_bytes()
+    assert (repeated.model, repeated.float_model) == (exported.model, exported.float_model)
 
 
 @pytest.fixture(scope="module")
 def refused(
-    run_folder: RunFolder, exported: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+    run_folder: RunFolder, exported: Export, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[RunFolder, GateRefusedError]:
-    """A run whose export passed once and was then refused, and the refusal."""
+    """A run whose only export was refused, and the refusal."""
     again = _copied(run_folder, tmp_path_factory.mktemp("refused"))
+    shutil.rmtree(again.exports)
     with pytest.raises(GateRefusedError) as caught, _ready_made(run_folder, exported, "ptq"):
-        # More agreement than there is: no file can keep that.
-        export_int8(again, Int8Options(max_drop=0.0, min_agreement=1.1))
+        export_int8(again, UNREACHABLE)
     return again, caught.value
 
 
@@ -115,12 +123,12 @@ def _copied(run: RunFolder, folder: Path) -> RunFolder:
 
 
 @contextmanager
-def _ready_made(run: RunFolder, exported: dict[str, Any], *kinds: str) -> Iterator[None]:
+def _ready_made(run: RunFolder, exported: Export, *kinds: str) -> Iterator[None]:
     """Offer the files of an earlier export as candidates, which takes no time."""
-    files = {row["scheme"]: open_artifact(run.path / row["path"]).flatbuffer for row in exported["candidates"]}
+    files = {row.scheme: open_artifact(run.path / row.path).flatbuffer for row in exported.candidates}
     made = [Candidate(kind, files[f"int8-{kind}"], None, {}) for kind in kinds]  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_candidates", lambda *_: iter(made))
+        patch.setattr(export, "build_candidates", lambda *_, **__: iter(made))
         yield
 
 
@@ -136,9 +144,7 @@ def test_a_refused_candidate_is_kept_under_a_rejected_name_with_its_report(
     assert str(report) in str(error)
 
 
-def test_a_refused_export_leaves_no_int8_file_of_an_earlier_one_to_be_taken_for_its_own(
-    refused: tuple[RunFolder, GateRefusedError],
-) -> None:
+def test_a_refused_export_leaves_no_int8_file_that_anything_loads(refused: tuple[RunFolder, GateRefusedError]) -> None:
     run, _ = refused
     assert not list(run.exports.rglob("*int8*.tflite"))
     assert not run.test_predictions.exists()
@@ -147,17 +153,50 @@ def test_a_refused_export_leaves_no_int8_file_of_an_earlier_one_to_be_taken_for_
 
 def test_a_refused_export_is_summed_up_like_any_other(refused: tuple[RunFolder, GateRefusedError]) -> None:
     run, error = refused
-    tree = json.loads((run.exports / "export.json").read_text())
-    assert tree == json.loads(json.dumps(error.tree))
-    assert (tree["model"], tree["chosen"], tree["verdict"]) == (None, None, "refused")
-    assert [row["scheme"] for row in tree["candidates"]] == ["float32", "int8-ptq"]
-    assert tree["candidates"][1]["gate"]["verdict"] == "refused"
-    assert (run.path / tree["candidates"][1]["path"]).is_file()
-    assert "test" not in tree
+    summary = EXPORT.read(run.exports / "export.json", hint="")
+    assert msgspec.to_builtins(summary) == error.tree
+    assert (summary.model, summary.chosen, summary.verdict) == (None, None, "refused")
+    assert [row.scheme for row in summary.candidates] == ["float32", "int8-ptq"]
+    assert summary.candidates[1].gate is not None
+    assert summary.candidates[1].gate.verdict == "refused"
+    assert (run.path / summary.candidates[1].path).is_file()
+    assert summary.test is None
+
+
+def test_a_refused_export_leaves_the_accepted_one_as_it_is_and_says_so(
+    run_folder: RunFolder, exported: Export, tmp_path: Path
+) -> None:
+    run = _copied(run_folder, tmp_path)
+    before = {path: path.read_bytes() for path in run.exports.rglob("*") if path.is_file()}
+    with pytest.raises(GateRefusedError) as caught, _ready_made(run_folder, exported, "ptq"):
+        export_int8(run, UNREACHABLE)
+    assert "The earlier exports/tiny-int8.tflite stays" in str(caught.value)
+    assert {path: path.read_bytes() for path in before} == before
+    added = {path.name for path in run.exports.rglob("*") if path.is_file()} - {path.name for path in before}
+    rejected = "tiny-int8-ptq.tflite.rejected"
+    assert added == {rejected, f"{rejected}.json", "export.rejected.json"}
+    assert str(run.exports / f"{rejected}.json") in str(caught.value)
+    assert EXPORT.read(run.exports / "export.rejected.json", hint="").verdict == "refused"
+    assert EXPORT.read(run.exports / "export.json", hint="") == exported
+
+
+def test_an_export_that_fails_midway_leaves_the_accepted_one_as_it_is(
+    run_folder: RunFolder, exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _copied(run_folder, tmp_path)
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+    def full(*_: object, **__: object) -> None:
+        raise RunError("space on the disk")
+
+    monkeypatch.setattr(export, "keep_candidate", full)
+    with pytest.raises(RunError, match="space on the disk"), _ready_made(run_folder, exported, "ptq"):
+        export_int8(run, LENIENT)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
 
 
 def test_a_later_export_that_passes_clears_the_refusal_away(
-    run_folder: RunFolder, exported: dict[str, Any], refused: tuple[RunFolder, GateRefusedError], tmp_path: Path
+    run_folder: RunFolder, exported: Export, refused: tuple[RunFolder, GateRefusedError], tmp_path: Path
 ) -> None:
     run = _copied(refused[0], tmp_path)
     with _ready_made(run_folder, exported, "ptq"):
@@ -167,30 +206,31 @@ def test_a_later_export_that_passes_clears_the_refusal_away(
 
 
 def test_a_candidate_that_is_refused_beside_one_that_passes_gets_no_loadable_name(
-    run_folder: RunFolder, exported: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_folder: RunFolder, exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = _copied(run_folder, tmp_path)
     verdicts = iter(["refused", "undecided"])
     whole = gate.judge
     monkeypatch.setattr(gate, "judge", lambda *a, **k: msgspec.structs.replace(whole(*a, **k), verdict=next(verdicts)))
     with _ready_made(run_folder, exported, "ptq", "qat"):
-        tree = export_int8(again, LENIENT)
-    assert tree["chosen"] == "int8-qat"
-    paths = {row["scheme"]: row["path"] for row in tree["candidates"]}
+        record = export_int8(again, LENIENT)
+    assert record.chosen == "int8-qat"
+    paths = {row.scheme: row.path for row in record.candidates}
     assert paths["int8-ptq"] == "exports/tiny-int8-ptq.tflite.rejected"
     assert not list((again.exports / "candidates").glob("*.tflite"))
 
 
-def test_the_test_split_counts_the_files_it_has_judged(
-    run_folder: RunFolder, exported: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_test_split_counts_the_files_it_has_judged(run_folder: RunFolder, exported: Export, tmp_path: Path) -> None:
     again = _copied(run_folder, tmp_path)
-    same = exported["chosen"].removeprefix("int8-")
+    same = str(exported.chosen).removeprefix("int8-")
     other = {"ptq": "qat", "qat": "ptq"}[same]
-    scored = [exported["test"]["scored"]]
+    assert exported.test is not None
+    scored = [exported.test.scored]
     for kind in (same, other, same):
         with _ready_made(run_folder, exported, kind):
-            scored.append(export_int8(again, LENIENT)["test"]["scored"])
+            test = export_int8(again, LENIENT).test
+            assert test is not None
+            scored.append(test.scored)
     assert scored == [1, 1, 2, 2]
 
 
@@ -198,12 +238,12 @@ def test_a_mixed_candidate_keeps_its_worst_layers_in_float_where_float_is_allowe
     run_folder: RunFolder, tmp_path: Path
 ) -> None:
     again = _copied(run_folder, tmp_path)
-    tree = export_int8(again, replace(LENIENT, kinds=("mixed",), allow_float=True))
-    row = next(row for row in tree["candidates"] if row["scheme"] == "int8-mixed")
-    errors = list(row["notes"]["layer_errors"].values())
+    record = export_int8(again, replace(LENIENT, kinds=("mixed",), allow_float=True))
+    row = next(row for row in record.candidates if row.scheme == "int8-mixed")
+    errors = list(row.notes.layer_errors.values())
     assert errors == sorted(errors, reverse=True)
-    assert row["notes"]["kept_in_float"] == list(row["notes"]["layer_errors"])[:3]
-    artifact = open_artifact(again.path / row["path"])
+    assert list(row.notes.kept_in_float) == list(row.notes.layer_errors)[:3]
+    artifact = open_artifact(again.path / row.path)
     assert artifact.facts.float_operators
     assert artifact.facts.kernels
     assert (artifact.facts.input.dtype, artifact.facts.output.dtype) == ("int8", "int8")
@@ -213,14 +253,27 @@ def test_a_mixed_candidate_keeps_its_worst_layers_in_float_where_float_is_allowe
 
 def test_float_schemes_are_written_beside_the_twin_and_shrink(run_folder: RunFolder, tmp_path: Path) -> None:
     again = _copied(run_folder, tmp_path)
-    tree = export_float(again, ["float16", "dynamic"])
-    sizes = {row["scheme"]: row["size_bytes"] for row in tree["candidates"]}
+    shutil.rmtree(again.exports, ignore_errors=True)
+    record = export_float(again, ["float16", "dynamic"])
+    sizes = {row.scheme: row.size_bytes for row in record.candidates}
     assert sizes["float32"] > sizes["float16"] > sizes["dynamic"]
-    for row in tree["candidates"]:
-        load_classifier(again.path / row["path"], replay=None)
-    assert [row["chosen"] for row in tree["candidates"]] == [False, True, False]
-    assert tree["candidates"][1]["agreement"]["agreement"]["value"] > 0.9
-    assert 0.0 <= tree["candidates"][1]["accuracy"]["low"] <= tree["candidates"][1]["accuracy"]["value"]
+    for row in record.candidates:
+        load_classifier(again.path / row.path, replay=None)
+    assert [row.chosen for row in record.candidates] == [False, True, False]
+    half = record.candidates[1]
+    assert half.agreement is not None
+    assert half.accuracy is not None
+    assert half.agreement.agreement.value > 0.9
+    assert 0.0 <= half.accuracy.low <= half.accuracy.value
+
+
+def test_a_float_scheme_written_later_leaves_the_int8_model_chosen(
+    run_folder: RunFolder, exported: Export, tmp_path: Path
+) -> None:
+    again = _copied(run_folder, tmp_path)
+    record = export_float(again, ["float16"])
+    assert [row.scheme for row in record.candidates] == ["float32", "float16", "int8-ptq", "int8-qat"]
+    assert (record.model, record.chosen, record.test) == (exported.model, exported.chosen, exported.test)
 
 
 def test_float_schemes_never_see_the_test_split(
@@ -235,13 +288,66 @@ def test_float_schemes_never_see_the_test_split(
     assert "test" not in asked
 
 
-def test_a_float_scheme_may_be_written_beside_int8(
-    run_folder: RunFolder, exported: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_float_scheme_may_be_written_beside_int8(run_folder: RunFolder, exported: Export, tmp_path: Path) -> None:
     again = _copied(run_folder, tmp_path)
     with _ready_made(run_folder, exported, "ptq"):
-        tree = export_int8(again, LENIENT, beside=["float16"])
-    assert [row["scheme"] for row in tree["candidates"]] == ["float32", "float16", "int8-ptq"]
+        record = export_int8(again, LENIENT, beside=["float16"])
+    assert [row.scheme for row in record.candidates] == ["float32", "float16", "int8-ptq"]
+
+
+def test_what_quantization_learns_from_and_what_judges_it_share_no_image(
+    run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = open_trained(run_folder, SILENT)
+    learned = set(trained.data.part("train")[0].keys)
+    drawn = lessons.learned_images(trained)
+    originals = drawn.keys[: len(learned)]
+    assert set(originals) == learned
+    assert len(drawn) > len(learned)
+    panels = [validation_panel(trained), *other_panels(trained)]
+    judged = {key for panel in panels for key in panel.keys}
+    assert judged
+    assert not judged & {*drawn.keys, *trained.calibration(200)[2]}
+    assert not judged & set(trained.data.part("test")[0].keys)
+
+
+@pytest.mark.slow
+def test_each_training_image_is_answered_by_a_file_that_was_made_without_it(
+    run_folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _copied(run_folder, tmp_path)
+    parts: list[Trained] = []
+    whole = cross_fit.build_candidates
+
+    def seen(part: Trained, *given: Any, **told: Any) -> Any:
+        parts.append(part)
+        return whole(part, *given, **told)
+
+    monkeypatch.setattr(cross_fit, "build_candidates", seen)
+    record = export_int8(run, replace(LENIENT, kinds=("ptq",), cross_fit=3))
+    assert record.gate is not None
+    by_name = {origin.origin: origin for origin in record.gate.origins}
+    training = open_trained(run, SILENT).data.manifest.part("train")
+    crossed = by_name["target cross-fitted"]
+    assert (crossed.images, crossed.judged, crossed.carries) == (len(training), "procedure", True)
+    assert record.gate.images == len(training) + by_name["target validation"].images
+    answered = [row.sha256 for part in parts for row in part.data.manifest.part("test")]
+    assert sorted(answered) == sorted(row.sha256 for row in training)
+    for part in parts:
+        fitted = {row.sha256 for row in part.data.manifest.part("train")}
+        assert not fitted & {row.sha256 for row in part.data.manifest.part("test")}
+        groups = {row.group for row in part.data.manifest.part("train")}
+        assert not groups & {row.group for row in part.data.manifest.part("test")}
+    assert len({part.model for part in parts}) == 3
+
+
+def test_cross_fitting_is_left_to_runs_with_few_images_of_their_own() -> None:
+    few, many = (SimpleNamespace(carrying=count) for count in (30, 100))
+    trained = SimpleNamespace(recipe=SimpleNamespace(quantize=QuantizeSpec()))
+    assert export.parts_wanted(trained, few, Int8Options()) == 3  # type: ignore[arg-type]
+    assert export.parts_wanted(trained, many, Int8Options()) == 0  # type: ignore[arg-type]
+    assert export.parts_wanted(trained, many, Int8Options(cross_fit=4)) == 4  # type: ignore[arg-type]
+    assert export.parts_wanted(trained, few, Int8Options(cross_fit=0)) == 0  # type: ignore[arg-type]
 
 
 def test_an_unfinished_run_is_one_clear_line(tmp_path: Path, tiny_recipe: Callable[..., Recipe]) -> None:
@@ -282,19 +388,20 @@ def _replace(path: Path, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "accuracies", "chosen"),
+    ("verdicts", "agreements", "chosen"),
     [
-        ({"ptq": "undecided", "qat": "undecided"}, {"ptq": 0.9, "qat": 0.9}, "qat"),
-        ({"ptq": "undecided", "qat": "undecided"}, {"ptq": 0.95, "qat": 0.9}, "ptq"),
-        ({"ptq": "proven", "qat": "refused"}, {"ptq": 0.8, "qat": 0.9}, "ptq"),
+        ({"ptq": "undecided", "qat": "undecided"}, {"ptq": 0.98, "qat": 0.98}, "qat"),
+        ({"ptq": "undecided", "qat": "undecided"}, {"ptq": 0.99, "qat": 0.98}, "ptq"),
+        ({"ptq": "proven", "qat": "refused"}, {"ptq": 0.97, "qat": 0.99}, "ptq"),
         ({"ptq": "refused", "qat": "refused"}, {"ptq": 0.8, "qat": 0.9}, None),
     ],
 )
-def test_quantization_aware_is_kept_unless_post_training_is_better(
-    verdicts: dict[str, str], accuracies: dict[str, float], chosen: str | None
+def test_the_candidate_that_agrees_most_is_kept_and_quantization_aware_where_they_are_equal(
+    verdicts: dict[str, str], agreements: dict[str, float], chosen: str | None
 ) -> None:
     def judged(kind: str) -> Judged:
-        report = SimpleNamespace(verdict=verdicts[kind], accuracy={"int8": Interval(accuracies[kind], 0.0, 1.0)})
+        agreement = Agreement(100, Interval(agreements[kind], 0.0, 1.0), 0.1, 0.01)
+        report = SimpleNamespace(verdict=verdicts[kind], agreement=agreement)
         return Judged(SimpleNamespace(kind=kind), report)  # type: ignore[arg-type]
 
     picked = export.choose([judged(kind) for kind in verdicts])

@@ -113,16 +113,19 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How `export --int8` fine-tunes under fake quantization, calibrates, and what its gate demands.
 
-    `max_drop` in points of accuracy, `min_agreement` as a share of images.
+    `max_drop` in points of accuracy, `min_agreement` as a share of images; docs/decisions/0004 says why 3 points.
+    `agreement_images` is how many images are drawn to judge a drawn target. `cross_fit` is how many parts the training images are
+    dealt into to judge the procedure, where images kept from training are fewer than 100 (0 or 1: not at all).
     """
 
     epochs: Positive = 8
     learning_rate: PositiveFloat = 3e-5
     batch_size: Positive = 16
     calibration_images: Positive = 200
-    max_drop: Annotated[float, Meta(ge=0.0)] = 1.0
+    max_drop: Annotated[float, Meta(ge=0.0)] = 3.0
     min_agreement: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.97
     agreement_images: Positive = 2000
+    cross_fit: Annotated[int, Meta(ge=0, le=20)] = 3
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

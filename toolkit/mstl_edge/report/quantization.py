@@ -1,4 +1,4 @@
-"""What the export gate saw: every candidate on validation images, four models on a larger pool, layers skipped, the verdict."""
+"""What the export gate saw: every candidate, the images that judged it by origin, layers skipped, the verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mstl_edge.metrics import Agreement
 from mstl_edge.report import wording
 from mstl_edge.report.blocks import Section, Table
 from mstl_edge.report.markup import Child, Markup, join, tag
-from mstl_edge.report.run_record import Candidate, Export, PairedTest
+from mstl_edge.schemas.export import Export, ExportedFile, Origin, PairedTest
 
 
 def gate_sentence(export: Export) -> str:
@@ -26,8 +26,12 @@ def gate_sentence(export: Export) -> str:
     return wording.minus(
         f"Did int8 hurt? Float32 and int8 label {alike} of {pair.agreement.n} test images alike. Quantization costs {drop} points "
         f"of accuracy (a negative cost is a gain; exact McNemar p = {wording.p_value(pair.mcnemar.p)}). "
-        f"The export gate's verdict: {export.verdict}{'; ' if export.reasons else ''}{'; '.join(export.reasons)}."
+        f"The export gate's verdict: {'; '.join([export.verdict + _promised(export), *export.reasons])}."
     )
+
+
+def _promised(export: Export) -> str:
+    return f": {export.gate.promise}" if export.gate is not None and export.gate.promise else ""
 
 
 def quantization_section(export: Export, validated: int) -> Section:
@@ -47,7 +51,8 @@ def quantization_section(export: Export, validated: int) -> Section:
     if reasons:
         blocks.append(tag("ul", reasons))
     if judged:
-        blocks += [_agreement_table(judged), *_skipped(judged)]
+        origins = _origins_table(judged)
+        blocks += [*([origins] if origins else []), _agreement_table(judged), *_skipped(judged)]
     if export.test is not None:
         blocks.append(_test_table(export.test))
     blocks += [tag("p", wording.minus(f"Calibration: {warning}.")) for warning in export.calibration_warnings]
@@ -61,8 +66,8 @@ def _candidates_table(export: Export, validated: int) -> Table:
     chosen = frozenset(number for number, row in enumerate(export.candidates) if row.scheme == export.chosen)
     what = "the chosen one is bold" if chosen else "the gate refused all of them"
     caption = (
-        f"Exported candidates; {what}. Accuracy and its cost on n = {validated} validation images, with 95 % intervals; a "
-        "negative cost is a gain. Below p: images that only float32 : only int8 gets right."
+        f"Exported candidates; {what}. Accuracy on n = {validated} validation images, its cost on all that carry the verdict, "
+        "with 95 % intervals; a negative cost is a gain. Below p: images that only float32 : only int8 gets right."
     )
     return Table(
         head,
@@ -73,7 +78,7 @@ def _candidates_table(export: Export, validated: int) -> Table:
     )
 
 
-def _candidate_row(row: Candidate) -> tuple[Child, ...]:
+def _candidate_row(row: ExportedFile) -> tuple[Child, ...]:
     size, none = wording.megabytes(row.size_bytes), wording.NOT_MEASURED
     if row.gate is None:
         return (row.scheme, none, size, wording.percent_cell(row.accuracy), none, none, none)
@@ -90,19 +95,53 @@ def _candidate_row(row: Candidate) -> tuple[Child, ...]:
     )
 
 
-def _agreement_table(judged: list[Candidate]) -> Table:
-    origins = next((row.gate.origins for row in judged if row.gate and row.gate.origins), {})
-    pool = f" ({', '.join(f'{count:,} {origin}' for origin, count in origins.items())})" if origins else ""
+def _origins_table(judged: list[ExportedFile]) -> Table | None:
+    """Return what each candidate's answers were judged on, by origin; None where an older export tells no agreement of any."""
+    rows = [
+        (row.scheme, origin)
+        for row in judged
+        if row.gate
+        for origin in row.gate.origins
+        if origin.agreement is not None
+    ]
+    if not rows:
+        return None
     caption = (
-        f"Models compared on the gate's pool of images that no stage was trained on{pool}: share of equal labels, and how far "
-        "probabilities are apart over all classes. Fake quantization against int8 exposes a broken conversion."
+        "int8 against float32, by origin of the images. Verdicts rest on images of the kind that the model is for, none of which "
+        "was learned from; others are told apart. Of images answered by others made like it, each was answered by a file that was "
+        "trained and quantized without it. All views of an image count as one image in the 95 % intervals."
+    )
+    head = ("Candidate", "Images", "Answered by", "n", "Views", "Same label, %", "Cost, points", "Counts")
+    return Table(
+        head, tuple(_origin_row(*row) for row in rows), caption, words=frozenset((0, 1, 2, 7)), long=frozenset((1, 2))
+    )
+
+
+def _origin_row(scheme: str, origin: Origin) -> tuple[Child, ...]:
+    drop, agreement = origin.drop, origin.agreement
+    return (
+        scheme,
+        origin.origin,
+        "the file" if origin.judged == "file" else "others made like it",
+        f"{origin.images:,}",
+        str(origin.views),
+        wording.percent_cell(agreement.agreement if agreement else None),
+        wording.points_cell(drop.value, drop.low, drop.high) if drop else wording.NOT_MEASURED,
+        "yes" if origin.carries else "no",
+    )
+
+
+def _agreement_table(judged: list[ExportedFile]) -> Table:
+    caption = (
+        "Models compared: share of equal labels, and how far probabilities are apart over all classes. Fake quantization against "
+        "int8, and Keras against float32, expose a broken conversion."
     )
     head = ("Candidate", "Compared", "Same label, %", "n", "Largest difference in p", "Mean difference in p")
     rows = tuple(_agreement_row(*entry) for entry in _agreements(judged))
     return Table(head, rows, caption, words=frozenset((0, 1)), long=frozenset((1,)))
 
 
-def _agreements(judged: list[Candidate]) -> Iterator[tuple[str, str, Agreement]]:
+def _agreements(judged: list[ExportedFile]) -> Iterator[tuple[str, str, Agreement]]:
     """Yield every comparison; that of the float32 twin once, where all candidates share it."""
     converted = [row.gate.float_conversion for row in judged if row.gate]
     shared = len(set(map(repr, converted))) == 1
@@ -123,7 +162,7 @@ def _agreement_row(scheme: str, compared: str, found: Agreement) -> tuple[Child,
     return (scheme, compared, wording.percent_cell(found.agreement), f"{found.n:,}", *apart)
 
 
-def _skipped(judged: list[Candidate]) -> Iterator[Table | Markup]:
+def _skipped(judged: list[ExportedFile]) -> Iterator[Table | Markup]:
     """Yield the layers that no quantizer was put on, by kind and reason, and those that a candidate keeps in float."""
     groups: dict[tuple[str, str], dict[str, list[str]]] = {}
     for row in judged:

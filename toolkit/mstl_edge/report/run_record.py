@@ -10,14 +10,14 @@ from msgspec import Struct
 
 from mstl_edge.artifact import Artifact, open_artifact
 from mstl_edge.errors import RunError
-from mstl_edge.metrics import Agreement, ClassificationMetrics, Interval, McNemar
+from mstl_edge.metrics import ClassificationMetrics
 from mstl_edge.recipe import Recipe
 from mstl_edge.report.answers import Answered, answered
 from mstl_edge.report.records import Grid, read_grid, read_record
 from mstl_edge.runs import RunFolder
+from mstl_edge.schemas.export import EXPORT, Export
 
 METRICS_SCHEMA = "mstl-edge/metrics/1"
-EXPORT_SCHEMA = "mstl-edge/export/1"
 QUANTIZE = "quantize"
 """The folder under `stages/` in which quantization-aware fine-tuning keeps its history."""
 
@@ -50,79 +50,6 @@ class StageEntry(Struct, frozen=True, kw_only=True):
     def positive_index(self) -> int:
         """Column of the positive class."""
         return self.labels.index(self.positive)
-
-
-class Gate(Struct, frozen=True, kw_only=True):
-    """What the export gate said of a candidate; accuracy is on validation images, agreement on its larger pool.
-
-    `float_conversion` is the Keras network against its float32 file, `int8_conversion` fake quantization against the int8 file.
-    """
-
-    verdict: str
-    reasons: tuple[str, ...]
-    drop: Interval
-    mcnemar: McNemar
-    agreement: Agreement
-    accuracy: dict[str, Interval] = {}
-    float_conversion: Agreement | None = None
-    int8_conversion: Agreement | None = None
-    origins: dict[str, int] = {}
-
-
-class Skipped(Struct, frozen=True, kw_only=True):
-    """A layer without a quantizer of its own, and why it needs none."""
-
-    layer: str
-    kind: str
-    reason: str
-
-
-class Notes(Struct, frozen=True, kw_only=True):
-    """How a candidate was made; errors of layers are in steps of their output's scale."""
-
-    epochs: int | None = None
-    skipped: tuple[Skipped, ...] = ()
-    kept_in_float: tuple[str, ...] = ()
-    layer_errors: dict[str, float] = {}
-
-
-class Candidate(Struct, frozen=True, kw_only=True):
-    """A row of `export.json`; accuracy is on validation images."""
-
-    scheme: str
-    size_bytes: int
-    accuracy: Interval | None = None
-    agreement: Agreement | None = None
-    gate: Gate | None = None
-    notes: Notes = Notes()
-
-
-class PairedTest(Struct, frozen=True, kw_only=True):
-    """The float32 and the chosen int8 file on the test split, paired."""
-
-    float32: ClassificationMetrics
-    int8: ClassificationMetrics
-    drop: Interval
-    mcnemar: McNemar
-    agreement: Agreement
-
-
-class Export(Struct, frozen=True, kw_only=True):
-    """`export.json`; `model` and `chosen` are None where the gate refused every candidate."""
-
-    float_model: str | None = None
-    model: str | None = None
-    chosen: str | None = None
-    candidates: tuple[Candidate, ...]
-    test: PairedTest | None = None
-    verdict: str = ""
-    reasons: tuple[str, ...] = ()
-    calibration_warnings: tuple[str, ...] = ()
-
-    @property
-    def refused(self) -> bool:
-        """Whether the gate let nothing through."""
-        return self.chosen is None
 
 
 class _Metrics(Struct, frozen=True):
@@ -193,7 +120,7 @@ def _export(folder: RunFolder) -> Export | None:
     path = folder.exports / "export.json"
     if not path.is_file():
         return None
-    return read_record(path, Export, EXPORT_SCHEMA, hint=f"Export it again: mstl-edge export {folder.path}")
+    return EXPORT.read(path, hint=f"Export it again: mstl-edge export {folder.path}")
 
 
 def _answers(path: Path, entry: StageEntry) -> Answered:

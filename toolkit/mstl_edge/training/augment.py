@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -11,6 +13,23 @@ from PIL import Image
 
 from mstl_edge.recipe import AugmentSpec
 from mstl_edge.storage import digest
+
+
+class PixelRows(Protocol):
+    """Images by position, `(n, height, width, 3) uint8` in all, wherever they are kept."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(n, height, width, 3)`."""
+
+    def __len__(self) -> int:
+        """Return n."""
+
+    def __getitem__(self, positions: Any) -> NDArray[Any]:
+        """Return one image, or a block of them."""
+
+    def select(self, positions: Any) -> PixelRows:
+        """Return the images at some positions without reading them."""
 
 
 def view_key(image_key: bytes, view: int, spec: AugmentSpec) -> bytes:
@@ -57,3 +76,41 @@ def draw_view(pixels: NDArray[np.uint8], view: int, spec: AugmentSpec, image_key
     # Uncovered and background black stays black: brightness is the tissue's, not the frame's.
     levels = np.where(np.asarray(moved) == 0, 0.0, levels)
     return np.asarray(np.clip(np.rint(levels), 0, 255), dtype=np.uint8)
+
+
+class DrawnViews:
+    """Views as rows that are drawn when they are read, so that none has to be kept.
+
+    Args:
+        pixels: `(n, height, width, 3) uint8`, the images.
+        keys: One per image.
+        spec: Bounds of the draws.
+        wanted: Image and view of each row.
+    """
+
+    def __init__(
+        self, pixels: PixelRows, keys: Sequence[bytes], spec: AugmentSpec, wanted: Sequence[tuple[int, int]]
+    ) -> None:
+        self._pixels = pixels
+        self._keys = keys
+        self._spec = spec
+        self._wanted = wanted
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    def __getitem__(self, positions: Any) -> NDArray[np.uint8]:
+        if np.ndim(positions) == 0 and not isinstance(positions, slice):
+            image, view = self._wanted[int(positions)]
+            pixels = np.asarray(self._pixels[image], dtype=np.uint8)
+            return draw_view(pixels, view, self._spec, self._keys[image])
+        return np.stack([self[int(position)] for position in np.arange(len(self))[positions]])
+
+    def select(self, positions: Any) -> DrawnViews:
+        """Return the rows at `positions` without drawing them."""
+        return DrawnViews(self._pixels, self._keys, self._spec, [self._wanted[int(i)] for i in positions])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(rows, height, width, 3)`."""
+        return (len(self), *self._pixels.shape[1:])

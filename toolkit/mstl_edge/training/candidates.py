@@ -1,10 +1,13 @@
-"""The int8 candidates of one trained network: post-training, quantization-aware, and one that keeps its worst layers in float."""
+"""The int8 candidates of one trained network: post-training, quantization-aware, and one that keeps its worst layers in float.
+
+The same for the network that is exported, for those that are trained in its stead to judge the procedure, and for a study's folds.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,7 +29,7 @@ from mstl_edge.training.convert import (
     to_mixed_flatbuffer,
 )
 from mstl_edge.training.fake_quant import skipped_layers
-from mstl_edge.training.pool import gather_unlabelled
+from mstl_edge.training.lessons import correction_views, lessons_of
 from mstl_edge.training.trained import Trained
 
 Kind = Literal["qat", "ptq", "mixed"]
@@ -55,6 +58,45 @@ class Candidate:
     def scheme(self) -> Literal["int8", "mixed"]:
         """What its card says."""
         return "mixed" if self.kind == "mixed" else "int8"
+
+
+def build_candidates(
+    trained: Trained,
+    folded: Any,
+    float_flatbuffer: bytes,
+    kinds: Collection[Kind],
+    folder: StageFolder,
+    *,
+    threads: int,
+    reporter: Reporter,
+) -> Iterator[Candidate]:
+    """Yield the candidates; each must be judged before the next is asked for, since fine-tuning goes on in the same network.
+
+    Args:
+        trained: The network and what it was trained on.
+        folded: Image → probabilities, without BatchNorm.
+        float_flatbuffer: Its float file, whose answers fine-tuning learns.
+        kinds: Which candidates.
+        folder: Keeps the checkpoint and the history of fine-tuning.
+        threads: Threads of the engine.
+        reporter: Told of progress.
+    """
+    pixels = trained.calibration(trained.recipe.quantize.calibration_images)[0]
+    reporter.say("calibrating")
+    quantized = qat.calibrated(folded, pixels, correction_views(trained))
+    order: tuple[Kind, ...] = ("ptq", "mixed", "qat")
+    for kind in order:
+        if kind not in kinds:
+            continue
+        reporter.say(f"building the {kind} candidate")
+        if kind == "ptq":
+            yield build_post_training(quantized)
+        elif kind == "mixed":
+            yield build_mixed(folded, quantized, pixels)
+        else:
+            yield build_quantization_aware(
+                trained, quantized, float_flatbuffer, folder, threads=threads, reporter=reporter
+            )
 
 
 def build_post_training(quantized: Any) -> Candidate:
@@ -95,16 +137,6 @@ def build_quantization_aware(
     write_text(folder.history, history_csv(history))
     notes = {"epochs": len(history), "skipped": skipped_layers(quantized)}
     return Candidate("qat", to_int8_flatbuffer(quantized), quantized, notes)
-
-
-def lessons_of(trained: Trained, float_flatbuffer: bytes, threads: int) -> list[qat.Lesson]:
-    """Return the training split and unlabelled images, each with the answer of the float twin."""
-    sources = [trained.data.part("train")[0], *gather_unlabelled(trained)]
-    told = [qat.answers(float_flatbuffer, trained.pixels(images), threads=threads) for images in sources]
-    return [
-        qat.Lesson(images, answer.argmax(axis=1).astype(np.int64), answer)
-        for images, answer in zip(sources, told, strict=True)
-    ]
 
 
 def keras_answers(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
+from mstl_edge.artifact import inspect_flatbuffer
 from mstl_edge.errors import GateRefusedError
+from mstl_edge.folders import replacing_folder
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runs import RunFolder, StageFolder
-from mstl_edge.training import gate
-from mstl_edge.training.candidates import (
-    Candidate,
-    Kind,
-    build_mixed,
-    build_post_training,
-    build_quantization_aware,
-    keras_answers,
-)
+from mstl_edge.schemas.export import EXPORT, Export, ExportedFile
+from mstl_edge.training import evidence, gate
+from mstl_edge.training.candidates import Candidate, Kind, build_candidates, keras_answers
 from mstl_edge.training.convert import to_dynamic_flatbuffer, to_float16_flatbuffer, to_float_flatbuffer
+from mstl_edge.training.cross_fit import CrossFitted, cross_fit
 from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.graph import with_softmax
 from mstl_edge.training.held_out import paired_test
-from mstl_edge.training.pool import gather_beside, gather_pool
-from mstl_edge.training.qat import answers, calibrated
-from mstl_edge.training.seal import FloatScheme, Judged, Tree, drop_earlier, keep_candidate, seal_float, write_summary
+from mstl_edge.training.jury import Jury, gather_jury
+from mstl_edge.training.qat import answers
+from mstl_edge.training.seal import FloatScheme, Judged, drop_earlier, keep_candidate, seal_float
 from mstl_edge.training.trained import Trained, open_trained
 
+SUMMARY, REFUSAL = "export.json", "export.rejected.json"
 _CONVERSIONS: dict[FloatScheme, Callable[[Any], bytes]] = {
     "float32": to_float_flatbuffer,
     "float16": to_float16_flatbuffer,
@@ -45,44 +43,53 @@ class Int8Options:
         kinds: Candidates to build.
         max_drop: Largest drop in points of accuracy; None takes the recipe's.
         min_agreement: Smallest share of equal labels; None takes the recipe's.
+        cross_fit: Parts to judge the procedure on, 0 for none; None takes the recipe's where validation images are few.
         allow_float: Accept float operators, and try a candidate that keeps its worst layers in float.
     """
 
     kinds: tuple[Kind, ...] = ("ptq", "qat")
     max_drop: float | None = None
     min_agreement: float | None = None
+    cross_fit: int | None = None
     allow_float: bool = False
 
 
 @dataclass(frozen=True)
-class _Jury:
-    """The images that judge, and the float twin's answers to them."""
+class _Network:
+    """The float network in the forms that an export needs: Keras as trained, BatchNorm folded, and the float32 file."""
 
-    pool: gate.Pool
-    float_answers: NDArray[np.float32]
+    model: Any
+    folded: Any
+    twin: bytes
 
 
 def export_float(
     run: RunFolder, schemes: Sequence[FloatScheme], *, threads: int = 1, reporter: Reporter = SILENT
-) -> Tree:
+) -> Export:
     """Write the named schemes of a run's last stage, the float32 twin always among them.
 
-    Returns:
-        The tree of `export.json`.
+    What an int8 export left beside them stays, and stays the chosen model.
 
     Raises:
         RunError: The run is not finished.
     """
     trained = open_trained(run, reporter)
-    folded = fold_batch_norm(_with_softmax(trained))
-    twin = to_float_flatbuffer(folded)
+    network = _network(trained)
     jury = None
     if any(scheme != "float32" for scheme in schemes):
-        jury = _gather_jury(trained, twin, trained.recipe.quantize.agreement_images, threads, reporter)
-    rows = _float_files(trained, folded, twin, schemes, jury, threads)
-    row = next(row for row in rows if row["scheme"] == schemes[0])
-    row["chosen"] = True
-    return write_summary(run, row["path"], row["scheme"], rows, {})
+        jury = gather_jury(trained, network.twin, threads, reporter)
+    before = accepted(run)
+    with replacing_folder(run.exports) as exports:
+        rows = _float_files(trained, exports, network, schemes, jury, threads)
+        if before is None:
+            row = next(row for row in rows if row.scheme == schemes[0])
+            rows = [msgspec.structs.replace(other, chosen=other is row) for other in rows]
+            record = Export(float_model=rows[0].path, model=row.path, chosen=row.scheme, candidates=tuple(rows))
+        else:
+            new = {row.scheme: row for row in rows}
+            kept = tuple(row for row in before.candidates if row.scheme not in new)
+            record = msgspec.structs.replace(before, candidates=(*rows, *kept))
+        return _summed_up(exports / SUMMARY, record)
 
 
 def export_int8(
@@ -92,7 +99,7 @@ def export_int8(
     beside: Sequence[FloatScheme] = (),
     threads: int = 1,
     reporter: Reporter = SILENT,
-) -> Tree:
+) -> Export:
     """Build int8 candidates, judge them, and write the chosen one beside its float32 twin.
 
     Args:
@@ -102,72 +109,65 @@ def export_int8(
         threads: Threads of the engine.
         reporter: Told of progress.
 
-    Returns:
-        The tree of `export.json`.
-
     Raises:
         RunError: The run is not finished.
-        GateRefusedError: No candidate passed; they are kept under `.rejected` names, and `export.json` says why.
+        GateRefusedError: No candidate passed. They are kept under `.rejected` names; an int8 file that an earlier export left
+            stays with its `export.json`, and `export.rejected.json` says why, else `export.json` does.
     """
     trained = open_trained(run, reporter)
-    spec = trained.recipe.quantize
-    bounds = gate.Bounds(
-        spec.max_drop if options.max_drop is None else options.max_drop,
-        spec.min_agreement if options.min_agreement is None else options.min_agreement,
-        spec.agreement_images,
-    )
-    model = _with_softmax(trained)
-    folded = fold_batch_norm(model)
     reporter.say("converting the float32 twin")
-    twin = to_float_flatbuffer(folded)
-    jury = _gather_jury(trained, twin, bounds.agreement_images, threads, reporter)
-    float_keras = keras_answers(model, jury.pool.pixels[: gate.CONVERSION_IMAGES])
+    network = _network(trained)
+    jury = gather_jury(trained, network.twin, threads, reporter)
     warnings = _calibration_warnings(trained, reporter)
-    judged = []
-    for candidate in _candidates(trained, folded, twin, options.kinds, threads, reporter):
-        reporter.say(f"judging the {candidate.kind} candidate")
-        given = _answers(candidate, float_keras, jury, threads)
-        report = gate.judge(
-            given,
-            jury.pool,
-            candidate.flatbuffer,
-            bounds,
-            positive=trained.positive,
-            threshold=trained.entry["threshold"],
-            allow_float=options.allow_float,
-        )
-        judged.append(Judged(candidate, report))
-    rows = _float_files(trained, folded, twin, beside, jury, threads)
-    details = {"float_flatbuffer_bytes": len(twin), "calibration_warnings": warnings}
-    return _conclude(trained, twin, judged, rows, details)
+    answered = list(_answered(trained, network, jury, options, threads, reporter))
+    crossed = _cross_fitted(trained, jury, options, threads, reporter)
+    judged = [_judged(trained, candidate, given, jury, crossed, options) for candidate, given in answered]
+    told = Export(
+        candidates=(), float_flatbuffer_bytes=len(network.twin), calibration_warnings=tuple(warnings),
+    )  # fmt: skip
+    chosen = choose(judged)
+    before = accepted(run)
+    with replacing_folder(run.exports) as exports:
+        if chosen is None and before is not None:
+            _keep_refused(trained, exports, judged, told, before)
+        else:
+            drop_earlier(exports)
+            test = paired_test(trained, exports, network.twin, chosen.candidate.flatbuffer) if chosen else None
+            floats = _float_files(trained, exports, network, beside, jury, threads)
+            kept = [keep_candidate(trained, exports, entry, chosen, test) for entry in judged]
+            record = _record(told, [*floats, *kept], judged, chosen)
+            record = _summed_up(exports / SUMMARY, msgspec.structs.replace(record, test=test))
+    if chosen is None:
+        raise _refusal(run, judged, before)
+    return record
 
 
-def _with_softmax(trained: Trained) -> Any:
-    return with_softmax(trained.model, trained.entry["temperature"])
+def accepted(run: RunFolder) -> Export | None:
+    """Return the summary of an earlier export whose model passed and is still there; None where there is none."""
+    path = run.exports / SUMMARY
+    if not path.is_file():
+        return None
+    record = EXPORT.read(path, hint=f"Delete it to export anew: {path}")
+    int8 = record.model is not None and record.gate is not None and (run.path / record.model).is_file()
+    return record if int8 else None
 
 
-def _gather_jury(trained: Trained, twin: bytes, wanted: int, threads: int, reporter: Reporter) -> _Jury:
-    pool = gather_pool(trained, wanted, reporter)
-    return _Jury(pool, answers(twin, pool.pixels, threads=threads))
+def _network(trained: Trained) -> _Network:
+    model = with_softmax(trained.model, trained.entry["temperature"])
+    folded = fold_batch_norm(model)
+    return _Network(model, folded, to_float_flatbuffer(folded))
 
 
 def _float_files(
-    trained: Trained, folded: Any, twin: bytes, schemes: Sequence[FloatScheme], jury: _Jury | None, threads: int
-) -> list[Tree]:
-    """Write the float32 twin and the other float schemes, and return their rows."""
-    rows = [seal_float(trained, "float32", twin)]
+    trained: Trained, exports: Path, network: _Network, schemes: Sequence[FloatScheme], jury: Jury | None, threads: int
+) -> list[ExportedFile]:
+    """Write the float32 twin and the other float schemes."""
+    rows = [seal_float(trained, exports, "float32", network.twin)]
     for scheme in dict.fromkeys(schemes):
         if scheme != "float32" and jury is not None:
-            flatbuffer = _CONVERSIONS[scheme](folded)
-            given = answers(flatbuffer, jury.pool.pixels, threads=threads)
-            accuracy, agreement = gate.compare(
-                jury.float_answers,
-                given,
-                jury.pool,
-                positive=trained.positive,
-                threshold=trained.entry["threshold"],
-            )
-            rows.append(seal_float(trained, scheme, flatbuffer, accuracy, agreement))
+            flatbuffer = _CONVERSIONS[scheme](network.folded)
+            given = answers(flatbuffer, jury.flat(jury.own), threads=threads)
+            rows.append(seal_float(trained, exports, scheme, flatbuffer, jury.compare(given, trained)))
     return rows
 
 
@@ -180,62 +180,115 @@ def _calibration_warnings(trained: Trained, reporter: Reporter) -> list[str]:
     return warnings
 
 
-def _candidates(
-    trained: Trained, folded: Any, twin: bytes, kinds: Sequence[Kind], threads: int, reporter: Reporter
-) -> Iterator[Candidate]:
-    """Yield the candidates; each must be judged before the next is asked for, since fine-tuning goes on in the same network."""
-    pixels = trained.calibration(trained.recipe.quantize.calibration_images)[0]
-    reporter.say("calibrating")
-    quantized = calibrated(folded, pixels, gather_beside(trained))
-    order: tuple[Kind, ...] = ("ptq", "mixed", "qat")
-    for kind in order:
-        if kind not in kinds:
-            continue
-        reporter.say(f"building the {kind} candidate")
-        if kind == "ptq":
-            yield build_post_training(quantized)
-        elif kind == "mixed":
-            yield build_mixed(folded, quantized, pixels)
-        else:
-            folder = StageFolder(trained.run.path / "stages" / "quantize")
-            yield build_quantization_aware(trained, quantized, twin, folder, threads=threads, reporter=reporter)
+def _answered(
+    trained: Trained, network: _Network, jury: Jury, options: Int8Options, threads: int, reporter: Reporter
+) -> Iterator[tuple[Candidate, tuple[gate.Answers, list[evidence.Paired]]]]:
+    """Yield each candidate with its answers to the jury's images."""
+    few = jury.flat(jury.own)[: gate.CONVERSION_IMAGES]
+    float_keras = keras_answers(network.model, few)
+    folder = StageFolder(trained.run.path / "stages" / "quantize")
+    for candidate in build_candidates(
+        trained, network.folded, network.twin, options.kinds, folder, threads=threads, reporter=reporter
+    ):
+        reporter.say(f"asking the {candidate.kind} candidate")
+        rows = [answers(candidate.flatbuffer, jury.flat(panel), threads=threads) for panel in jury.panels]
+        fake_quant = None if candidate.fake_quant is None else keras_answers(candidate.fake_quant, few)
+        given = gate.Answers(float_keras, jury.float_answers[0], rows[0], fake_quant)
+        yield candidate, (given, jury.paired(rows, trained))
 
 
-def _answers(candidate: Candidate, float_keras: NDArray[np.float32], jury: _Jury, threads: int) -> gate.Answers:
-    pixels = jury.pool.pixels
-    fake_quant = None
-    if candidate.fake_quant is not None:
-        fake_quant = keras_answers(candidate.fake_quant, pixels[: gate.CONVERSION_IMAGES])
-    return gate.Answers(
-        float_keras, jury.float_answers, answers(candidate.flatbuffer, pixels, threads=threads), fake_quant
+def _cross_fitted(trained: Trained, jury: Jury, options: Int8Options, threads: int, reporter: Reporter) -> CrossFitted:
+    parts = parts_wanted(trained, jury, options)
+    if parts < 2:
+        return CrossFitted({})
+    found = cross_fit(trained, options.kinds, parts, threads=threads, reporter=reporter)
+    if found.left_out:
+        reporter.say(f"cross-fitting was left out: {found.left_out}")
+    return found
+
+
+def parts_wanted(trained: Trained, jury: Jury, options: Int8Options) -> int:
+    """Return the parts to judge the procedure on: as asked for, else the recipe's where too few images were kept from training."""
+    if options.cross_fit is not None:
+        return options.cross_fit
+    return 0 if jury.carrying >= gate.ENOUGH_IMAGES else trained.recipe.quantize.cross_fit
+
+
+def _judged(
+    trained: Trained,
+    candidate: Candidate,
+    given: tuple[gate.Answers, list[evidence.Paired]],
+    jury: Jury,
+    crossed: CrossFitted,
+    options: Int8Options,
+) -> Judged:
+    file_answers, paired = given
+    procedure = crossed.evidence.get(candidate.kind)
+    spec = trained.recipe.quantize
+    bounds = gate.Bounds(
+        spec.max_drop if options.max_drop is None else options.max_drop,
+        spec.min_agreement if options.min_agreement is None else options.min_agreement,
     )
+    report = gate.judge(
+        file_answers,
+        [paired[0], *([procedure] if procedure else []), *paired[1:]],
+        inspect_flatbuffer(candidate.flatbuffer),
+        bounds,
+        decision=gate.Decision(trained.labels, trained.positive, trained.entry["threshold"]),
+        allow_float=options.allow_float,
+    )
+    return Judged(candidate, report)
 
 
 def choose(judged: Sequence[Judged]) -> Judged | None:
-    """Return the candidate to ship: quantization-aware, unless another is more accurate on validation; None if all were refused."""
+    """Return the candidate to ship: the one that agrees with float on most images, quantization-aware where two are equal.
+
+    None where all were refused. Accuracy would be the coarser measure: of a hundred images two candidates rarely differ in one.
+    """
     preference = ("qat", "ptq", "mixed")
     return max(
         (entry for entry in judged if not entry.refused),
-        key=lambda entry: (entry.report.accuracy["int8"].value, -preference.index(entry.candidate.kind)),
+        key=lambda entry: (entry.report.agreement.agreement.value, -preference.index(entry.candidate.kind)),
         default=None,
     )
 
 
-def _conclude(trained: Trained, twin: bytes, judged: list[Judged], rows: list[Tree], details: Tree) -> Tree:
-    """Write every candidate under the name its verdict allows, score the test split for the chosen one, and sum up."""
-    run, chosen = trained.run, choose(judged)
-    test = paired_test(trained, twin, chosen.candidate.flatbuffer) if chosen else {}
-    rows = [*rows, *(keep_candidate(trained, entry, chosen, test) for entry in judged)]
-    drop_earlier(run, {row["path"] for row in rows})
-    if chosen is not None:
-        told = {"test": test, **details, "verdict": chosen.report.verdict, "reasons": list(chosen.report.reasons)}
-        row = next(row for row in rows if row["chosen"])
-        return write_summary(run, row["path"], row["scheme"], rows, told)
-    reasons = [f"{entry.candidate.kind}: {reason}" for entry in judged for reason in entry.report.reasons]
-    tree = write_summary(run, None, None, rows, {**details, "verdict": "refused", "reasons": reasons})
-    raise GateRefusedError(
+def _record(told: Export, rows: list[ExportedFile], judged: list[Judged], chosen: Judged | None) -> Export:
+    """Return the summary of an export."""
+    if chosen is None:
+        reasons = tuple(f"{entry.candidate.kind}: {reason}" for entry in judged for reason in entry.report.reasons)
+        nearest = max(judged, key=lambda entry: entry.report.agreement.agreement.value).report
+        return msgspec.structs.replace(
+            told, float_model=rows[0].path, candidates=tuple(rows), gate=nearest, verdict="refused", reasons=reasons
+        )
+    row = next(row for row in rows if row.chosen)
+    return msgspec.structs.replace(
+        told, float_model=rows[0].path, model=row.path, chosen=row.scheme, candidates=tuple(rows),
+        gate=chosen.report, verdict=chosen.report.verdict, reasons=chosen.report.reasons,
+    )  # fmt: skip
+
+
+def _keep_refused(trained: Trained, exports: Path, judged: list[Judged], told: Export, before: Export) -> None:
+    """Put rejected candidates and their summary beside an export that passed; nothing of that is touched."""
+    for path in exports.glob("*.rejected*"):
+        path.unlink()
+    rows = [keep_candidate(trained, exports, entry, None, None) for entry in judged]
+    record = _record(told, [before.candidates[0], *rows], judged, None)
+    _summed_up(exports / REFUSAL, record)
+
+
+def _summed_up(path: Path, record: Export) -> Export:
+    whole = msgspec.structs.replace(record, schema=EXPORT.identifier)
+    EXPORT.write(path, whole)
+    return whole
+
+
+def _refusal(run: RunFolder, judged: Sequence[Judged], before: Export | None) -> GateRefusedError:
+    record = EXPORT.read(run.exports / (SUMMARY if before is None else REFUSAL), hint="Export again.")
+    kept = "" if before is None else f" The earlier {before.model} stays, as it passed."
+    return GateRefusedError(
         "an int8 model that keeps the float model's answers",
         received="; ".join(f"{entry.candidate.kind}: {entry.report.reasons[0]}" for entry in judged),
-        hint=f"See {run.path / rows[-1]['path']}.json, or set other bounds by --max-drop and --min-agreement.",
-        tree=tree,
+        hint=f"See {run.path / record.candidates[-1].path}.json, or set other bounds by --max-drop and --min-agreement.{kept}",
+        tree=msgspec.to_builtins(record),
     )

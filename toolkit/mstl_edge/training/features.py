@@ -20,7 +20,7 @@ from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import AugmentSpec, FeaturePrecision
 from mstl_edge.runtime import load_runtime
 from mstl_edge.storage import Rows, RowStore, cache_folder
-from mstl_edge.training.augment import draw_view, view_key
+from mstl_edge.training.augment import PixelRows, draw_view, view_key
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.fit import Features
 from mstl_edge.training.graph import model_digest
@@ -35,7 +35,7 @@ class Images:
         keys: One key per image; equal keys mean equal pixels.
     """
 
-    pixels: Rows
+    pixels: PixelRows
     keys: tuple[bytes, ...]
 
     def __len__(self) -> int:

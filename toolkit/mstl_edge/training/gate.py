@@ -1,35 +1,36 @@
-"""The export gate: four models answer the same images, and an int8 file is either proven or not written.
+"""The export gate: models answer the same images, and an int8 file is proven, undecided, or refused.
 
-Everything here sees validation images and images that no stage was trained on; the test split is scored elsewhere,
-once.
+What it says of a file rests on images of the kind that the file is for, which neither the file nor any that was made in its
+stead has learned from; evidence of other kinds is told apart. All views of one image are one image. The test split is scored
+elsewhere, once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
-import msgspec
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
-from mstl_edge.artifact import ModelFacts, inspect_flatbuffer
+from mstl_edge.artifact import ModelFacts
 from mstl_edge.artifact.inspection import FULL_RANGE
-from mstl_edge.metrics import (
-    Agreement,
-    Interval,
-    McNemar,
-    decide,
-    mcnemar_exact,
-    paired_agreement,
-    paired_difference,
-    wilson,
+from mstl_edge.metrics import Agreement, Interval, decide, mcnemar_exact, paired_agreement, wilson
+from mstl_edge.metrics.by_image import (
+    Z_95_ONE_SIDED,
+    Discordance,
+    at_least,
+    discordance,
+    drop_at_most,
+    drop_interval,
+    images_to_prove,
+    mean_share,
 )
+from mstl_edge.schemas.export import GateReport, Origin, Verdict
+from mstl_edge.training.evidence import Paired
 
-Verdict = Literal["proven", "undecided", "refused"]
-AGREEMENT_IMAGES = 500
-"""Fewer images than these never prove that two models agree, whatever a recipe says."""
+ENOUGH_IMAGES = 100
+"""From so many images on, an agreement below the bound is refused as it stands; of fewer, only where it is below for certain."""
 CONVERSION_IMAGES = 500
 """How many of the images Keras answers, too; it is much slower than a runtime."""
 BROKEN_CONVERSION = 0.95
@@ -38,33 +39,17 @@ BROKEN_CONVERSION = 0.95
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the gate demands: drop in points of accuracy, agreement as a share of at least `agreement_images` images."""
+    """What the gate demands: drop in points of accuracy, agreement as a share of images."""
 
     max_drop: float
     min_agreement: float
-    agreement_images: int
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The images that four models answer.
-
-    Attributes:
-        pixels: `(n, height, width, 3) uint8`; the labelled ones come first.
-        classes: `(labelled,)` class numbers of the first images, the validation split.
-        origins: How many images came from where.
-    """
-
-    pixels: NDArray[np.uint8]
-    classes: NDArray[np.int64]
-    origins: dict[str, int]
 
 
 @dataclass(frozen=True)
 class Answers:
-    """`(n, classes)` probabilities of the four models for a pool; the Keras models answer its first images only.
+    """`(n, classes)` probabilities of the four models for the file's own panel, view by view.
 
-    Fake quantization is absent in mixed candidates.
+    The Keras models answer its first rows only. Fake quantization is absent in mixed candidates.
     """
 
     float_keras: NDArray[np.float32]
@@ -73,111 +58,190 @@ class Answers:
     fake_quant_keras: NDArray[np.float32] | None
 
 
-class GateReport(Struct, frozen=True):
-    """What the gate saw, and its verdict with every reason."""
+@dataclass(frozen=True)
+class Decision:
+    """How probabilities become a label: class names in the order of the outputs, the positive one's number, its threshold."""
 
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    validation_n: int
-    accuracy: dict[str, Interval]
-    drop: Interval
-    mcnemar: McNemar
-    agreement: Agreement
-    float_conversion: Agreement
-    int8_conversion: Agreement | None
-    origins: dict[str, int]
+    labels: tuple[str, ...]
+    positive: int
+    threshold: float
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """What carries the verdict, all origins together."""
+
+    shares: NDArray[np.float64]
+    found: Discordance
+
+    @property
+    def images(self) -> int:
+        return len(self.shares)
 
 
 def judge(
     answers: Answers,
-    pool: Pool,
-    flatbuffer: bytes,
+    evidence: Sequence[Paired],
+    facts: ModelFacts,
     bounds: Bounds,
     *,
-    positive: int,
-    threshold: float,
+    decision: Decision,
     allow_float: bool,
 ) -> GateReport:
     """Hold an int8 candidate against the float model and against `bounds`.
 
-    Refused: it is not what int8 promises, its accuracy on validation is below float's by more than `max_drop` for certain
-    (95 %), or it agrees on fewer than `min_agreement` of the images. Undecided: the images are too few to exclude such a drop.
+    Refused: it is not what int8 promises, its accuracy is below float's by more than `max_drop` for certain (95 %), or it agrees
+    on fewer than `min_agreement` of the images. Undecided: the images are too few to prove that it loses no more than `max_drop`.
+
+    Args:
+        answers: To the images of the first entry of `evidence`, the file's own labelled ones.
+        evidence: Answers by origin; those that carry have labels.
+        facts: What is in the candidate's file.
+        bounds: What is demanded.
+        decision: How probabilities become a label.
+        allow_float: Whether operators may stay float.
     """
-    labelled = len(pool.classes)
-    correct = {
-        name: _correct(rows[:labelled], pool.classes, positive, threshold)
-        for name, rows in (
-            ("float_keras", answers.float_keras),
-            ("float", answers.float_tflite),
-            ("fake_quant_keras", answers.fake_quant_keras),
-            ("int8", answers.int8_tflite),
-        )
-        if rows is not None
-    }
-    drop = paired_difference(correct["float"], correct["int8"])
-
-    def agree(a: NDArray[np.float32], b: NDArray[np.float32]) -> Agreement:
-        return paired_agreement(a, b[: len(a)], positive=positive, thresholds=(threshold, threshold))
-
-    agreement = agree(answers.float_tflite, answers.int8_tflite)
-    float_conversion = agree(answers.float_keras, answers.float_tflite)
+    carrying = [entry for entry in evidence if entry.carries]
+    carried = _carried(carrying)
+    drop = drop_interval(carried.found)
+    agreement = _agreement(carrying)
+    float_conversion = _conversion(answers.float_keras, answers.float_tflite, decision)
     fake_quant = answers.fake_quant_keras
-    int8_conversion = agree(fake_quant, answers.int8_tflite) if fake_quant is not None else None
-    refusals = promise_breaches(inspect_flatbuffer(flatbuffer), allow_float=allow_float)
-    if 100 * drop.low > bounds.max_drop:
-        refusals.append(
-            f"accuracy drops by {100 * drop.value:.1f} points, at least {100 * drop.low:.1f}, above {bounds.max_drop:g}"
-        )
-    told = f"{100 * agreement.agreement.value:.2f} % of {agreement.n} images"
-    if agreement.agreement.value < bounds.min_agreement:
-        refusals.append(f"labels agree on {told}, below {100 * bounds.min_agreement:g} %")
-    for model, conversion in (("float", float_conversion), ("int8", int8_conversion)):
-        if conversion is not None and conversion.agreement.value < BROKEN_CONVERSION:
-            refusals.append(
-                f"the {model} file agrees with its own Keras model on only {100 * conversion.agreement.value:.1f} % of the images: "
-                "the conversion is broken"
-            )
-    doubts = []
-    if 100 * drop.high > bounds.max_drop:
-        doubts.append(
-            f"{labelled} validation images cannot exclude a drop above {bounds.max_drop:g} points "
-            f"(up to {100 * drop.high:.1f})"
-        )
-    enough = max(bounds.agreement_images, AGREEMENT_IMAGES)
-    if agreement.n < enough:
-        doubts.append(f"agreement was judged on {agreement.n} images, fewer than {enough}")
-    elif agreement.agreement.low < bounds.min_agreement:
-        doubts.append(
-            f"labels agree on {told}, which cannot exclude an agreement below {100 * bounds.min_agreement:g} % "
-            f"(down to {100 * agreement.agreement.low:.1f})"
-        )
+    int8_conversion = None if fake_quant is None else _conversion(fake_quant, answers.int8_tflite, decision)
+    refusals = [
+        *promise_breaches(facts, allow_float=allow_float),
+        *_too_far(drop.low, drop.value, carried, bounds),
+        *_broken({"float": float_conversion, "int8": int8_conversion}),
+    ]
+    most, least = drop_at_most(carried.found), at_least(carried.shares)
+    needed = images_to_prove(carried.found, bounds.max_drop / 100)
+    doubts = [] if 100 * most <= bounds.max_drop else [_doubt(most, carried, needed, bounds)]
+    verdict: Verdict = "refused" if refusals else "undecided" if doubts else "proven"
+    first = [correct[:, 0] for correct in _together(carrying)]
     return GateReport(
-        verdict="refused" if refusals else "undecided" if doubts else "proven",
+        verdict=verdict,
         reasons=tuple(refusals + doubts),
-        validation_n=labelled,
-        accuracy={name: wilson(int(rows.sum()), len(rows)) for name, rows in correct.items()},
+        promise=_promise(most, least, carried.images),
+        images=carried.images,
+        drop_at_most=most,
+        agreement_at_least=least,
+        images_to_decide=needed if doubts and not refusals else None,
+        validation_n=len(evidence[0].shares),
+        accuracy=_accuracy(answers, evidence[0], decision),
         drop=drop,
-        mcnemar=mcnemar_exact(correct["float"], correct["int8"]),
+        mcnemar=mcnemar_exact(*first),
         agreement=agreement,
         float_conversion=float_conversion,
         int8_conversion=int8_conversion,
-        origins=pool.origins,
+        classes=_by_class(carrying, decision.labels),
+        origins=tuple(_origin(entry) for entry in evidence),
     )
 
 
-def compare(
-    float_answers: NDArray[np.float32], given: NDArray[np.float32], pool: Pool, *, positive: int, threshold: float
-) -> tuple[Interval, Agreement]:
-    """Return a file's accuracy on the validation images, and its agreement with the float twin on all."""
-    correct = _correct(given[: len(pool.classes)], pool.classes, positive, threshold)
-    agreement = paired_agreement(float_answers, given, positive=positive, thresholds=(threshold, threshold))
-    return wilson(int(correct.sum()), len(correct)), agreement
+def _carried(carrying: Sequence[Paired]) -> _Carried:
+    counts = [discordance(*entry.correct()) for entry in carrying]
+    found = Discordance(
+        sum(count.n for count in counts), sum(count.a_only for count in counts), sum(count.b_only for count in counts)
+    )
+    return _Carried(np.concatenate([entry.shares for entry in carrying]), found)
 
 
-def _correct(
-    rows: NDArray[np.float32], classes: NDArray[np.int64], positive: int, threshold: float
-) -> NDArray[np.bool_]:
-    return np.asarray(decide(rows, positive=positive, threshold=threshold) == classes)
+def _together(carrying: Sequence[Paired]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return whether float and quantized were right on the images themselves, `(n, 1)` each."""
+    right = [entry.correct() for entry in carrying]
+    return (
+        np.concatenate([floats[:, :1] for floats, _ in right]),
+        np.concatenate([quantized[:, :1] for _, quantized in right]),
+    )
+
+
+def _agreement(entries: Sequence[Paired]) -> Agreement:
+    shares = np.concatenate([entry.shares for entry in entries])
+    differences = np.concatenate([entry.differences.mean(axis=1) for entry in entries])
+    largest = max(entry.largest_difference for entry in entries)
+    return Agreement(len(shares), mean_share(shares), largest, float(differences.mean()))
+
+
+def _by_class(entries: Sequence[Paired], labels: Sequence[str]) -> dict[str, Agreement]:
+    """Return the agreement on the images that the float model gives each label; a label that it gives to none is left out."""
+    found = {}
+    for number, label in enumerate(labels):
+        own = [entry.select(entry.float_labels[:, 0] == number) for entry in entries]
+        if any(len(entry.shares) for entry in own):
+            found[label] = _agreement(own)
+    return found
+
+
+def _origin(entry: Paired) -> Origin:
+    drop = None if entry.classes is None else drop_interval(discordance(*entry.correct()))
+    images, views = entry.float_labels.shape
+    return Origin(
+        origin=entry.origin, images=images, views=views, carries=entry.carries, judged=entry.judged,
+        agreement=_agreement([entry]), drop=drop,
+    )  # fmt: skip
+
+
+def _too_far(least_drop: float, drop: float, carried: _Carried, bounds: Bounds) -> list[str]:
+    """List where accuracy or agreement lies beyond the bounds."""
+    reasons = []
+    if 100 * least_drop > bounds.max_drop:
+        reasons.append(
+            f"accuracy drops by {100 * drop:.1f} points, at least {100 * least_drop:.1f}, above {bounds.max_drop:g}"
+        )
+    found = mean_share(carried.shares, Z_95_ONE_SIDED)
+    judged_on = found.value if carried.images >= ENOUGH_IMAGES else found.high
+    if judged_on < bounds.min_agreement:
+        reasons.append(
+            f"labels agree on {100 * found.value:.2f} % of {carried.images} images, below {100 * bounds.min_agreement:g} %"
+        )
+    return reasons
+
+
+def _broken(conversions: dict[str, Agreement | None]) -> list[str]:
+    return [
+        f"the {model} file agrees with its own Keras model on only {100 * conversion.agreement.value:.1f} % of the images: "
+        "the conversion is broken"
+        for model, conversion in conversions.items()
+        if conversion is not None and conversion.agreement.value < BROKEN_CONVERSION
+    ]
+
+
+def _doubt(most: float, carried: _Carried, needed: int | None, bounds: Bounds) -> str:
+    told = f"{carried.images} images cannot exclude a drop above {bounds.max_drop:g} points (up to {100 * most:.1f})"
+    if needed is None:
+        return f"{told}, and on these int8 does lose as much"
+    return f"{told}; about {needed} that the two answer as differently would"
+
+
+def _promise(most: float, least: float, images: int) -> str:
+    return (
+        f"int8 costs at most {100 * most:.1f} points of accuracy and labels at least {100 * least:.1f} % of images as float does "
+        f"(95 %), on {images} images of the kind it is for"
+    )
+
+
+def _accuracy(answers: Answers, own: Paired, decision: Decision) -> dict[str, Interval]:
+    """Return each model's accuracy on the validation images themselves, the Keras models' on as many as they answered."""
+    assert own.classes is not None
+    views = own.float_labels.shape[1]
+    given = {
+        "float_keras": answers.float_keras,
+        "float": answers.float_tflite,
+        "fake_quant_keras": answers.fake_quant_keras,
+        "int8": answers.int8_tflite,
+    }
+    found = {}
+    for name, rows in given.items():
+        if rows is not None:
+            first = rows[::views]
+            right = decide(first, positive=decision.positive, threshold=decision.threshold) == own.classes[: len(first)]
+            found[name] = wilson(int(right.sum()), len(right))
+    return found
+
+
+def _conversion(keras: NDArray[np.float32], file: NDArray[np.float32], decision: Decision) -> Agreement:
+    thresholds = (decision.threshold, decision.threshold)
+    return paired_agreement(keras, file[: len(keras)], positive=decision.positive, thresholds=thresholds)
 
 
 def promise_breaches(facts: ModelFacts, *, allow_float: bool) -> list[str]:
@@ -230,8 +294,3 @@ def calibration_warnings(
             f"{overlap} calibration images are also validation or test images: the gate would flatter itself"
         )
     return warnings
-
-
-def report_tree(report: GateReport) -> Any:
-    """Return the report as plain values."""
-    return msgspec.to_builtins(report)

@@ -9,45 +9,34 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from mstl_edge.metrics import classification_metrics, decide, mcnemar_exact, paired_agreement, paired_difference
+from mstl_edge.metrics import classification_metrics, mcnemar_exact, paired_agreement, paired_difference
 from mstl_edge.runs import read_json
+from mstl_edge.schemas.export import PairedTest
 from mstl_edge.storage import write_text
 from mstl_edge.training.qat import answers
 from mstl_edge.training.trained import Trained
 
+PREDICTIONS = "test_predictions.csv"
 
-def paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: bytes) -> dict[str, Any]:
-    """Score the chosen file and its twin on the test split, paired, and keep their answers beside them.
 
-    `scored` counts the different files of this run that the test split has judged: with every further one, choosing among
-    them by it gets closer to training on it.
-    """
+def paired_test(trained: Trained, exports: Path, float_flatbuffer: bytes, int8_flatbuffer: bytes) -> PairedTest:
+    """Score the chosen file and its twin on the test split, paired, and keep their answers beside them in `exports`."""
     images, classes = trained.data.part("test")
     pixels = trained.pixels(images)
     positive, threshold = trained.positive, trained.entry["threshold"]
-    rows = {
-        "float32": answers(float_flatbuffer, pixels, threads=1),
-        "int8": answers(int8_flatbuffer, pixels, threads=1),
-    }
-    write_text(trained.run.test_predictions, answers_csv(trained, rows))
-    correct = {
-        name: np.asarray(decide(p, positive=positive, threshold=threshold) == classes) for name, p in rows.items()
-    }
-    scored = {
-        name: classification_metrics(classes, p, positive=positive, threshold=threshold) for name, p in rows.items()
-    }
-    compared = {
-        "drop": paired_difference(correct["float32"], correct["int8"]),
-        "mcnemar": mcnemar_exact(correct["float32"], correct["int8"]),
-        "agreement": paired_agreement(
-            rows["float32"], rows["int8"], positive=positive, thresholds=(threshold, threshold)
-        ),
-    }
-    tree: dict[str, Any] = msgspec.to_builtins({**scored, **compared})
-    return {**tree, "scored": _remember(trained.run.test_ledger, int8_flatbuffer)}
+    floats, quantized = (answers(file, pixels, threads=1) for file in (float_flatbuffer, int8_flatbuffer))
+    write_text(exports / PREDICTIONS, answers_csv(trained, {"float32": floats, "int8": quantized}))
+    right = [np.asarray(trained.decide(rows) == classes) for rows in (floats, quantized)]
+    return PairedTest(
+        float32=classification_metrics(classes, floats, positive=positive, threshold=threshold),
+        int8=classification_metrics(classes, quantized, positive=positive, threshold=threshold),
+        drop=paired_difference(*right),
+        mcnemar=mcnemar_exact(*right),
+        agreement=paired_agreement(floats, quantized, positive=positive, thresholds=(threshold, threshold)),
+        scored=_remember(trained.run.test_ledger, int8_flatbuffer),
+    )
 
 
 def _remember(ledger: Path, flatbuffer: bytes) -> int:

@@ -2,7 +2,7 @@
 
 The quantized prefix is frozen, so what it outputs never changes: it is converted to int8 first and run once per
 image in the engine that a device uses, and the tail is fine-tuned under fake quantization on exactly those int8
-features. It learns the float model's own answers, on the training split and on unlabelled images (distillation, Hinton
+features. It learns the float model's own answers, on the training images and their views (distillation, Hinton
 et al. 2015, arXiv:1503.02531): the promise of an int8 file is to answer as the float model does.
 """
 
@@ -24,6 +24,7 @@ from mstl_edge.runtime import load_runtime, to_input, to_real
 from mstl_edge.storage import Rows, RowStore, cache_folder, digest
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
+from mstl_edge.training.augment import PixelRows
 from mstl_edge.training.checkpoint import Epoch
 from mstl_edge.training.convert import to_int8_flatbuffer
 from mstl_edge.training.equalize import equalized
@@ -100,12 +101,12 @@ def calibrated(folded: Any, pixels: NDArray[np.uint8], beside: NDArray[np.uint8]
     Args:
         folded: Image → probabilities, flat, without BatchNorm.
         pixels: `(n, height, width, 3) uint8` of the training split; alone they set the ranges.
-        beside: Unlabelled images whose ranges equalization minds, and whose mean error the biases balance, as well.
+        beside: Views of them whose ranges equalization minds, and whose mean error the biases balance, as well.
     """
-    unlabelled = pixels[:0] if beside is None else beside
-    equal = equalized(folded, np.concatenate([pixels, unlabelled]))
+    views = pixels[:0] if beside is None else beside
+    equal = equalized(folded, np.concatenate([pixels, views]))
     quantized = ranged(equal, pixels)
-    correct_biases(quantized, equal, normalize(np.concatenate([pixels[:CORRECTION_IMAGES], unlabelled])))
+    correct_biases(quantized, equal, normalize(np.concatenate([pixels[:CORRECTION_IMAGES], views])))
     return quantized
 
 
@@ -217,8 +218,17 @@ def int8_features(prefix: bytes, images: Images, *, threads: int, reporter: Repo
     return Int8Features(store.rows(images.keys), runtime.output.scale, runtime.output.zero_point)
 
 
-def answers(flatbuffer: bytes, pixels: NDArray[np.uint8], *, threads: int) -> NDArray[np.float32]:
-    """Return `(n, classes)` probabilities of a flatbuffer in the runtime that a device uses."""
+def answers(flatbuffer: bytes, pixels: PixelRows | NDArray[np.uint8], *, threads: int) -> NDArray[np.float32]:
+    """Return `(n, classes)` probabilities of a flatbuffer in the runtime that a device uses.
+
+    Args:
+        flatbuffer: The model.
+        pixels: `(n, height, width, 3) uint8`, read one after the other.
+        threads: Threads of the engine.
+    """
     runtime = load_runtime(flatbuffer, runtime="litert", threads=threads)
-    rows = [to_real(runtime.invoke(to_input(image[np.newaxis], runtime.input)), runtime.output)[0] for image in pixels]
-    return np.stack(rows)
+    rows = np.zeros((len(pixels), runtime.output.shape[-1]), dtype=np.float32)
+    for position in range(len(pixels)):
+        image = np.asarray(pixels[position], dtype=np.uint8)[np.newaxis]
+        rows[position] = to_real(runtime.invoke(to_input(image, runtime.input)), runtime.output)[0]
+    return rows

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,19 +10,19 @@ import msgspec
 
 from mstl_edge.artifact import Card, Hashes, inspect_flatbuffer, write_artifact
 from mstl_edge.artifact.card import input_contract
-from mstl_edge.metrics import Agreement, Interval
+from mstl_edge.metrics import Agreement, ClassificationMetrics, Interval
 from mstl_edge.recipe import to_tree
-from mstl_edge.runs import RunFolder
 from mstl_edge.runtime import record_golden
+from mstl_edge.schemas.export import ExportedFile, GateReport, Notes, PairedTest
 from mstl_edge.storage import write_bytes, write_text
-from mstl_edge.training import gate
 from mstl_edge.training._keras import versions
 from mstl_edge.training.candidates import Candidate
 from mstl_edge.training.trained import Trained, file_hash
 
-EXPORT_SCHEMA = "mstl-edge/export/1"
 FloatScheme = Literal["float32", "float16", "dynamic"]
 Tree = dict[str, Any]
+EXPORTS = "exports"
+"""The folder of an export in its run; files are told relative to the run, wherever they lie until they are all there."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Judged:
     """A candidate with what the gate said of it."""
 
     candidate: Candidate
-    report: gate.GateReport
+    report: GateReport
 
     @property
     def refused(self) -> bool:
@@ -78,120 +76,89 @@ def seal(trained: Trained, path: Path, flatbuffer: bytes, scheme: Any, verdict: 
 
 def seal_float(
     trained: Trained,
+    exports: Path,
     scheme: FloatScheme,
     flatbuffer: bytes,
-    accuracy: Interval | None = None,
-    agreement: Agreement | None = None,
-) -> Tree:
-    """Write a float file and return its row.
+    measured: tuple[Interval, Agreement] | None = None,
+) -> ExportedFile:
+    """Write a float file and return what is told of it.
 
     Args:
         trained: The run.
+        exports: The folder that it is written to.
         scheme: How its weights are kept.
         flatbuffer: The model.
-        accuracy: On validation images; None takes what training measured, which is the float32 twin's.
-        agreement: With the float32 twin; None for itself.
+        measured: Accuracy on validation images, and agreement with the float32 twin; None for the twin itself, whose accuracy
+            training measured.
     """
-    path = trained.run.exports / f"{trained.recipe.name}-{scheme}.tflite"
-    measured = trained.entry["validation"]["accuracy"] if accuracy is None else msgspec.to_builtins(accuracy)
-    agreed = msgspec.to_builtins(agreement)
-    twin = agreement is None
-    metrics = (
-        {"float32": trained.entry["test"]} if twin else {"validation": {"accuracy": measured, "agreement": agreed}}
+    path = exports / f"{trained.recipe.name}-{scheme}.tflite"
+    accuracy, agreement = measured or (_accuracy(trained), None)
+    metrics: Tree = {"float32": trained.entry["test"]}
+    if measured is not None:
+        metrics = {"validation": msgspec.to_builtins({"accuracy": accuracy, "agreement": agreement})}
+    seal(trained, path, flatbuffer, scheme, "float" if measured is None else "unchecked", metrics)
+    return ExportedFile(
+        scheme=scheme,
+        accuracy=accuracy,
+        agreement=agreement,
+        size_bytes=path.stat().st_size,
+        flatbuffer_bytes=len(flatbuffer),
+        path=told(exports, path),
     )
-    seal(trained, path, flatbuffer, scheme, "float" if twin else "unchecked", metrics)
-    return {
-        "scheme": scheme,
-        "accuracy": measured,
-        "agreement": agreed,
-        "size_bytes": path.stat().st_size,
-        "flatbuffer_bytes": len(flatbuffer),
-        "path": relative(trained.run, path),
-        "chosen": False,
-    }
 
 
-def keep_candidate(trained: Trained, entry: Judged, chosen: Judged | None, test: Tree) -> Tree:
-    """Write an int8 candidate under the name that its verdict allows, and return its row.
+def _accuracy(trained: Trained) -> Interval:
+    return msgspec.convert(trained.entry["validation"], ClassificationMetrics).accuracy
+
+
+def keep_candidate(
+    trained: Trained, exports: Path, entry: Judged, chosen: Judged | None, test: PairedTest | None
+) -> ExportedFile:
+    """Write an int8 candidate under the name that its verdict allows, and return what is told of it.
 
     The chosen one is `exports/RECIPE-int8.tflite`, others that passed lie under `exports/candidates`, and a refused one gets a
     name that nothing loads by accident, its report beside it.
     """
-    run, candidate, report = trained.run, entry.candidate, entry.report
-    told = {"validation": gate.report_tree(report), "notes": candidate.notes}
+    candidate, report = entry.candidate, entry.report
+    name = trained.recipe.name
+    metrics: Tree = {"validation": msgspec.to_builtins(report), "notes": candidate.notes}
     if entry.refused:
-        path = _rejected(trained, candidate.kind)
+        path = exports / f"{name}-int8-{candidate.kind}.tflite.rejected"
         write_bytes(path, candidate.flatbuffer)
-        write_text(
-            path.with_name(path.name + ".json"),
-            json.dumps({**told["validation"], "notes": candidate.notes}, indent=2) + "\n",
-        )
+        shown = msgspec.json.encode({**metrics["validation"], "notes": candidate.notes})
+        write_text(path.with_name(path.name + ".json"), msgspec.json.format(shown, indent=2).decode() + "\n")
     elif entry is chosen:
-        path = run.exports / f"{trained.recipe.name}-int8.tflite"
-        scores = {"float32": test["float32"], "int8": test["int8"]}
-        seal(trained, path, candidate.flatbuffer, candidate.scheme, report.verdict, {**told, **scores})
+        path = exports / f"{name}-int8.tflite"
+        scores = msgspec.to_builtins({"float32": test.float32, "int8": test.int8}) if test else {}
+        seal(trained, path, candidate.flatbuffer, candidate.scheme, report.verdict, {**metrics, **scores})
     else:
-        path = run.exports / "candidates" / f"{trained.recipe.name}-int8-{candidate.kind}.tflite"
-        seal(trained, path, candidate.flatbuffer, candidate.scheme, report.verdict, told)
-    return {
-        "scheme": f"int8-{candidate.kind}",
-        "accuracy": msgspec.to_builtins(report.accuracy["int8"]),
-        "agreement": msgspec.to_builtins(report.agreement),
-        "size_bytes": path.stat().st_size,
-        "flatbuffer_bytes": len(candidate.flatbuffer),
-        "path": relative(run, path),
-        "chosen": entry is chosen,
-        "gate": told["validation"],
-        "notes": candidate.notes,
-    }
+        path = exports / "candidates" / f"{name}-int8-{candidate.kind}.tflite"
+        seal(trained, path, candidate.flatbuffer, candidate.scheme, report.verdict, metrics)
+    return ExportedFile(
+        scheme=f"int8-{candidate.kind}",
+        accuracy=report.accuracy["int8"],
+        agreement=report.agreement,
+        size_bytes=path.stat().st_size,
+        flatbuffer_bytes=len(candidate.flatbuffer),
+        path=told(exports, path),
+        chosen=entry is chosen,
+        gate=report,
+        notes=msgspec.convert(candidate.notes, Notes),
+    )
 
 
-def _rejected(trained: Trained, kind: str) -> Path:
-    return trained.run.exports / f"{trained.recipe.name}-int8-{kind}.tflite.rejected"
-
-
-def drop_earlier(run: RunFolder, kept: Collection[str]) -> None:
-    """Remove int8 files, rejected ones and test answers that an earlier export left and this one did not write again.
-
-    Args:
-        run: The run.
-        kept: Files of this export, relative to the run folder.
-    """
-    reports = {f"{path}.json" for path in kept}
+def drop_earlier(exports: Path) -> None:
+    """Remove int8 files, rejected ones and test answers of an earlier export, in the copy that its successor is made in."""
     stale = [
-        *run.exports.glob("*-int8.tflite"),
-        *run.exports.glob("candidates/*.tflite"),
-        *run.exports.glob("*.rejected*"),
+        *exports.glob("*-int8.tflite"),
+        *exports.glob("candidates/*.tflite"),
+        *exports.glob("*.rejected*"),
+        *exports.glob("test_predictions.csv"),
     ]
     for path in stale:
-        if relative(run, path) not in {*kept, *reports}:
-            path.unlink()
-    if not any(path.endswith("-int8.tflite") for path in kept):
-        run.test_predictions.unlink(missing_ok=True)
+        path.unlink()
 
 
-def relative(run: RunFolder, path: Path) -> str:
-    """Return a file's name in its run folder."""
-    return path.relative_to(run.path).as_posix()
-
-
-def write_summary(run: RunFolder, model: str | None, chosen: str | None, rows: list[Tree], details: Tree) -> Tree:
-    """Write `export.json` and return its tree.
-
-    Args:
-        run: The run.
-        model: The chosen file; None where the gate refused all.
-        chosen: Its scheme.
-        rows: The float32 twin and every other file.
-        details: Further fields.
-    """
-    tree = {
-        "schema": EXPORT_SCHEMA,
-        "model": model,
-        "float_model": rows[0]["path"],
-        "chosen": chosen,
-        "candidates": rows,
-        **details,
-    }
-    write_text(run.exports / "export.json", json.dumps(tree, indent=2) + "\n")
-    return tree
+def told(exports: Path, path: Path) -> str:
+    """Return a file's name as it will be in its run folder."""
+    return f"{EXPORTS}/{path.relative_to(exports).as_posix()}"

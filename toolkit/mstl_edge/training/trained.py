@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from mstl_edge.errors import RunError
+from mstl_edge.metrics import decide
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, read_json
@@ -58,6 +59,10 @@ class Trained:
     def pixels(self, images: Any) -> NDArray[np.uint8]:
         """Return images as one array in memory, `(n, height, width, 3) uint8`."""
         return np.asarray(images.pixels[np.arange(len(images))], dtype=np.uint8)
+
+    def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the class numbers that `(n, classes)` probabilities mean under the fitted decision."""
+        return decide(probabilities, positive=self.positive, threshold=self.entry["threshold"])
 
     def calibration(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[bytes, ...]]:
         """Return a seeded choice of `count` training images (all, where there are fewer): pixels, classes, keys.

@@ -27,14 +27,12 @@ from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.storage import digest
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import keras, versions
-from mstl_edge.training.candidates import build_post_training, build_quantization_aware
+from mstl_edge.training.candidates import Kind, build_candidates
 from mstl_edge.training.checkpoint import seconds_spent
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.features import Images
 from mstl_edge.training.fold import fold_batch_norm
-from mstl_edge.training.pool import gather_beside
 from mstl_edge.training.qat import answers as int8_answers
-from mstl_edge.training.qat import calibrated
 from mstl_edge.training.stages import StageData
 from mstl_edge.training.study.decision import Decision, fit_decision
 from mstl_edge.training.study.executor import FoldResult, FoldTask
@@ -191,16 +189,13 @@ def _probabilities(
         return
     trained = network.trained
     folded = fold_batch_norm(graph.with_softmax(trained.model, network.decision.temperature))
-    calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     pixels = trained.pixels(trained.data.part("test")[0])
-    quantized = calibrated(folded, calibration, gather_beside(trained))
-    if "int8-ptq" in schemes:
-        yield "int8-ptq", int8_answers(build_post_training(quantized).flatbuffer, pixels, threads=threads)
-    if "int8-qat" in schemes:
-        folder = StageFolder(trained.run.path / "stages" / "quantize")
-        twin = to_float_flatbuffer(folded)
-        tuned = build_quantization_aware(trained, quantized, twin, folder, threads=threads, reporter=SILENT)
-        yield "int8-qat", int8_answers(tuned.flatbuffer, pixels, threads=threads)
+    twin = to_float_flatbuffer(folded)
+    folder = StageFolder(trained.run.path / "stages" / "quantize")
+    kinds: list[Kind] = [kind for kind in ("ptq", "qat") if f"int8-{kind}" in schemes]
+    for made in build_candidates(trained, folded, twin, kinds, folder, threads=threads, reporter=SILENT):
+        scheme: Scheme = "int8-ptq" if made.kind == "ptq" else "int8-qat"
+        yield scheme, int8_answers(made.flatbuffer, pixels, threads=threads)
 
 
 def _find_fold(plan: StudyPlan, manifest: Manifest, task: FoldTask) -> Fold:

@@ -1,0 +1,148 @@
+"""The procedure judged by cross-fitting: each training image is answered by a file that was made without it.
+
+The training images are dealt into parts. For each part the last stage is trained again on the others, quantized as the exported
+file is, and the two files answer the part that they have not seen. Stored features make that cheap. It tells how far files made
+in this way keep the float model's answers, on as many images as were trained on; it does not tell of one file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mstl_edge.data.dealing import deal
+from mstl_edge.data.sources import Split
+from mstl_edge.errors import DataError, WeightsError
+from mstl_edge.metrics import choose_threshold, fit_temperature, softmax
+from mstl_edge.progress import Reporter
+from mstl_edge.runs import StageFolder
+from mstl_edge.training import graph, stages
+from mstl_edge.training._keras import keras
+from mstl_edge.training.candidates import Kind, build_candidates
+from mstl_edge.training.convert import to_float_flatbuffer
+from mstl_edge.training.evidence import Paired, pair, viewed_panel
+from mstl_edge.training.features import Images
+from mstl_edge.training.fold import fold_batch_norm
+from mstl_edge.training.qat import answers
+from mstl_edge.training.stages import StageData
+from mstl_edge.training.trained import Trained
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """What the parts said, together: one entry for each kind of candidate; `left_out` says why there is none."""
+
+    evidence: dict[Kind, Paired]
+    left_out: str = ""
+
+
+def cross_fit(trained: Trained, kinds: Sequence[Kind], parts: int, *, threads: int, reporter: Reporter) -> CrossFitted:
+    """Train and quantize the last stage `parts` times, each time without one part of its training images.
+
+    Args:
+        trained: The finished run. Its validation images fit temperature and threshold of each part, as they did of the run.
+        kinds: Which candidates are made.
+        parts: At least 2; fewer are taken where a class has fewer independent images.
+        threads: Threads of the engine.
+        reporter: Told of progress.
+    """
+    dealt = _deal(trained, parts)
+    if dealt is None:
+        return CrossFitted({}, "a class has a single independent training image")
+    answered: dict[Kind, list[Paired]] = {kind: [] for kind in kinds}
+    for number in range(max(dealt) + 1):
+        try:
+            part = _train_part(trained, dealt, number, threads, reporter)
+        except WeightsError as error:
+            return CrossFitted({}, f"the first weights of the run are not at hand ({error})")
+        for kind, paired in _answer_part(part, kinds, _folder(trained, dealt, number), threads, reporter):
+            answered[kind].append(paired)
+        keras.backend.clear_session()
+    return CrossFitted({kind: _joined(parts) for kind, parts in answered.items()})
+
+
+def _deal(trained: Trained, parts: int) -> list[int] | None:
+    """Return the part of each training image, patients and near-duplicates together; None where there are not two parts."""
+    rows = trained.data.manifest.part("train")
+    for count in range(parts, 1, -1):
+        try:
+            return deal(
+                [row.label for row in rows], [row.group for row in rows], [1 / count] * count, seed=trained.seed
+            )
+        except DataError:
+            continue
+    return None
+
+
+def _folder(trained: Trained, dealt: Sequence[int], number: int) -> StageFolder:
+    """Return where a part keeps its checkpoints, so that an export that was stopped goes on."""
+    name = f"{number + 1}-of-{max(dealt) + 1}"
+    return StageFolder(trained.run.stage(trained.stage.name).path / "cross-fit" / name)
+
+
+def _train_part(trained: Trained, dealt: Sequence[int], number: int, threads: int, reporter: Reporter) -> Trained:
+    """Return the network of one part; what it has not seen is its test split."""
+    recipe, stage = trained.recipe, trained.stage
+    data = _part_data(trained.data, dealt, number)
+    earlier = recipe.stages[-2].name if len(recipe.stages) > 1 else None
+    carried = None if earlier is None else stages.read_weights(trained.run.stage(earlier).weights)
+    model = stages.build_network(recipe, stage, len(trained.labels), carried)
+    folder = _folder(trained, dealt, number)
+    reporter.say(f"cross-fitting, part {number + 1} of {max(dealt) + 1}")
+    _, scores = stages.fine_tune(model, data, recipe, stage, folder, threads, reporter)
+    classes = data.part("validation")[1]
+    temperature = fit_temperature(scores.validation, classes)
+    threshold = trained.entry["threshold"]
+    if len(trained.labels) == 2:
+        p_positive = softmax(scores.validation, temperature)[:, trained.positive]
+        threshold = choose_threshold(classes == trained.positive, p_positive)
+    entry = {**trained.entry, "temperature": temperature, "threshold": threshold}
+    return Trained(trained.run, recipe, stage, entry, model, data)
+
+
+def _part_data(data: StageData, dealt: Sequence[int], number: int) -> StageData:
+    """Return training and validation images, the training images of one part as the test split; the run's own is left out."""
+    kept = [i for i, row in enumerate(data.manifest.rows) if row.split != "test"]
+    part = iter(dealt)
+    rows = []
+    for i in kept:
+        row = data.manifest.rows[i]
+        split: Split = "test" if row.split == "train" and next(part) == number else row.split
+        rows.append(replace(row, split=split))
+    images = Images(data.images.pixels.select(kept), tuple(data.images.keys[i] for i in kept))
+    return StageData(replace(data.manifest, rows=tuple(rows)), images, data.classes[kept])
+
+
+def _answer_part(
+    part: Trained, kinds: Sequence[Kind], folder: StageFolder, threads: int, reporter: Reporter
+) -> Iterator[tuple[Kind, Paired]]:
+    """Quantize a part's network as an export does, and yield what each file says of the images that it has not seen."""
+    images, classes = part.data.part("test")
+    panel = viewed_panel(part, f"{part.stage.name} cross-fitted", images, classes)
+    flat = panel.pixels.reshape(-1, *panel.pixels.shape[2:])
+    folded = fold_batch_norm(graph.with_softmax(part.model, part.entry["temperature"]))
+    twin = to_float_flatbuffer(folded)
+    floats = answers(twin, flat, threads=threads)
+    quantizing = StageFolder(folder.path / "quantize")
+    for candidate in build_candidates(part, folded, twin, kinds, quantizing, threads=threads, reporter=reporter):
+        given = answers(candidate.flatbuffer, flat, threads=threads)
+        yield candidate.kind, pair(panel, floats, given, part, procedure=True)
+
+
+def _joined(parts: Sequence[Paired]) -> Paired:
+    """Return the answers of all parts as one; each image is in one of them."""
+
+    def rows(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return replace(
+        parts[0],
+        float_labels=rows("float_labels"),
+        quantized_labels=rows("quantized_labels"),
+        differences=rows("differences"),
+        largest_difference=max(part.largest_difference for part in parts),
+        classes=rows("classes"),
+    )
