@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from PIL import ExifTags, Image
 
 _ORIENTATION = ExifTags.Base.Orientation
@@ -10,6 +12,8 @@ _XMP_HOLDERS = ("XML:com.adobe.xmp", "xmp")
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _START_OF_SCAN = 0xDA
 _APP1 = 0xE1
+_PREFIX = b"Exif\0\0"
+_SHORT = 3
 
 
 def keep_only_orientation(image: Image.Image) -> None:
@@ -43,7 +47,7 @@ def jpeg_without_exif(content: bytes) -> tuple[bytes, bytes]:
         if marker == _START_OF_SCAN or (end <= position + 1 and marker != 0xFF):
             break
         segment = content[position:end]
-        if marker == _APP1 and segment[4:10] == b"Exif\0\0":
+        if marker == _APP1 and segment[4:10] == _PREFIX:
             exif = exif or segment[4:]
         else:
             kept.append(segment)
@@ -52,9 +56,26 @@ def jpeg_without_exif(content: bytes) -> tuple[bytes, bytes]:
 
 
 def _orientation(image: Image.Image) -> int | None:
+    block = image.info.get("exif")
     try:
-        found = image.getexif().get(_ORIENTATION)
+        found = _stored_orientation(block) if isinstance(block, bytes) else None
+        if found is None:
+            found = image.getexif().get(_ORIENTATION)
     except Exception:  # noqa: BLE001  # whatever kind it is, it says nothing about the picture
         return None
     # By value, not by type: Pillow has already exchanged height and width for a TIFF's 6.0.
     return next((turn for turn in range(2, 9) if found == turn), None)
+
+
+def _stored_orientation(block: bytes) -> int | None:
+    """Return the orientation in an EXIF block, read past whatever stands before it; Pillow gives up at the first value cut off."""
+    while block.startswith(_PREFIX):
+        block = block[len(_PREFIX) :]
+    order = {b"II": "<", b"MM": ">"}[block[:2]]
+    (start,) = struct.unpack_from(f"{order}L", block, 4)
+    (count,) = struct.unpack_from(f"{order}H", block, start)
+    for place in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, values, value = struct.unpack_from(f"{order}HHLH", block, place)
+        if tag == _ORIENTATION:
+            return int(value) if kind == _SHORT and values else None
+    return None

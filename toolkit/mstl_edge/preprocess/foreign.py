@@ -74,6 +74,9 @@ _WHOLE_FORMATS: tuple[tuple[bytes, str], ...] = (
     (b"RIFF", "WebP"),
 )
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
+_JPEG_LS = 0xF7
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_LOSSLESS_OR_HIERARCHICAL = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
 _DICOM_TYPES = (b"CS", b"UI", b"UL", b"LO", b"OB", b"DA", b"TM", b"SH")
 
 
@@ -90,6 +93,29 @@ def identify(content: bytes) -> Kind:
         or _damaged(head)
         or UNKNOWN
     )
+
+
+def unusual_jpeg(content: bytes) -> Kind | None:
+    """Return what kind of JPEG `content` is, if Pillow does not read it: told by the marker of its frame (ITU-T T.81, B.1.1.3)."""
+    position = 2
+    while position + 5 <= len(content) and content[position] == 0xFF:
+        marker = content[position + 1]
+        if marker == 0xFF:
+            position += 1
+            continue
+        if marker == _JPEG_LS:
+            return Kind("a JPEG-LS image", _CONVERT)
+        if marker in _JPEG_FRAMES:
+            bits = content[position + 4]
+            if bits != 8:
+                return Kind(
+                    f"a JPEG of {bits} bits a sample, which Pillow does not read", "save it as 16-bit PNG first"
+                )
+            if marker in _LOSSLESS_OR_HIERARCHICAL:
+                return Kind("a lossless or hierarchical JPEG, which Pillow does not read", _CONVERT)
+            return None
+        position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+    return None
 
 
 def _medical(content: bytes) -> Kind | None:
@@ -155,25 +181,7 @@ def _iso_media(head: bytes) -> Kind | None:
 def _jpeg(content: bytes) -> Kind | None:
     if not content.startswith(b"\xff\xd8"):
         return None
-    position = 2
-    while position + 5 <= len(content) and content[position] == 0xFF:
-        marker = content[position + 1]
-        if marker == 0xFF:
-            position += 1
-            continue
-        if marker == 0xF7:
-            return Kind("a JPEG-LS image", _CONVERT)
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            bits = content[position + 4]
-            if bits != 8:
-                return Kind(
-                    f"a JPEG of {bits} bits a sample, which Pillow does not read", "save it as 16-bit PNG first"
-                )
-            if marker in (0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF):
-                return Kind("a lossless or hierarchical JPEG, which Pillow does not read", _CONVERT)
-            break
-        position += 2 + int.from_bytes(content[position + 2 : position + 4], "big")
-    return Kind("a JPEG that is damaged or cut off in its header", _AGAIN)
+    return unusual_jpeg(content) or Kind("a JPEG that is damaged or cut off in its header", _AGAIN)
 
 
 def _tiff(content: bytes) -> Kind | None:

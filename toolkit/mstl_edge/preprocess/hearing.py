@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import re
 import sys
 import threading
 import warnings
@@ -22,9 +23,9 @@ MOST_REMARKS = 5
 """Remarks kept of one file: the first ones say what is wrong, a damaged TIFF can say a thousand."""
 LONGEST_REMARK = 200
 
-_DECODERS = r"PIL\."
 _HEARD = (UserWarning, RuntimeWarning)
 """Kinds of warnings that speak of a file; others speak of a program."""
+_RULES = [("always", None, category, re.compile(r"PIL\."), 0) for category in _HEARD]
 _here = threading.local()
 
 
@@ -40,13 +41,16 @@ def remark(text: str) -> None:
 def heard() -> Iterator[list[str]]:
     """Collect what is said in this thread meanwhile, each remark once; listening within listening hears for both."""
     remarks: list[str] = []
-    _REDIRECTION.enter()
-    _listening().append(remarks)
+    stack = _listening()
+    if not stack:
+        _REDIRECTION.enter()
+    stack.append(remarks)
     try:
         yield remarks
     finally:
-        _listening().pop()
-        _REDIRECTION.leave()
+        stack.pop()
+        if not stack:
+            _REDIRECTION.leave()
 
 
 def one_line(text: str) -> str:
@@ -75,7 +79,6 @@ class _Redirection:
         self.lock = threading.Lock()
         self.listeners = 0
         self.shown_before = warnings.showwarning
-        self.rules: list[Any] = []
         self.log_lines = _LogLines(logging.WARNING)
 
     def enter(self) -> None:
@@ -86,9 +89,8 @@ class _Redirection:
                 return
             _hear_libtiff()
             logging.getLogger("PIL").addHandler(self.log_lines)
-            for category in _HEARD:
-                warnings.filterwarnings("always", category=category, module=_DECODERS)
-            self.rules = list(warnings.filters[: len(_HEARD)])
+            # Not by filterwarnings, which makes the process forget what it has warned of already, once for each image.
+            warnings.filters[:0] = _RULES  # type: ignore[index]  # a list, typed as a Sequence
             # Left behind by someone else's catch_warnings, ours may still be there.
             if warnings.showwarning != self.show:
                 self.shown_before = warnings.showwarning
@@ -101,7 +103,7 @@ class _Redirection:
             if self.listeners:
                 return
             logging.getLogger("PIL").removeHandler(self.log_lines)
-            for rule in self.rules:
+            for rule in _RULES:
                 if rule in warnings.filters:
                     warnings.filters.remove(rule)  # type: ignore[attr-defined]  # a list, typed as a Sequence
             if warnings.showwarning == self.show:

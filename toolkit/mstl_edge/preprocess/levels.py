@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ SMALLEST_RANGE = 256
 
 _BAND_PIXELS = 1 << 20
 _Levels = NDArray[Any]
+_Read = Callable[[], Iterable[_Levels]]
+"""Gives the levels of an image, band after band."""
 
 
 def windowed(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
@@ -38,64 +41,88 @@ def windowed(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
     that it gives the pixels of its MinIsBlack twin; floating point, which has no depth, within the window.
     NaN and infinities count as 0. Works in bands, so that a large image costs its stored levels and one byte a pixel.
     """
-    low, high = spec.window or _own_range(image)
-    height, width = image.height, image.width
-    pixels = np.empty((height, width), np.uint8)
-    over = image.mode == "F" and is_min_is_white(image)
-    table = _scaled(np.arange(65536, dtype=np.float32), low, high) if _has_16_bits(image) else None
-    for top, levels in _bands(image):
-        band = pixels[top : top + len(levels)]
-        if table is not None:
-            band[...] = table[levels]
-        else:
-            floats = levels.astype(np.float32, copy=False)
-            band[...] = _scaled(-floats, -high, -low) if over else _scaled(floats, low, high)
+    kept = list(_bands(image)) if image.width * image.height <= _BAND_PIXELS else None
+    low, high = spec.window or _own_range(lambda: _bands(image) if kept is None else kept)
+    turned = image.mode == "F" and is_min_is_white(image)
+    pixels = np.empty((image.height, image.width), np.uint8)
+    top = 0
+    for levels in _bands(image) if kept is None else kept:
+        floats = levels.astype(np.float32)
+        band = _scaled(np.negative(floats, out=floats), -high, -low) if turned else _scaled(floats, low, high)
+        pixels[top : top + len(band)] = band
+        top += len(band)
     return Image.fromarray(pixels)
 
 
 def _scaled(levels: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+    """Return levels as eight bits; `levels` are overwritten."""
     with np.errstate(over="ignore"):
-        scaled = (levels - low) * (255.0 / max(high - low, 1e-6))
-    np.rint(scaled, out=scaled)
-    np.clip(scaled, 0, 255, out=scaled)
-    return scaled.astype(np.uint8)
+        levels -= np.float32(low)
+        levels *= np.float32(255.0 / max(high - low, 1e-6))
+    np.rint(levels, out=levels)
+    np.clip(levels, 0, 255, out=levels)
+    return levels.astype(np.uint8)
 
 
-def _bands(image: Image.Image) -> Iterator[tuple[int, _Levels]]:
-    """Yield the first row and the levels `(rows, width)` of one band after the other, black being the least level."""
+def _bands(image: Image.Image) -> Iterator[_Levels]:
+    """Yield the levels `(rows, width)` of one band after the other, black being the least level."""
     rows = max(1, _BAND_PIXELS // image.width)
-    over = is_min_is_white(image)
     for top in range(0, image.height, rows):
-        whole = rows >= image.height
-        band = image if whole else image.crop((0, top, image.width, min(top + rows, image.height)))
-        levels: _Levels = np.asarray(band)
-        if image.mode == "F":
-            levels = np.nan_to_num(levels, nan=0.0, posinf=0.0, neginf=0.0)
+        if rows >= image.height:
+            yield _levels(image, image)
         else:
-            if image.mode == "I" and is_unsigned(image):
-                levels = levels.view(np.uint32)
-            if over:
-                levels = np.invert(levels) & 0xFFF if sample_bits(image) == 12 else np.invert(levels)
-        yield top, levels
+            yield _levels(image.crop((0, top, image.width, min(top + rows, image.height))), image)
 
 
-def _has_16_bits(image: Image.Image) -> bool:
-    return image.mode.startswith("I;16")
+def _levels(part: Image.Image, image: Image.Image) -> _Levels:
+    levels: _Levels = np.asarray(part)
+    if image.mode == "F":
+        return np.nan_to_num(levels, nan=0.0, posinf=0.0, neginf=0.0)
+    if image.mode == "I" and is_unsigned(image):
+        levels = levels.view(np.uint32)
+    if is_min_is_white(image):
+        levels = np.invert(levels)
+        return levels & 0xFFF if sample_bits(image) == 12 else levels
+    return levels
 
 
-def _own_range(image: Image.Image) -> tuple[float, float]:
+def _own_range(read: _Read) -> tuple[float, float]:
     """Return the least and the greatest level without strays."""
-    strays = image.width * image.height // STRAYS_PER
-    lowest, highest = _ends(image, strays)
-    smallest = 0 if image.mode == "F" else SMALLEST_RANGE
+    sums = [
+        (float(levels.min()), float(levels.max()), float(levels.mean(dtype=np.float64)), levels.size)
+        for levels in read()
+    ]
+    low, high = min(each[0] for each in sums), max(each[1] for each in sums)
+    pixels = sum(each[3] for each in sums)
+    strays = pixels // STRAYS_PER
+    if not strays or not _may_stray(read, low, high, sum(each[2] * each[3] for each in sums) / pixels, 2 * strays):
+        return low, high
+    lowest, highest, whole_numbers = _ends(read, strays)
+    smallest = SMALLEST_RANGE if whole_numbers else 0
     above = _stray_count(highest, lowest[-1], smallest)
     below = _stray_count(-lowest, -highest[-1], smallest)
-    low, high = float(lowest[below]), float(highest[above])
-    for count, which, stray, end in ((above, "above", highest[0], high), (below, "below", lowest[0], low)):
+    for count, where, stray, end in (
+        (above, "above", high, highest[above]),
+        (below, "below", low, lowest[below]),
+    ):
         if count:
-            far = f"{count:,} pixel{'s' * (count > 1)} far {which} all others (up to {stray:,.6g}, the others to {end:,.6g})"
-            remark(f"{far} left out of the grey range; preprocess.window states a range")
-    return low, high
+            which = f"{count:,} pixel{'s' * (count > 1)} far {where} all others ({stray:,.6g}, the others end at {end:,.6g})"
+            remark(f"{which} left out of the grey range; preprocess.window states a range")
+    return float(lowest[below]), float(highest[above])
+
+
+def _may_stray(read: _Read, low: float, high: float, mean: float, most: int) -> bool:
+    """Say, at little cost, whether at most `most` pixels lie outside what all others would share with the mean if they strayed."""
+    reach = (high - low) * (1 / (1 + STRAY_GAP) + 2 / STRAYS_PER)
+    upper, lower = min(high, mean + reach), max(low, mean - reach)
+    far = 0
+    for levels in read():
+        # In the levels' own type, which spares a conversion of the whole band.
+        whole = levels.dtype.kind != "f"
+        kind = levels.dtype.type
+        far += int(np.count_nonzero(levels > kind(math.floor(upper) if whole else upper)))
+        far += int(np.count_nonzero(levels < kind(math.ceil(lower) if whole else lower)))
+    return 0 < far <= most
 
 
 def _stray_count(end: NDArray[np.float64], other_end: float, smallest: int) -> int:
@@ -112,24 +139,16 @@ def _stray_count(end: NDArray[np.float64], other_end: float, smallest: int) -> i
     return int(found[-1]) + 1 if found.size else 0
 
 
-def _ends(image: Image.Image, strays: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the `strays + 1` least levels, rising, and as many greatest, falling."""
+def _ends(read: _Read, strays: int) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Return the `strays + 1` least levels, rising, as many greatest, falling, and whether levels are whole numbers."""
     wanted = strays + 1
-    if _has_16_bits(image):
-        counts = sum(np.bincount(levels.ravel(), minlength=65536) for _, levels in _bands(image))
-        present = np.flatnonzero(counts)
-        few = np.minimum(np.asarray(counts)[present], wanted)
-        return (
-            np.repeat(present[:wanted], few[:wanted])[:wanted].astype(np.float64),
-            np.repeat(present[::-1][:wanted], few[::-1][:wanted])[:wanted].astype(np.float64),
-        )
-    lowest = highest = np.empty(0, np.float32)
-    for _, levels in _bands(image):
-        flat = levels.ravel().astype(np.float32, copy=False)
-        lowest = np.concatenate([lowest, flat])
-        highest = np.concatenate([highest, flat])
-        if lowest.size > wanted:
-            lowest = np.partition(lowest, wanted - 1)[:wanted]
-        if highest.size > wanted:
-            highest = np.partition(highest, highest.size - wanted)[-wanted:]
-    return np.sort(lowest).astype(np.float64), np.sort(highest)[::-1].astype(np.float64)
+    lowest: list[_Levels] = []
+    highest: list[_Levels] = []
+    for levels in read():
+        flat = levels.ravel()
+        few = min(wanted, flat.size)
+        parted = np.partition(flat, sorted({few - 1, flat.size - few}))
+        lowest = [np.partition(np.concatenate([*lowest, parted[:few]]), few - 1)[:wanted]]
+        highest = [np.sort(np.concatenate([*highest, parted[-few:]]))[-wanted:]]
+    whole = lowest[0].dtype.kind != "f"
+    return np.sort(lowest[0])[:wanted].astype(np.float64), highest[0][::-1].astype(np.float64), whole

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from mstl_edge.preprocess.exif import jpeg_without_exif
-from mstl_edge.preprocess.foreign import UNKNOWN, identify
+from mstl_edge.preprocess.foreign import UNKNOWN, identify, unusual_jpeg
 from mstl_edge.preprocess.tiff import find_pages, is_tiff, open_mended
 from mstl_edge.preprocess.unreadable import UnreadableImageError, readable
 from mstl_edge.recipe import PreprocessSpec
@@ -97,8 +97,13 @@ def _opened(content: bytes, name: str) -> Image.Image:
     try:
         with _own_pixel_limit():
             return _open_tolerantly(content)
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError("an image file", name, identify(content).reason) from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        kind = identify(content)
+        if kind is UNKNOWN and not isinstance(error, UnidentifiedImageError):
+            raise
+        raise UnreadableImageError("an image file", name, kind.reason) from error
 
 
 def _open_tolerantly(content: bytes) -> Image.Image:
@@ -111,8 +116,8 @@ def _open_tolerantly(content: bytes) -> Image.Image:
         if mended is None:
             raise
         return mended
-    if image.format in _NOT_PICTURES:
-        raise UnidentifiedImageError(f"{image.format} is no picture")
+    if image.format in _NOT_PICTURES or (image.format in ("JPEG", "MPO") and unusual_jpeg(content)):
+        raise UnidentifiedImageError(f"a {image.format} that Pillow only names")
     return image
 
 

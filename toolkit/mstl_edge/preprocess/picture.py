@@ -53,7 +53,7 @@ def _as_grey_or_rgb(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
         return windowed(image, spec)
     if image.mode in _SEE_THROUGH or "transparency" in image.info:
         return _over_black(image)
-    return image if image.mode == "L" else image.convert("RGB")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 def _over_black(image: Image.Image) -> Image.Image:

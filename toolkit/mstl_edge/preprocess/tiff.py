@@ -15,7 +15,37 @@ from mstl_edge.preprocess.hearing import heard
 
 _SUBFILE, _OLD_SUBFILE, _WIDTH, _BITS, _PHOTOMETRIC = 254, 255, 256, 258, 262
 _DESCRIPTION, _FORMAT, _DEPTH = 270, 339, 32997
-_RESOLUTION = frozenset({282, 283, 296})
+_DECIDE_PIXELS = frozenset(
+    {
+        254,
+        255,
+        256,
+        257,
+        258,
+        259,
+        262,
+        266,
+        273,
+        274,
+        277,
+        278,
+        279,
+        284,
+        292,
+        293,
+        317,
+        320,
+        322,
+        323,
+        324,
+        325,
+        338,
+        339,
+        347,
+    }
+    | {*range(512, 522), 529, 530, 531, 532, 32997}
+)
+"""Tags without which a TIFF can't be decoded; any other is done without where Pillow stumbles over one."""
 _REDUCED, _MASK = 1, 4
 _OLD_REDUCED = 2
 _MIN_IS_WHITE, _MIN_IS_BLACK = 0, 1
@@ -129,7 +159,7 @@ def _in_one_directory(tags: Mapping[int, Any]) -> int:
 
 
 def _mended(content: bytes) -> tuple[bytes, bool]:
-    """Return a TIFF whose first directory has no resolution and no MinIsWhite of more than eight bits, and whether it had that."""
+    """Return a TIFF whose first directory keeps what decides pixels, less MinIsWhite above eight bits; and whether it had that."""
     order = "<" if content[:1] == b"I" else ">"
     if content[2:4] not in (b"\x2a\0", b"\0\x2a") or len(content) < 8:
         return content, False
@@ -137,16 +167,14 @@ def _mended(content: bytes) -> tuple[bytes, bool]:
     try:
         (start,) = struct.unpack_from(f"{order}L", content, 4)
         (count,) = struct.unpack_from(f"{order}H", content, start)
-        entries = {start + 2 + 12 * entry for entry in range(count)}
-        bits = 1
-        turned = 0
-        for place in entries:
+        bits, turned = 1, 0
+        for place in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, values, value = struct.unpack_from(f"{order}HHLH", content, place)
             if tag == _BITS and values == 1:
                 bits = value
             elif tag == _PHOTOMETRIC and kind == _SHORT and value == _MIN_IS_WHITE:
                 turned = place
-            elif tag in _RESOLUTION:
+            elif tag not in _DECIDE_PIXELS:
                 struct.pack_into(f"{order}H", mended, place + 2, _NO_TYPE)
         if turned and bits > 8:
             struct.pack_into(f"{order}H", mended, turned + 8, _MIN_IS_BLACK)
