@@ -99,9 +99,8 @@ def test_each_thread_hears_its_own_file(saved, tiff, capfd):
     expected = ["code not yet in table", "Truncated File Read", "ZIPDecode"] * 20
 
     def listen(content: bytes) -> list[str]:
-        with heard() as remarks:
-            with suppress(UnreadableImageError):
-                load_image(content, 32, SPEC)
+        with heard() as remarks, suppress(UnreadableImageError):
+            load_image(content, 32, SPEC)
         return remarks
 
     with ThreadPoolExecutor(6) as pool:

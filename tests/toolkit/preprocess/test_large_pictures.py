@@ -58,6 +58,15 @@ def test_a_large_picture_costs_what_it_holds_and_its_result(mode, form, bytes_pe
     assert int(done.stdout) < bytes_per_pixel * SIDE**2 + BANDS
 
 
+def test_a_large_tiff_is_held_against_the_recipes_limit_alone(saved, monkeypatch):
+    levels = noise(40, 1)[..., 0]
+    content = saved(Image.fromarray(levels), "TIFF", compression="tiff_lzw")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    monkeypatch.setattr(picture_module, "LARGE_PIXELS", 1000)
+    np.testing.assert_array_equal(load_image(content, 40, SPEC)[..., 0], levels)
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB", "L"])
 def test_transparency_in_bands_gives_the_pixels_of_the_whole(saved, monkeypatch, mode):
     rgba = Image.fromarray(noise(50, 4))

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import os
 import stat
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from mstl_edge.preprocess.exif import jpeg_without_exif
 from mstl_edge.preprocess.foreign import UNKNOWN, identify, unusual_jpeg
+from mstl_edge.preprocess.pixel_limit import own_pixel_limit
 from mstl_edge.preprocess.tiff import find_pages, is_tiff, open_mended
 from mstl_edge.preprocess.unreadable import UnreadableImageError, readable
 from mstl_edge.recipe import PreprocessSpec
@@ -22,7 +20,6 @@ MOST_BYTES_PER_PIXEL = 16
 """A file with more of them than this per allowed pixel holds something else than one picture, and isn't read into memory."""
 _SPARE_BYTES = 64 << 20
 _HEAD_BYTES = 1 << 16
-_PILLOW_LIMIT = threading.Lock()
 _FIRST_IS_THE_PICTURE = frozenset({"MPO", "PSD", "ICO", "ICNS", "CUR"})
 """Formats whose further frames are previews, other sizes, layers, or a second view."""
 _NOT_PICTURES = frozenset({"EPS", "WMF", "PDF", "MPEG", "HDF5", "BUFR", "GRIB"})
@@ -95,7 +92,7 @@ def _read(path: Path, spec: PreprocessSpec, name: str) -> bytes:
 
 def _opened(content: bytes, name: str) -> Image.Image:
     try:
-        with _own_pixel_limit():
+        with own_pixel_limit():
             return _open_tolerantly(content)
     except MemoryError:
         raise
@@ -151,14 +148,3 @@ def _check_single(image: Image.Image, content: bytes, name: str) -> None:
             f"{count:,} {word}",
             f"Save the {word} that matter as files of their own.",
         )
-
-
-@contextmanager
-def _own_pixel_limit() -> Iterator[None]:
-    """Switch off Pillow's own limit, which is global, cannot be raised per image and warns; ours follows from the header."""
-    with _PILLOW_LIMIT:
-        kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = kept

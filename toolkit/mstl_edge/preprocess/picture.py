@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from mstl_edge.preprocess.exif import keep_only_orientation
 from mstl_edge.preprocess.levels import MODES, windowed
+from mstl_edge.preprocess.pixel_limit import own_pixel_limit
 from mstl_edge.preprocess.unreadable import readable
 from mstl_edge.recipe import PreprocessSpec
 
@@ -44,7 +45,8 @@ def _one_if_large(image: Image.Image) -> Iterator[None]:
     if image.width * image.height < LARGE_PIXELS:
         yield
     else:
-        with _ONE_LARGE:
+        # Pillow asks for its own limit once more when it loads a TIFF.
+        with _ONE_LARGE, own_pixel_limit():
             yield
 
 

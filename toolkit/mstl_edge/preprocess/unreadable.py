@@ -40,5 +40,5 @@ def readable(name: str) -> Iterator[None]:
             ) from error
         except Exception as error:
             reason = "; ".join([one_line(str(error)) or type(error).__name__, *remarks])
-            hint = "Fetch or export it again." if "truncated" in reason else ""
+            hint = "Fetch or export it again." if "truncated" in reason.lower() else ""
             raise UnreadableImageError("an image file that is whole", name, reason, hint) from error
