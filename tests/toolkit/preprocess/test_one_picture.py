@@ -46,7 +46,6 @@ def test_directories_that_go_round_in_a_circle_end(pages):
     content = bytearray(pages((drawn(0), FULL)))
     (start,) = np.frombuffer(content[4:8], "<u4")
     entries = int(np.frombuffer(content[start : start + 2], "<u2")[0])
-    content[start + 2 + 12 * entries :][:4] = content[4:8]
     end = int(start) + 2 + 12 * entries
     content[end : end + 4] = content[4:8]
     np.testing.assert_array_equal(load_image(bytes(content), 32, SPEC)[..., 0], np.asarray(drawn(0)))
