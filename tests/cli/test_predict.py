@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError
@@ -75,6 +77,23 @@ def test_an_unreadable_image_does_not_stop_the_others_and_sets_the_exit_code(mod
         shown = _run("predict", model, folder, *style)
         assert shown.exit_code == 1
         assert len(shown.stdout.splitlines()) == 4
+
+
+def test_a_remark_about_a_file_stands_in_its_row_and_nowhere_else(model: Path, folder: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 4096, (64, 64)).astype(np.uint16)
+    levels[3, 3] = 65_535
+    Image.fromarray(levels).save(folder / "b.png")
+    shown = {style: _run("predict", model, folder, *style) for style in ((), ("--csv",), ("--json",))}
+    for result in shown.values():
+        assert result.exit_code == 0
+        assert "far above all others" not in result.stderr
+    table = [line for line in shown[()].stdout.splitlines() if "warning: 1 pixel far above all others" in line]
+    assert len(table) == 1
+    assert "b.png" in table[0]
+    rows = list(csv.DictReader(io.StringIO(shown[("--csv",)].stdout)))
+    assert [bool(row["warning"]) for row in rows] == [False, True, False]
+    records = [json.loads(line) for line in shown[("--json",)].stdout.splitlines()]
+    assert ["warnings" in record for record in records] == [False, True, False]
 
 
 def test_a_quoted_glob_is_expanded(model: Path, folder: Path) -> None:

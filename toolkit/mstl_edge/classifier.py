@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mstl_edge.artifact import Artifact, Card, not_a_classifier
 from mstl_edge.data.workers import usable_cores
 from mstl_edge.errors import ArtifactError, DataError
 from mstl_edge.metrics import decide
-from mstl_edge.preprocess import load_image
+from mstl_edge.preprocess import heard, load_image
 from mstl_edge.runtime import Runtime, RuntimeChoice, as_artifact, load_runtime, replay_golden, to_input, to_real
 
 MAX_DECODERS = 3
@@ -30,17 +31,27 @@ AHEAD_PER_DECODER = 2
 
 
 class Prediction(Struct, frozen=True):
-    """One answer: the label that was decided on, its calibrated probability, and those of all labels."""
+    """One answer: the label that was decided on, its calibrated probability, and those of all labels.
+
+    `warnings` are what was remarked while the file was read: by its decoder, or about pixels that stray from the grey range.
+    """
 
     label: str
     probability: float
     probabilities: dict[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 class Unreadable(Struct, frozen=True):
     """An image that gave no answer, and why."""
 
     error: str
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    pixels: NDArray[np.uint8]
+    warnings: tuple[str, ...]
 
 
 class Classifier:
@@ -64,7 +75,7 @@ class Classifier:
         Raises:
             DataError: It is no readable image.
         """
-        return self._answer(self._pixels(image))
+        return self._answer(self._decoded(image))
 
     def predict_many(self, images: Iterable[Path]) -> Iterator[tuple[Path, Prediction | Unreadable]]:
         """Yield each file with its answer, in order; decoding runs ahead of inference in threads.
@@ -73,10 +84,10 @@ class Classifier:
         """
         threads = decoders()
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-            waiting: deque[tuple[Path, Future[NDArray[np.uint8]]]] = deque()
+            waiting: deque[tuple[Path, Future[_Decoded | Unreadable]]] = deque()
             try:
                 for image in images:
-                    waiting.append((image, pool.submit(self._pixels, image)))
+                    waiting.append((image, pool.submit(self._decoded_or_not, image)))
                     if len(waiting) > AHEAD_PER_DECODER * threads:
                         yield self._resolved(*waiting.popleft())
                 while waiting:
@@ -90,22 +101,29 @@ class Classifier:
         runtime = self.runtime
         return to_real(runtime.invoke(to_input(pixels, runtime.input)), runtime.output)
 
-    def _pixels(self, image: Path | str | bytes) -> NDArray[np.uint8]:
+    def _decoded(self, image: Path | str | bytes) -> _Decoded:
         source = Path(image) if isinstance(image, str) else image
-        return load_image(source, self.card.input.height, self.card.input.preprocess)
+        with heard() as remarks:
+            pixels = load_image(source, self.card.input.height, self.card.input.preprocess)
+        return _Decoded(pixels, tuple(remarks))
 
-    def _answer(self, pixels: NDArray[np.uint8]) -> Prediction:
-        row = self.probabilities(pixels[None])
+    def _decoded_or_not(self, image: Path) -> _Decoded | Unreadable:
+        # Here, not where the answer is asked for: a waiting error would keep the half-decoded picture in memory.
+        try:
+            return self._decoded(image)
+        except DataError as error:
+            return Unreadable(str(error))
+
+    def _answer(self, decoded: _Decoded) -> Prediction:
+        row = self.probabilities(decoded.pixels[None])
         decided = int(decide(row, positive=self.card.positive_index, threshold=self.card.threshold)[0])
         probabilities = {label: float(p) for label, p in zip(self.card.labels, row[0], strict=True)}
         label = self.card.labels[decided]
-        return Prediction(label, probabilities[label], probabilities)
+        return Prediction(label, probabilities[label], probabilities, decoded.warnings)
 
-    def _resolved(self, image: Path, pixels: Future[NDArray[np.uint8]]) -> tuple[Path, Prediction | Unreadable]:
-        try:
-            return image, self._answer(pixels.result())
-        except DataError as error:
-            return image, Unreadable(str(error))
+    def _resolved(self, image: Path, decoding: Future[_Decoded | Unreadable]) -> tuple[Path, Prediction | Unreadable]:
+        decoded = decoding.result()
+        return image, decoded if isinstance(decoded, Unreadable) else self._answer(decoded)
 
 
 def decoders() -> int:
@@ -154,9 +172,10 @@ def to_record(image: str, outcome: Prediction | Unreadable) -> dict[str, Any]:
     """Return the JSON line of `mstl-edge predict --json`."""
     if isinstance(outcome, Unreadable):
         return {"image": image, "error": outcome.error}
-    return {
+    record = {
         "image": image,
         "label": outcome.label,
         "probability": outcome.probability,
         "probabilities": outcome.probabilities,
     }
+    return record | {"warnings": list(outcome.warnings)} if outcome.warnings else record

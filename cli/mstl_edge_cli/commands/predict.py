@@ -123,16 +123,18 @@ def _write_json(image: str, outcome: Prediction | Unreadable) -> None:
 
 def _csv_writer(labels: Sequence[str]) -> Write:
     rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(["image", "label", "probability", *(f"p_{label}" for label in labels), "error"])
+    rows.writerow(["image", "label", "probability", *(f"p_{label}" for label in labels), "error", "warning"])
 
     def write(image: str, outcome: Prediction | Unreadable) -> None:
         from mstl_edge.classifier import Prediction
 
         if isinstance(outcome, Prediction):
             shares = [f"{outcome.probabilities[label]:.6f}" for label in labels]
-            rows.writerow([image, outcome.label, f"{outcome.probability:.6f}", *shares, ""])
+            rows.writerow(
+                [image, outcome.label, f"{outcome.probability:.6f}", *shares, "", "; ".join(outcome.warnings)]
+            )
         else:
-            rows.writerow([image, "", "", *("" for _ in labels), outcome.error])
+            rows.writerow([image, "", "", *("" for _ in labels), outcome.error, ""])
 
     return write
 
@@ -146,7 +148,8 @@ def _row_writer(labels: Sequence[str]) -> Write:
         from mstl_edge.classifier import Prediction
 
         if isinstance(outcome, Prediction):
-            sys.stdout.write(f"{outcome.label:<{width}}  {outcome.probability:>11.1%}  {image}\n")
+            warned = f"  warning: {'; '.join(outcome.warnings)}" if outcome.warnings else ""
+            sys.stdout.write(f"{outcome.label:<{width}}  {outcome.probability:>11.1%}  {image}{warned}\n")
         else:
             sys.stdout.write(f"{'–':<{width}}  {'–':>11}  {image}  {outcome.error}\n")
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import threading
 
 import numpy as np
@@ -73,6 +75,16 @@ def test_a_file_that_is_gone_is_an_error(dealt):
     (source.folder / manifest.rows[0].name).unlink()
     with pytest.raises(DataError, match="can be read"):
         load_pixels(source.folder, manifest.rows, 32, SPEC)
+
+
+def test_a_file_that_gives_no_image_is_named(dealt):
+    source, manifest = dealt
+    row = manifest.rows[5]
+    content = (source.folder / row.name).read_bytes()[:-200]
+    (source.folder / row.name).write_bytes(content)
+    changed = dataclasses.replace(row, sha256=hashlib.sha256(content).hexdigest())
+    with pytest.raises(DataError, match=rf"whole. Received: {row.name} \("):
+        load_pixels(source.folder, [changed], 32, SPEC)
 
 
 def test_no_rows_give_no_pixels(tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mstl_edge
 import mstl_edge.classifier as classifier_module
@@ -92,6 +93,41 @@ def test_many_images_come_in_order_and_an_unreadable_one_does_not_stop_the_other
     assert unreadable == ["5.png", "missing.png"]
     for path, answer in answers[:3]:
         assert answer == classifier.predict(path)
+
+
+def test_what_is_remarked_of_a_file_comes_with_its_answer(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 4096, (64, 64)).astype(np.uint16)
+    levels[3, 3] = 65_535
+    stray, plain = tmp_path / "stray.png", tmp_path / "plain.png"
+    Image.fromarray(levels).save(stray)
+    Image.fromarray(levels % 4096).save(plain)
+    classifier = load_classifier(exported("tiny_int8"))
+    (_, warned), (_, silent) = classifier.predict_many([stray, plain])
+    assert isinstance(warned, Prediction)
+    assert isinstance(silent, Prediction)
+    assert len(warned.warnings) == 1
+    assert "1 pixel far above all others" in warned.warnings[0]
+    assert to_record("x.png", warned)["warnings"] == list(warned.warnings)
+    assert silent.warnings == ()
+    assert "warnings" not in to_record("x.png", silent)
+    assert classifier.predict(stray) == warned
+
+
+def test_an_image_that_takes_too_much_memory_does_not_stop_the_others(
+    exported: Callable[[str], Path], tmp_path: Path, picture: Picture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = load_classifier(exported("tiny_int8"))
+    paths = [picture(tmp_path / f"{seed}.png", seed) for seed in range(5)]
+    Image.new("RGBA", (50, 50)).save(paths[2])
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "alpha_composite", fail)
+    answers = [answer for _, answer in classifier.predict_many(paths)]
+    assert [isinstance(answer, Prediction) for answer in answers] == [True, True, False, True, True]
+    assert isinstance(answers[2], Unreadable)
+    assert "fits into memory. Received: 2.png" in answers[2].error
 
 
 def test_decoding_runs_only_a_few_images_ahead(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mstl_edge.data.splits import ManifestRow
 from mstl_edge.data.workers import in_order
 from mstl_edge.errors import DataError
-from mstl_edge.preprocess import load_image, spec_digest
+from mstl_edge.preprocess import load_image, read_content, spec_digest
 from mstl_edge.recipe import PreprocessSpec
 from mstl_edge.storage import Rows, RowStore, cache_folder
 
@@ -57,14 +57,11 @@ def load_pixels(
 
 
 def _checked_pixels(folder: Path, row: ManifestRow, size: int, spec: PreprocessSpec) -> NDArray[np.uint8]:
-    try:
-        content = (folder / row.name).read_bytes()
-    except OSError as error:
-        raise DataError(f"an image file that can be read ({error.strerror})", received=row.name) from error
+    content = read_content(folder / row.name, spec, name=row.name)
     if hashlib.sha256(content).hexdigest() != row.sha256:
         raise DataError(
             "image files as they were when the split was made",
             received=f"{row.name} with other content",
             hint="Start a new run, or bring the file back.",
         )
-    return load_image(content, size, spec)
+    return load_image(content, size, spec, name=row.name)

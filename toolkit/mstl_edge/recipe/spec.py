@@ -28,7 +28,8 @@ class PreprocessSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """How an image file becomes `(input_size, input_size, 3) uint8`; training and device follow the same words.
 
     `aspect`: `stretch` ignores it, `pad` adds black, `crop` cuts the longer side centrally. `window`: the grey levels
-    of a 16-bit image that become 0 and 255; empty takes the image's own minimum and maximum.
+    of a 16-bit image that become 0 and 255; empty takes the image's own minimum and maximum, without pixels that stray far
+    from all others.
     """
 
     resize: Literal["bilinear", "bicubic", "lanczos", "box"] = "bilinear"
