@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from mstl_edge.report import wording
 from mstl_edge.report.axis import Axis, linear_axis, log_axis
-from mstl_edge.report.bench_record import Accuracy, Host, Result, Timing
 from mstl_edge.report.blocks import Figure, Key
 from mstl_edge.report.chart import Frame, band, chart, dot, level_bar, line, upright_bar
 from mstl_edge.report.labels import Point, draw_labels, place_labels
 from mstl_edge.report.markup import Markup, tag
+from mstl_edge.schemas.bench import Accuracy, Host, Result, Timing
+from mstl_edge.schemas.bench_wording import median_ms, milliseconds, threads_of
 
 STYLES = ("a", "b", "c", "d", "e")
 _HISTOGRAM_BINS = 48
@@ -67,8 +68,8 @@ class _Measured:
     def note(self) -> str:
         """What a pointer that rests on it is told."""
         return (
-            f"{self.row.model}, {self.row.runtime}, {wording.count_of(self.row.threads, 'thread')}, {self.host.name}: "
-            f"{wording.milliseconds(self.timing.median)} ms, {wording.interval_in_words(self.accuracy.interval)}, "
+            f"{self.row.model}, {self.row.runtime}, {threads_of(self.row.threads)}, {self.host.name}: "
+            f"{median_ms(self.timing)} ms, {wording.interval_in_words(self.accuracy.interval)}, "
             f"{wording.megabytes(self.row.size_bytes)} MB"
         )
 
@@ -103,7 +104,7 @@ def trade_off(rows: Sequence[Row]) -> Figure:
         points.append(Point(frame.across(place[0]), frame.down(place[1]), radius, name, style))
     labels = place_labels(frame, points)
     caption = _trade_off_caption(measured, len(points), len(points) - len(labels))
-    seen = f"{len(points)} discs; medians from {wording.milliseconds(min(medians))} to {wording.milliseconds(max(medians))} ms"
+    seen = f"{len(points)} discs; medians from {milliseconds(min(medians))} to {milliseconds(max(medians))} ms"
     marks = [*behind, *discs, *draw_labels(labels)]
     drawing = chart(frame, marks, heading="Accuracy, latency, size", description=seen)
     return Figure((drawing,), caption, _legend(styles))
@@ -158,7 +159,8 @@ def distributions(rows: Sequence[Row]) -> Figure:
     by_host: dict[str, list[_Times]] = {}
     for host, row in rows:
         if row.latency_ms:
-            label = f"{names[row.model]}, {row.runtime}, {wording.count_of(row.threads, 'thread')}"
+            held = "" if row.valid else ", not valid"
+            label = f"{names[row.model]}, {row.runtime}, {threads_of(row.threads)}{held}"
             by_host.setdefault(host.name, []).append(_Times(label, np.asarray(row.latency_ms.raw)))
     every = [one.values for several in by_host.values() for one in several]
     top = max(float(np.quantile(values, _AXIS_ENDS)) for values in every)
@@ -166,7 +168,7 @@ def distributions(rows: Sequence[Row]) -> Figure:
     lowest, longest = float(together.min()), float(together.max())
     x = log_axis("latency, ms (logarithmic)", [lowest, top], room=1.0)
     beyond = int((together > top).sum())
-    cut = f"{beyond:,} of all {len(together):,} times lie beyond it, the longest at {wording.milliseconds(longest)} ms"
+    cut = f"{beyond:,} of all {len(together):,} times lie beyond it, the longest at {milliseconds(longest)} ms"
     counts = sorted({len(values) for values in every})
     caption = (
         f"Latency of single inferences, {wording.count_of(len(every), 'measurement')} of {either(counts)} times each. "
