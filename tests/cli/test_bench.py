@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from mstl_edge.errors import GateRefusedError, MstlEdgeError
 from mstl_edge.schemas.bench import Conditions
 from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge_bench import bench as bench_module
-from mstl_edge_bench import subjects
+from mstl_edge_bench import latency, subjects
 from mstl_edge_bench.measure import Surroundings
 from mstl_edge_cli.commands import bench
 
@@ -125,6 +126,9 @@ def test_how_long_blocks_are_added_is_said_and_bounded_by_the_option(call: Call)
     result = call("--patience", "2.5", growth=1.002)
     assert "adding blocks until they agree, for at most 2.5 s" in result.stderr
     assert "blocks taken in 2.5 s more, and no 5 in a row agree" in result.stderr
+    default = inspect.signature(bench.bench).parameters["patience"].default
+    assert f"for at most {default:g} s" in call(growth=1.002).stderr
+    assert default == latency.PATIENCE_S
     wrong = call("--patience", "-1")
     assert "expected --patience from 0 to 86400 seconds" in str(wrong.exception)
 

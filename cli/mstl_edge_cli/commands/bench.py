@@ -217,7 +217,7 @@ def _print_tables(report: BenchReport, *, everything: bool) -> None:
         title = "\nfootprint; memory grown at each step of a fresh process, and its peak"
         print_table(title, tables.FOOTPRINT_COLUMNS, tables.footprint_rows(report))
     else:
-        title = f"speed on {tables.describe_host_in_short(report.host)}"
+        title = f"speed on {tables.describe_host_in_short(report.host)}; medians of {report.protocol.blocks} blocks"
         title += f"\naccuracy: {scored.data}" if scored else ""
         print_table(title, tables.DECIDING_COLUMNS, tables.deciding_rows(report))
     for comparison in report.comparisons:

@@ -191,3 +191,15 @@ def test_a_speedup_that_could_be_none_is_said_to_tell_nothing(
     tree["comparison"]["by_threads"][0] |= {"speedup": 0.81, "low": 0.62, "high": 1.08}
     bench_file.write_text(json.dumps(tree))
     assert "against float32: 1.2 times slower (0.9 to 1.6): cannot tell." in report_words(bench_file)
+
+
+def test_no_number_behind_a_long_name_is_cut_in_a_drawing(bench_file: Path) -> None:
+    tree = json.loads(bench_file.read_text())
+    for number, row in enumerate(tree["results"]):
+        row["model"] = f"{'a-long-name-' * 6}{number // 2}.tflite"
+        row["scheme"] = "int8"
+    bench_file.write_text(json.dumps(tree))
+    text = write_report([bench_file]).path.read_text(encoding="utf-8")
+    labels = re.findall(r'class="note">([^<]*LiteRT[^<]*)<', text)
+    assert len(labels) == 4
+    assert all(re.search(r", LiteRT 2\.3\.0, \d threads?(, not valid)?$", label) for label in labels)

@@ -52,6 +52,16 @@ def test_an_older_file_that_was_brought_up_to_date_is_read_as_it_was_written(
     assert read_report(tmp_path / "bench.json") == older
 
 
+def test_a_speedup_of_an_older_file_between_times_that_it_calls_invalid_is_taken_out(tmp_path: Path) -> None:
+    tree = json.loads((DATA / "report" / "bench.json").read_text())
+    tree["comparison"]["by_threads"].append({"threads": 2, "speedup": 1.6, "low": 1.5, "high": 1.7})
+    (tmp_path / "bench.json").write_text(json.dumps(tree))
+    compared = read_report(tmp_path / "bench.json").comparison
+    assert compared is not None
+    assert ([at.threads for at in compared.by_threads], compared.speedup) == ([1], 1.6)
+    assert compared.not_compared[0].startswith("2 threads: no speed-up")
+
+
 def test_a_file_that_holds_no_blocks_keeps_its_judgement() -> None:
     report = read_report(DATA / "report" / "bench.json")
     assert [(row.valid, row.latency_ms.stable if row.latency_ms else 0) for row in report.results] == [

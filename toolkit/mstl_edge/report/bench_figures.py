@@ -23,6 +23,8 @@ _HISTOGRAM_BINS = 48
 _ROW_HEIGHT = 40.0
 _LARGEST_RADIUS = 12.0
 _LEAST_RADIUS = 2.5
+_LABEL_LETTERS = 44
+_LEAST_NAME = 8
 _AXIS_ENDS = 0.99
 """Share of a measurement's times that the axis of the distributions holds at least."""
 
@@ -159,8 +161,9 @@ def distributions(rows: Sequence[Row]) -> Figure:
     by_host: dict[str, list[_Times]] = {}
     for host, row in rows:
         if row.latency_ms:
-            held = "" if row.valid else ", not valid"
-            label = f"{names[row.model]}, {row.runtime}, {threads_of(row.threads)}{held}"
+            told = f", {row.runtime}, {threads_of(row.threads)}{'' if row.valid else ', not valid'}"
+            # What is too long is the name's fault, so no number behind it is cut.
+            label = wording.short(names[row.model], max(_LABEL_LETTERS - len(told), _LEAST_NAME)) + told
             by_host.setdefault(host.name, []).append(_Times(label, np.asarray(row.latency_ms.raw)))
     every = [one.values for several in by_host.values() for one in several]
     top = max(float(np.quantile(values, _AXIS_ENDS)) for values in every)
@@ -192,7 +195,7 @@ def _histograms(x: Axis, top: float, several: Sequence[_Times], host: str, style
         row = len(several) - 1 - number
         baseline, beyond = frame.down(row + 1) + 11, int((one.values > top).sum())
         marks += _ridge(frame, row, one.values[one.values <= top], one.values, style)
-        marks.append(tag("text", wording.short(one.label, 44), x=frame.left, y=baseline, class_="note"))
+        marks.append(tag("text", one.label, x=frame.left, y=baseline, class_="note"))
         if beyond:
             told, end = f"{beyond} of {len(one.values):,} beyond", frame.width - frame.right
             marks.append(tag("text", told, x=end, y=baseline, class_="note", text_anchor="end"))

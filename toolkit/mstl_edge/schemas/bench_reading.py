@@ -23,8 +23,6 @@ def read_report(path: Path) -> BenchReport:
     """
     report = BENCH.read(path, hint=HINT)
     results = tuple(_brought_up(row) for row in report.results)
-    if results == report.results:
-        return report
     comparisons = tuple(_without_spoiled(one, results) for one in report.comparisons)
     first = _without_spoiled(report.comparison, results) if report.comparison else None
     return msgspec.structs.replace(report, results=results, comparisons=comparisons, comparison=first)
@@ -56,7 +54,7 @@ def _without_spoiled(comparison: Comparison, results: Sequence[Result]) -> Compa
             kept.append(at)
         else:
             told.append(because)
-    first = kept[0].speedup if kept and kept[:1] == list(comparison.by_threads[:1]) else None
+    first = comparison.speedup if kept[:1] == list(comparison.by_threads[:1]) else None
     return msgspec.structs.replace(comparison, by_threads=tuple(kept), not_compared=tuple(told), speedup=first)
 
 
