@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
-from mstl_edge.progress import Reporter
+from mstl_edge.progress import Advance, Reporter
 from mstl_edge.schemas.bench import Accuracy, Conditions, Host, Protocol, Result, Startup
 from mstl_edge.schemas.bench_steadiness import BLOCK_SPREAD
 from mstl_edge.schemas.bench_wording import percent, threads_of
@@ -92,7 +93,9 @@ def time_models(
             setting.protocol,
             clock=setting.around.clock,
             conditions=setting.around.conditions,
-            watch=Watch(partial(advance, 1), partial(_say_unsettled, what, setting.protocol, reporter)),
+            watch=Watch(
+                _progress(advance, setting.protocol), partial(_say_unsettled, what, setting.protocol, reporter)
+            ),
         )
     note = _blocks_taken(what, session, setting.protocol)
     if note is not None:
@@ -104,6 +107,12 @@ def time_models(
         ),
         (note,) if note else (),
     )
+
+
+def _progress(advance: Advance, protocol: Protocol) -> Callable[[], None]:
+    """Return what moves the bar on after a round; blocks that are added were not foreseen."""
+    rounds = count(1)
+    return lambda: advance(1 if next(rounds) <= protocol.blocks else 0)
 
 
 def _say_unsettled(what: str, protocol: Protocol, reporter: Reporter, spread: float) -> None:
@@ -122,8 +131,8 @@ def _blocks_taken(what: str, session: Session, protocol: Protocol) -> str | None
     if session.rounds == protocol.blocks:
         return f"{what}: {session.rounds} blocks taken, which do not agree"
     return (
-        f"{what}: {session.rounds} blocks taken in {protocol.patience_s:g} s more, and no {protocol.blocks} in a row agree "
-        "for every model; those where most do count"
+        f"{what}: {session.rounds} blocks taken, for {protocol.patience_s:g} s beyond the first {protocol.blocks}, and no "
+        f"{protocol.blocks} in a row agree for every model; those count at which most do"
     )
 
 

@@ -125,7 +125,7 @@ def test_times_that_do_not_settle_are_said_to_be_invalid_on_the_terminal_in_json
 def test_how_long_blocks_are_added_is_said_and_bounded_by_the_option(call: Call) -> None:
     result = call("--patience", "2.5", growth=1.002)
     assert "adding blocks until they agree, for at most 2.5 s" in result.stderr
-    assert "blocks taken in 2.5 s more, and no 5 in a row agree" in result.stderr
+    assert "blocks taken, for 2.5 s beyond the first 5, and no 5 in a row agree" in result.stderr
     default = inspect.signature(bench.bench).parameters["patience"].default
     assert f"for at most {default:g} s" in call(growth=1.002).stderr
     assert default == latency.PATIENCE_S
