@@ -92,19 +92,20 @@ def print_table(
 
     listed = [[_cell(value) for value in row] for row in rows]
     table = Table(header_style="bold", box=None, pad_edge=False)
-    needed = 0
+    needed, terminal = 0, sys.stdout.isatty()
     for position, column in enumerate(columns):
         widest = max(cell_len(text) for text in (column, *(row[position] for row in listed)))
         numeric = all(row[position].lstrip("~+−-<! ")[:1].isdigit() or row[position] in ("", "–") for row in listed)
         # Where it is too wide, names wrap; a number that is cut would be another number.
         justify: Literal["left", "right"] = "right" if numeric and listed else "left"
         table.add_column(column, justify=justify, no_wrap=numeric, overflow="fold")
-        needed += (widest if numeric else min(widest, _LEAST_LABEL)) + _BETWEEN_COLUMNS
+        # A file or a pipe is as wide as it takes: a row is a line there.
+        needed += (min(widest, _LEAST_LABEL) if terminal and not numeric else widest) + _BETWEEN_COLUMNS
     for number, row in enumerate(listed):
         chosen = number == marked
         table.add_row(*([f"→ {row[0]}" if chosen else row[0], *row[1:]]), style="bold" if chosen else None)
     # No markup: a file name may hold square brackets. The title stands alone, since a table wraps it to its own width.
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, markup=False, width=None if terminal else 160)
     console = Console(highlight=False, markup=False, width=max(console.width, needed))
     # Captured, since Rich ends the program without a word where stdout is a pipe without a reader.
     with console.capture() as captured:

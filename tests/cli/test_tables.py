@@ -60,3 +60,11 @@ def test_a_long_name_wraps_and_is_there_as_a_whole(monkeypatch: pytest.MonkeyPat
     width = lines[1].index("threads") - 2
     assert "".join(line[:width].strip() for line in lines[2:]) == LONG
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_pipe_gets_a_line_for_each_row_however_long_a_name_is(capsys: pytest.CaptureFixture[str]) -> None:
+    name = LONG * 4
+    print_table("title", tables.DECIDING_COLUMNS, [(name, *row[1:]) for row in tables.deciding_rows(REPORT)])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 + len(REPORT.results)
+    assert all(line.startswith(name) for line in lines[2:])
