@@ -17,8 +17,8 @@ from mstl_edge.metrics import classification_metrics, decide, mcnemar_exact, pai
 from mstl_edge.preprocess import UnreadableImageError, load_image, spec_digest
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runtime import Runtime, to_input, to_real
+from mstl_edge.schemas.bench import Accuracy
 from mstl_edge_bench.images import TestImage, TestSet, check_labels
-from mstl_edge_bench.result import Accuracy
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from mstl_edge.errors import MstlEdgeError
+from mstl_edge.schemas.bench import BenchReport, Host, Result
 from mstl_edge_bench.lineup import name_of, scheme_of
 from mstl_edge_bench.loaded import Loaded
-from mstl_edge_bench.result import BenchReport, Host, Result
 
 _PART = re.compile(r"(latency):(\d+(?:\.\d+)?)%|(accuracy):(\d+(?:\.\d+)?)pt")
 _SAME = ("board", "cpu", "architecture", "bits", "cores")

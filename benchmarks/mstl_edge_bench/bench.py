@@ -10,6 +10,7 @@ from pathlib import Path
 from mstl_edge.errors import DataError, MstlEdgeError
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runtime import RuntimeChoice
+from mstl_edge.schemas.bench import Accuracy, BenchReport, Result
 from mstl_edge_bench import latency
 from mstl_edge_bench.accuracy import Answers, Judged, answer_images, score
 from mstl_edge_bench.baseline import Baseline, check_host, check_rows, keys_to_come
@@ -19,7 +20,6 @@ from mstl_edge_bench.lineup import Lineup, line_up
 from mstl_edge_bench.loaded import Loaded, load
 from mstl_edge_bench.measure import Setting, Surroundings, time_models
 from mstl_edge_bench.regression import Compared, compare_rows
-from mstl_edge_bench.result import Accuracy, BenchReport, Result
 from mstl_edge_bench.validity import busy_because
 
 
@@ -40,6 +40,7 @@ class BenchPlan:
     blocks: int = latency.LEAST_BLOCKS
     repeats: int | None = None
     warmup_ms: float = 500.0
+    patience_s: float = latency.PATIENCE_S
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ def run_bench(
         RunError: No run or no export where none was named.
         DataError: Data that can't be measured on, or with labels that a model doesn't have.
         MissingExtraError: The runtime is not installed.
-        MstlEdgeError: Wrong threads or blocks, or a baseline that nothing can be compared with.
+        MstlEdgeError: Wrong threads, blocks or patience, or a baseline that nothing can be compared with.
     """
     around = around or Surroundings()
-    protocol = latency.protocol(plan.blocks, plan.repeats, warmup_ms=plan.warmup_ms)
+    protocol = latency.protocol(plan.blocks, plan.repeats, warmup_ms=plan.warmup_ms, patience_s=plan.patience_s)
     threads = _checked_threads(plan.threads)
     host, start = around.host(), around.conditions()
     if against is not None:
@@ -94,13 +95,15 @@ def run_bench(
     setting = Setting(host, start, protocol, around)
     results: list[Result] = []
     for count in threads:
-        results += time_models(
+        timed = time_models(
             [load(artifact, plan.runtime, count) for artifact in lineup.artifacts],
             setting,
             candidates=lineup.candidates,
             scores=scoring.scores,
             reporter=reporter,
         )
+        results += timed.rows
+        notes += timed.notes
     comparisons = compare_models(results, coverages, scoring.answers, host)
     compared = compare_rows(results, against) if against is not None else Compared()
     return BenchReport(

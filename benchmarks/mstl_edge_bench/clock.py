@@ -10,3 +10,4 @@ Clock = Callable[[], int]
 
 MONOTONIC: Clock = time.perf_counter_ns
 NS_PER_MS = 1e6
+NS_PER_S = 1e9

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from mstl_edge.schemas.bench import Comparison, Host, Result, SpeedupAt
+from mstl_edge.schemas.bench_steadiness import not_compared_because
 from mstl_edge_bench.accuracy import Answers, pair
 from mstl_edge_bench.delegate import Coverage
 from mstl_edge_bench.explain import explain_speedup
 from mstl_edge_bench.noise import latency_ratio
-from mstl_edge_bench.result import Comparison, Host, Result, SpeedupAt
 
 
 def compare_models(
@@ -34,13 +35,15 @@ def compare_models(
         both = name in answers and twin.model in answers
         paired = pair(answers[name], answers[twin.model]) if both else None
         twins = [row for row in floats if row.model == twin.model]
-        by_threads = tuple(_speedups(rows, twins, (coverages[name], coverages[twin.model]), host))
+        by_threads, not_compared = _speedups(rows, twins, (coverages[name], coverages[twin.model]), host)
+        first = next((at.speedup for at in by_threads if at.threads == rows[0].threads), None)
         comparison = Comparison(
             model=name,
             float_model=twin.model,
             runtime_kind=twin.runtime_kind,
-            speedup=by_threads[0].speedup if by_threads else None,
-            by_threads=by_threads,
+            speedup=first,
+            by_threads=tuple(by_threads),
+            not_compared=tuple(not_compared),
             size_ratio=rows[0].flatbuffer_bytes / twin.flatbuffer_bytes,
         )
         answered = msgspec.structs.asdict(paired) if paired is not None else {}
@@ -50,14 +53,18 @@ def compare_models(
 
 def _speedups(
     rows: Sequence[Result], twins: Sequence[Result], coverages: tuple[Coverage, Coverage], host: Host
-) -> list[SpeedupAt]:
-    found = []
+) -> tuple[list[SpeedupAt], list[str]]:
+    """Return the speed-up at each number of threads at which both have valid times, and why there is none at the others."""
+    found, without = [], []
     for row in rows:
         twin = next(entry for entry in twins if entry.threads == row.threads)
         if row.latency_ms is None or twin.latency_ms is None:
             continue
+        if because := not_compared_because((twin, row)):
+            without.append(because)
+            continue
         ratio = latency_ratio(twin.latency_ms, row.latency_ms)
-        because = explain_speedup(
+        facts = explain_speedup(
             ratio,
             *coverages,
             runtime_kind=row.runtime_kind,
@@ -65,7 +72,5 @@ def _speedups(
             bits=host.bits,
             scheme=row.scheme,
         )
-        found.append(
-            SpeedupAt(threads=row.threads, speedup=ratio.value, low=ratio.low, high=ratio.high, because=because)
-        )
-    return found
+        found.append(SpeedupAt(threads=row.threads, speedup=ratio.value, low=ratio.low, high=ratio.high, because=facts))
+    return found, without

@@ -22,9 +22,9 @@ def explain_speedup(
     bits: int,
     scheme: str = "int8",
 ) -> str:
-    """Return one sentence.
+    """Return one sentence, to stand beside the ratio.
 
-    What was looked up stands beside the ratio; which of it causes the ratio was not measured, so it is not claimed.
+    It says what was looked up; which of it causes the ratio was not measured, so it is not claimed.
 
     Args:
         speedup: Float latency / int8 latency with its interval.
@@ -40,15 +40,7 @@ def explain_speedup(
         facts.append(_products(features))
     if bits != 64:
         facts.append(f"the program is one of {bits} bit")
-    return f"{_ratio(speedup, scheme)}: {'; '.join(facts)}."
-
-
-def _ratio(speedup: Interval, scheme: str) -> str:
-    if speedup.low > 1:
-        return f"{scheme} is {speedup.value:.1f} times as fast as float"
-    if speedup.high < 1:
-        return f"{scheme} takes {1 / speedup.value:.1f} times as long as float"
-    return f"These times can't tell {scheme} and float apart ({speedup.low:.2f} to {speedup.high:.2f} times as fast)"
+    return f"{facts[0][0].upper()}{'; '.join(facts)[1:]}."
 
 
 def _kernels(speedup: Interval, coverage: Coverage, float_coverage: Coverage, runtime_kind: str) -> str:

@@ -15,9 +15,9 @@ import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from mstl_edge.schemas.bench import Conditions, Host
 from mstl_edge_bench.cpu import cpu_features, cpu_name, parse_cpuinfo
 from mstl_edge_bench.emulation import emulated_because
-from mstl_edge_bench.result import Conditions, Host
 
 ROOT = Path("/")
 _BOARD_FILES = (

@@ -1,7 +1,8 @@
-"""Times in blocks: warm-up apart, what is compared takes turns, raw times kept.
+"""Times in blocks: warm-up apart, what is compared takes turns, blocks added until enough of them in a row agree.
 
 Blocks of every subject alternate, so that a machine that slows down while it is measured slows all of them: ratios hold where
-milliseconds don't.
+milliseconds don't. What counts are the last blocks, as soon as they agree (Georges, Buytaert and Eeckhout, "Statistically rigorous
+Java performance evaluation", OOPSLA 2007, wait for a steady state likewise); those before them were of a machine still unsettled.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mstl_edge.errors import MstlEdgeError
-from mstl_edge_bench.clock import NS_PER_MS, Clock
-from mstl_edge_bench.result import Overhead, Protocol, Timing
+from mstl_edge.schemas.bench import Overhead, Protocol, Timing
+from mstl_edge.schemas.bench_steadiness import BLOCK_SPREAD, judged, spread_of
+from mstl_edge_bench.clock import NS_PER_MS, NS_PER_S, Clock
 
 LEAST_BLOCKS = 5
+PATIENCE_S = 30.0
+MOST_PATIENCE_S = 86_400.0
 LEAST_REPEATS = 20
 """Five blocks of 20 are the 100 times that a 99th percentile needs."""
 MOST_REPEATS = 500
@@ -52,30 +55,57 @@ class Subject:
 
 @dataclass(frozen=True)
 class Times:
-    """What was measured of one subject."""
+    """What was measured of one subject; `block_medians_ms` of all blocks of `infer`, also those that it leaves out."""
 
     infer: Timing
+    block_medians_ms: tuple[float, ...]
     overhead: Overhead
     decode: Timing | None
     end_to_end: Timing | None
 
 
-def protocol(blocks: int = LEAST_BLOCKS, repeats: int | None = None, *, warmup_ms: float = 500.0) -> Protocol:
+@dataclass(frozen=True)
+class Measured:
+    """What was measured of all subjects: `rounds` of a block each were taken, and the times are those of the rounds `counted`."""
+
+    times: tuple[Times, ...]
+    counted: range
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told of what happens meanwhile: `after_round` of every round, `unsettled` of the spread for which blocks are added."""
+
+    after_round: Callable[[], None] = lambda: None
+    unsettled: Callable[[float], None] = lambda spread: None
+
+
+def protocol(
+    blocks: int = LEAST_BLOCKS,
+    repeats: int | None = None,
+    *,
+    warmup_ms: float = 500.0,
+    patience_s: float = PATIENCE_S,
+) -> Protocol:
     """Return a checked protocol.
 
     Args:
-        blocks: Blocks per subject.
+        blocks: Blocks per subject that have to agree.
         repeats: Times per block; by default as many as take about 0.3 s, at least 20.
         warmup_ms: How long each call is warmed up, and at least 5 times.
+        patience_s: How long blocks are added, at most, until they agree; 0 adds none.
 
     Raises:
-        MstlEdgeError: Fewer than 5 blocks, or no repeats.
+        MstlEdgeError: Fewer than 5 blocks, no repeats, or a patience below 0 or without end.
     """
     if blocks < LEAST_BLOCKS:
         raise MstlEdgeError(f"--blocks of at least {LEAST_BLOCKS}", received=blocks)
     if repeats is not None and repeats < 1:
         raise MstlEdgeError("--repeats of at least 1", received=repeats)
-    return Protocol(blocks=blocks, repeats=repeats, warmup_calls=5, warmup_ms=warmup_ms)
+    if not 0 <= patience_s <= MOST_PATIENCE_S:
+        raise MstlEdgeError(f"--patience from 0 to {MOST_PATIENCE_S:.0f} seconds", received=patience_s)
+    return Protocol(blocks=blocks, repeats=repeats, warmup_calls=5, warmup_ms=warmup_ms, patience_s=patience_s)
 
 
 def warm_up(subjects: Sequence[Subject], protocol: Protocol, clock: Clock) -> list[int]:
@@ -93,38 +123,49 @@ def warm_up(subjects: Sequence[Subject], protocol: Protocol, clock: Clock) -> li
 
 
 def measure(
-    subjects: Sequence[Subject],
-    repeats: Sequence[int],
-    protocol: Protocol,
-    clock: Clock,
-    *,
-    after_round: Callable[[], None] = lambda: None,
-) -> list[Times]:
-    """Time warm subjects, one block of each in turn, harness and bare loop alternating within.
+    subjects: Sequence[Subject], repeats: Sequence[int], protocol: Protocol, clock: Clock, watch: Watch | None = None
+) -> Measured:
+    """Time warm subjects, one block of each in turn, harness and bare loop alternating within, until their last blocks agree.
+
+    Where the patience ends before, the blocks in a row count at which most subjects agree.
 
     Args:
         subjects: What to time.
         repeats: Inferences in a block, per subject; from `warm_up`.
-        protocol: How many blocks.
-        clock: Nanoseconds.
-        after_round: Called after one block of everything; for progress.
+        protocol: How many blocks, and for how long others are added.
+        clock: Nanoseconds; also what the patience is measured by.
+        watch: Who is told.
     """
-    records = [_Blocks([], [], [], []) for _ in subjects]
+    watch, records = watch or Watch(), [_Blocks([], [], [], []) for _ in subjects]
+    deadline = 0.0
     with _no_collection():
-        for number in range(protocol.blocks):
+        for number in itertools.count():
             for subject, count, record in zip(subjects, repeats, records, strict=True):
-                for harness in (True, False) if _harness_first(number) else (False, True):
-                    if harness:
-                        record.infer.append(time_block(subject.invoke, count, clock, subject.give, subject.take))
-                    else:
-                        record.bare.append(bare_block(subject.invoke, count, clock))
-                fewer = max(count // 4, 5)
-                if subject.decode is not None:
-                    record.decode.append(time_block(subject.decode, fewer, clock))
-                if subject.end_to_end is not None:
-                    record.end_to_end.append(time_block(subject.end_to_end, fewer, clock))
-            after_round()
-    return [record.times() for record in records]
+                record.add(number, subject, count, clock)
+            watch.after_round()
+            last = range(number + 1 - protocol.blocks, number + 1)
+            if last.start < 0:
+                continue
+            spreads = [record.spread(last) for record in records]
+            if last.start == 0:
+                deadline = clock() + protocol.patience_s * NS_PER_S
+            if max(spreads) <= BLOCK_SPREAD or clock() >= deadline:
+                break
+            if last.start == 0:
+                watch.unsettled(max(spreads))
+    counted = last if max(spreads) <= BLOCK_SPREAD else _calmest(records, protocol.blocks, number + 1)
+    return Measured(tuple(record.times(counted) for record in records), counted, number + 1)
+
+
+def _calmest(records: Sequence[_Blocks], blocks: int, rounds: int) -> range:
+    """Return the rounds in a row at which most subjects agree with themselves; of several, those where the worst is least apart."""
+
+    def unrest(first: int) -> tuple[int, float]:
+        spreads = [record.spread(range(first, first + blocks)) for record in records]
+        return sum(spread > BLOCK_SPREAD for spread in spreads), max(spreads)
+
+    first = min(range(rounds - blocks + 1), key=unrest)
+    return range(first, first + blocks)
 
 
 def nothing() -> None:
@@ -155,15 +196,21 @@ def bare_block(invoke: Call, repeats: int, clock: Clock) -> list[int]:
     return [end - start for start, end in itertools.pairwise(moments)]
 
 
-def overhead_share(harness: Sequence[Sequence[int]], bare: Sequence[Sequence[int]]) -> float:
+def overhead_share(harness: Sequence[Sequence[int]], bare: Sequence[Sequence[int]], first: int = 0) -> float:
     """Return harness / bare − 1: the median over the pairs of blocks of each order, and the mean of both orders.
 
     With an odd number of blocks one order has a pair more. A median over all pairs would be one of that order's, and carry what a
     machine that warms up or throttles adds to the second of two blocks.
+
+    Args:
+        harness: Nanoseconds, block by block.
+        bare: The same of the bare loop.
+        first: The number of the first of these blocks.
     """
     ratios = [float(np.median(ours) / max(np.median(plain), 1)) for ours, plain in zip(harness, bare, strict=True)]
     orders = [
-        [ratio for number, ratio in enumerate(ratios) if _harness_first(number) is first] for first in (True, False)
+        [ratio for number, ratio in enumerate(ratios, first) if _harness_first(number) is which]
+        for which in (True, False)
     ]
     return float(np.mean([np.median(of_one_order) for of_one_order in orders if of_one_order])) - 1
 
@@ -174,34 +221,53 @@ def _harness_first(number: int) -> bool:
 
 
 def summarize(blocks: Sequence[Sequence[int]]) -> Timing:
-    """Return blocks of nanoseconds, all of one length, as a `Timing` in milliseconds."""
+    """Return blocks of nanoseconds, all of one length, as a `Timing` in milliseconds, judged by whether the blocks agree."""
     raw = np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks]) / NS_PER_MS
     median, p90, p99 = np.percentile(raw, (50, 90, 99))
-    return Timing(
+    timing = Timing(
         median=float(median), p90=float(p90), p99=float(p99), mean=float(raw.mean()),
         std=float(raw.std(ddof=1)) if len(raw) > 1 else 0.0, min=float(raw.min()), max=float(raw.max()),
         blocks=len(blocks), raw=tuple(raw.tolist()),
     )  # fmt: skip
-
-
-def block_medians(timing: Timing) -> NDArray[np.float64]:
-    """Return the median of each block in milliseconds, `(blocks,)`."""
-    return np.asarray(np.median(np.reshape(timing.raw, (timing.blocks, -1)), axis=1))
+    return judged(timing)
 
 
 @dataclass(frozen=True)
 class _Blocks:
+    """Nanoseconds of one subject, block by block."""
+
     infer: list[list[int]]
     bare: list[list[int]]
     decode: list[list[int]]
     end_to_end: list[list[int]]
 
-    def times(self) -> Times:
-        bare_median_ms = float(np.median(np.concatenate(self.bare)) / NS_PER_MS)
-        overhead = Overhead(bare_median_ms=bare_median_ms, share=overhead_share(self.infer, self.bare))
-        decode = summarize(self.decode) if self.decode else None
-        end_to_end = summarize(self.end_to_end) if self.end_to_end else None
-        return Times(summarize(self.infer), overhead, decode, end_to_end)
+    def add(self, number: int, subject: Subject, count: int, clock: Clock) -> None:
+        """Time the block of this number."""
+        for harness in (True, False) if _harness_first(number) else (False, True):
+            if harness:
+                self.infer.append(time_block(subject.invoke, count, clock, subject.give, subject.take))
+            else:
+                self.bare.append(bare_block(subject.invoke, count, clock))
+        fewer = max(count // 4, 5)
+        if subject.decode is not None:
+            self.decode.append(time_block(subject.decode, fewer, clock))
+        if subject.end_to_end is not None:
+            self.end_to_end.append(time_block(subject.end_to_end, fewer, clock))
+
+    def spread(self, counted: range) -> float:
+        """Return how far the medians of some blocks of inferences lie apart, as a share."""
+        return spread_of([float(np.median(self.infer[number])) for number in counted])
+
+    def times(self, counted: range) -> Times:
+        """Return what was measured, of some blocks."""
+        chosen = slice(counted.start, counted.stop)
+        infer, bare = self.infer[chosen], self.bare[chosen]
+        bare_median_ms = float(np.median(np.concatenate(bare)) / NS_PER_MS)
+        overhead = Overhead(bare_median_ms=bare_median_ms, share=overhead_share(infer, bare, counted.start))
+        decode = summarize(self.decode[chosen]) if self.decode else None
+        end_to_end = summarize(self.end_to_end[chosen]) if self.end_to_end else None
+        medians = tuple(float(np.median(block)) / NS_PER_MS for block in self.infer)
+        return Times(summarize(infer), medians, overhead, decode, end_to_end)
 
 
 def _warm(call: Call, protocol: Protocol, clock: Clock) -> float:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
-from mstl_edge.progress import Reporter
+from mstl_edge.progress import Advance, Reporter
+from mstl_edge.schemas.bench import Accuracy, Conditions, Host, Protocol, Result, Startup
+from mstl_edge.schemas.bench_steadiness import BLOCK_SPREAD
+from mstl_edge.schemas.bench_wording import percent, threads_of
 from mstl_edge_bench.clock import MONOTONIC, Clock
 from mstl_edge_bench.host import describe_host, read_conditions
+from mstl_edge_bench.latency import Watch
 from mstl_edge_bench.loaded import Loaded
-from mstl_edge_bench.result import Accuracy, Conditions, Host, Protocol, Result, Startup
 from mstl_edge_bench.row import result_row
-from mstl_edge_bench.session import time_in_turns
+from mstl_edge_bench.session import Session, time_in_turns
 from mstl_edge_bench.startup import Probe, measure_startup, run_probe
 from mstl_edge_bench.subjects import whole_way_of
+from mstl_edge_bench.validity import Judgement
 
 EMULATED = "emulated CPU ({}): times and memory withheld. Measure on the device itself."
 
@@ -39,6 +44,14 @@ class Setting:
     around: Surroundings
 
 
+@dataclass(frozen=True)
+class Timed:
+    """A row for each model, and what is to be said of all of them."""
+
+    rows: tuple[Result, ...]
+    notes: tuple[str, ...] = ()
+
+
 def time_models(
     models: Sequence[Loaded],
     setting: Setting,
@@ -46,8 +59,8 @@ def time_models(
     candidates: Mapping[str, str],
     scores: Mapping[str, Accuracy],
     reporter: Reporter,
-) -> list[Result]:
-    """Time some models, all at one number of threads, and return a row for each.
+) -> Timed:
+    """Time some models, all at one number of threads.
 
     Args:
         models: Loaded.
@@ -67,9 +80,10 @@ def time_models(
     ]
     if setting.host.emulated is not None:
         because = EMULATED.format(setting.host.emulated)
-        return [row(readings=(setting.start, setting.start), invalid_because=because) for row in rows]
-    threads, steps = models[0].runtime.threads, setting.protocol.blocks + len(models)
-    with reporter.bar(f"latency, {threads} thread{'s' * (threads > 1)}", steps) as advance:
+        emulated = Judgement(because, ())
+        return Timed(tuple(row(readings=(setting.start, setting.start), judgement=emulated) for row in rows))
+    what, steps = f"latency, {threads_of(models[0].runtime.threads)}", setting.protocol.blocks + len(models)
+    with reporter.bar(what, steps) as advance:
         startups = []
         for model in models:
             startups.append(_startup(model, setting.around.probe))
@@ -79,18 +93,47 @@ def time_models(
             setting.protocol,
             clock=setting.around.clock,
             conditions=setting.around.conditions,
-            after_round=partial(advance, 1),
+            watch=Watch(
+                _progress(advance, setting.protocol), partial(_say_unsettled, what, setting.protocol, reporter)
+            ),
         )
-    return [
-        row(
-            readings=session.readings,
-            times=times,
-            startup=startup,
-            invalid_because=session.invalid_because,
-            warnings=session.warnings_of(times),
-        )
-        for row, times, startup in zip(rows, session.times, startups, strict=True)
-    ]
+    note = _blocks_taken(what, session, setting.protocol)
+    if note is not None:
+        reporter.say(note)
+    return Timed(
+        tuple(
+            row(readings=session.readings, judgement=session.judge(times), times=times, startup=startup)
+            for row, times, startup in zip(rows, session.times, startups, strict=True)
+        ),
+        (note,) if note else (),
+    )
+
+
+def _progress(advance: Advance, protocol: Protocol) -> Callable[[], None]:
+    """Return what moves the bar on after a round; blocks that are added were not foreseen."""
+    rounds = count(1)
+    return lambda: advance(1 if next(rounds) <= protocol.blocks else 0)
+
+
+def _say_unsettled(what: str, protocol: Protocol, reporter: Reporter, spread: float) -> None:
+    reporter.say(
+        f"{what}: medians of the {protocol.blocks} blocks differ by {percent(spread)} (bound {percent(BLOCK_SPREAD)}): "
+        f"adding blocks until they agree, for at most {protocol.patience_s:g} s"
+    )
+
+
+def _blocks_taken(what: str, session: Session, protocol: Protocol) -> str | None:
+    """Return how many blocks there were where that is not what was asked for, or where they do not agree."""
+    if session.stable:
+        if session.rounds == protocol.blocks:
+            return None
+        return f"{what}: {session.rounds} blocks taken, until the last {protocol.blocks} agreed; those count"
+    if session.rounds == protocol.blocks:
+        return f"{what}: {session.rounds} blocks taken, which do not agree"
+    return (
+        f"{what}: {session.rounds} blocks taken, for {protocol.patience_s:g} s beyond the first {protocol.blocks}, and no "
+        f"{protocol.blocks} in a row agree for every model; those count at which most do"
+    )
 
 
 def _startup(model: Loaded, probe: Probe) -> Startup:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.metrics import Interval
-from mstl_edge_bench.result import Startup, Timing
+from mstl_edge.schemas.bench import Startup, Timing
 
 RESAMPLES = 2000
 LEAST_BETWEEN_RUNS = 0.03

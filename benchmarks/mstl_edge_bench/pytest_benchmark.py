@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from mstl_edge.errors import MstlEdgeError
-from mstl_edge_bench.result import BenchReport, Host, Result, Timing
+from mstl_edge.schemas.bench import BenchReport, Host, Result, Timing
 
 FORMAT_VERSION = "5.1.0"
 """The version of pytest-benchmark whose format this is."""
@@ -64,7 +64,8 @@ def _benchmark(row: Result, what: str, timing: Timing) -> dict[str, Any]:
     parameters = {"model": row.name, "scheme": scheme, "runtime": row.runtime_kind, "threads": row.threads}
     label = f"{row.name}-{scheme}-{row.runtime_kind}-{row.threads}"
     extra = {
-        "valid": row.valid, "invalid_because": row.invalid_because, "sha256": row.sha256, "parameters": row.parameters,
+        "spread": timing.spread, "stable": timing.stable, "valid": row.valid,
+        "invalid_because": row.invalid_because, "sha256": row.sha256, "parameters": row.parameters,
         "macs": row.macs, "size_bytes": row.size_bytes, "accuracy": row.accuracy.value if row.accuracy else None,
         "peak_rss_bytes": row.peak_rss_bytes,
     }  # fmt: skip
@@ -88,7 +89,7 @@ def _statistics(timing: Timing) -> dict[str, Any]:
     data = np.asarray(timing.raw) / 1000
     q1, q3 = (float(value) for value in np.percentile(data, (25, 75)))
     fence = 1.5 * (q3 - q1)
-    mean, deviation = float(data.mean()), timing.std / 1000
+    mean, deviation = float(data.mean()), (timing.std or 0.0) / 1000
     beyond: Callable[[float, float], int] = lambda low, high: int(((data < low) | (data > high)).sum())  # noqa: E731
     by_deviation, by_iqr = beyond(mean - deviation, mean + deviation), beyond(q1 - fence, q3 + fence)
     return {

@@ -11,9 +11,10 @@ import numpy as np
 
 from mstl_edge.errors import GateRefusedError, MstlEdgeError
 from mstl_edge.metrics import Interval, paired_difference, wilson
+from mstl_edge.schemas.bench import Accuracy, Change, Result, Verdict
+from mstl_edge.schemas.bench_wording import threads_of
 from mstl_edge_bench.baseline import Baseline, Tolerances, key_of, matched
 from mstl_edge_bench.noise import ratio_between_runs
-from mstl_edge_bench.result import Accuracy, Change, Result, Verdict
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,12 @@ def refuse_regressions(changes: Sequence[Change], tolerances: Tolerances) -> Non
 
 
 def describe_change(change: Change) -> str:
-    """Return one change in a few words."""
+    """Return one change in a few words; times that are not valid give no ratio."""
+    if change.verdict == "invalid":
+        return f"{change.model}, {threads_of(change.threads)}: latency not compared, since the times of one report are not valid"
     if change.what == "latency":
         shown = f"{change.change:+.1%} ({change.low:+.1%} to {change.high:+.1%})"
-        return f"{change.model}, {change.threads} thread{'s' * (change.threads > 1)}: latency {shown}"
+        return f"{change.model}, {threads_of(change.threads)}: latency {shown}"
     shown = f"{-100 * change.change:+.1f} points ({-100 * change.high:+.1f} to {-100 * change.low:+.1f})"
     return f"{change.model}: accuracy {shown}"
 

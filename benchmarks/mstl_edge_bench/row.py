@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from mstl_edge.schemas.bench import Accuracy, Conditions, Result, Startup
 from mstl_edge_bench.latency import Times
 from mstl_edge_bench.lineup import name_of, scheme_of, trainable_parameters
 from mstl_edge_bench.loaded import Loaded
-from mstl_edge_bench.result import Accuracy, Conditions, Result, Startup
+from mstl_edge_bench.validity import Judgement
 
 
 def result_row(
@@ -17,10 +18,9 @@ def result_row(
     accuracy: Accuracy | None,
     candidate: str | None,
     readings: Sequence[Conditions],
+    judgement: Judgement,
     times: Times | None = None,
     startup: Startup | None = None,
-    invalid_because: str | None = None,
-    warnings: Sequence[str] = (),
 ) -> Result:
     """Return the row of one model at one number of threads.
 
@@ -29,10 +29,9 @@ def result_row(
         accuracy: Its scores, None where they were not measured.
         candidate: What its export calls it, where the export did not choose it.
         readings: The machine before, between and after the blocks.
+        judgement: What is to be thought of the times.
         times: What was timed; None on an emulated CPU.
         startup: What a fresh process found; None likewise.
-        invalid_because: What spoiled the times.
-        warnings: What makes them less certain.
     """
     artifact, runtime = model.artifact, model.runtime
     facts, card = artifact.facts, artifact.card
@@ -51,6 +50,7 @@ def result_row(
         latency_ms=times.infer if times else None,
         decode_resize_ms=times.decode if times else None,
         end_to_end_ms=times.end_to_end if times else None,
+        block_medians_ms=times.block_medians_ms if times else (),
         overhead=times.overhead if times else None,
         startup=startup,
         accuracy=accuracy,
@@ -66,8 +66,8 @@ def result_row(
         before=readings[0],
         between=tuple(readings[1:-1]),
         after=readings[-1],
-        valid=invalid_because is None,
-        invalid_because=invalid_because,
-        warnings=tuple(warnings),
+        valid=judgement.invalid_because is None,
+        invalid_because=judgement.invalid_because,
+        warnings=judgement.warnings,
         unknown=() if card is not None else ("labels", "preprocessing", "threshold", "accuracy"),
     )

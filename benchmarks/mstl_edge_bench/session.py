@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from mstl_edge.schemas.bench import Conditions, Protocol
 from mstl_edge_bench import latency
 from mstl_edge_bench.clock import Clock
-from mstl_edge_bench.latency import Subject, Times
-from mstl_edge_bench.result import Conditions, Protocol
-from mstl_edge_bench.validity import invalid_because, timing_warnings
+from mstl_edge_bench.latency import Subject, Times, Watch
+from mstl_edge_bench.validity import Judgement, judge
 
 
 @dataclass(frozen=True)
@@ -18,20 +18,22 @@ class Session:
 
     Attributes:
         times: Of each subject.
-        readings: The machine before the first block and after each round of blocks, all under load.
+        readings: The machine before the first block that counts and after each round of them, all under load.
+        rounds: How many blocks of each subject were taken, those included that do not count.
     """
 
     times: tuple[Times, ...]
     readings: tuple[Conditions, ...]
+    rounds: int
+
+    def judge(self, times: Times) -> Judgement:
+        """Return what is to be thought of one subject's times."""
+        return judge(times.infer, times.overhead, self.readings)
 
     @property
-    def invalid_because(self) -> str | None:
-        """What spoiled the times, with the remedy; None where nothing did."""
-        return invalid_because(self.readings)
-
-    def warnings_of(self, times: Times) -> list[str]:
-        """Return what makes one subject's times less certain."""
-        return timing_warnings(times.infer, times.overhead, self.readings)
+    def stable(self) -> bool:
+        """Whether the blocks of every subject agree."""
+        return all(times.infer.stable is not False for times in self.times)
 
 
 def time_in_turns(
@@ -40,28 +42,30 @@ def time_in_turns(
     *,
     clock: Clock,
     conditions: Callable[[], Conditions],
-    after_round: Callable[[], None] = lambda: None,
+    watch: Watch | None = None,
     most_repeats: Sequence[int] | None = None,
 ) -> Session:
-    """Warm the subjects up, then time a block of each in turn, `protocol.blocks` times.
+    """Warm the subjects up, then time a block of each in turn, until `protocol.blocks` in a row agree or its patience ends.
 
     Args:
         subjects: What to time.
-        protocol: How many blocks of how many repeats.
+        protocol: How many blocks of how many repeats, and for how long others are added.
         clock: Nanoseconds.
         conditions: Looks at the machine.
-        after_round: Called after one block of everything; for progress.
+        watch: Who is told meanwhile.
         most_repeats: Per subject, a bound on the repeats in a block, for kernels that take a quarter of a second.
     """
     repeats = latency.warm_up(subjects, protocol, clock)
     if most_repeats is not None:
         repeats = [min(pair) for pair in zip(repeats, most_repeats, strict=True)]
     # Read while the machine is warm and busy: an idle clock says nothing about the clock under load.
-    readings = [conditions()]
+    watch, readings = watch or Watch(), [conditions()]
+    told = watch.after_round
 
     def look() -> None:
         readings.append(conditions())
-        after_round()
+        told()
 
-    times = latency.measure(subjects, repeats, protocol, clock, after_round=look)
-    return Session(tuple(times), tuple(readings))
+    measured = latency.measure(subjects, repeats, protocol, clock, Watch(look, watch.unsettled))
+    counted = measured.counted
+    return Session(measured.times, tuple(readings[counted.start : counted.stop + 1]), measured.rounds)

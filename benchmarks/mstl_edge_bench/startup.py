@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge.runtime import RuntimeKind
-from mstl_edge_bench.result import Startup
+from mstl_edge.schemas.bench import Startup
 
 PROCESSES = 3
 

@@ -7,11 +7,15 @@ import io
 from collections.abc import Sequence
 
 from mstl_edge.metrics import Interval
-from mstl_edge_bench.result import Accuracy, BenchReport, Comparison, Host, Result, Timing
+from mstl_edge.schemas.bench import Accuracy, BenchReport, Comparison, Host, Result, Timing
+from mstl_edge.schemas.bench_steadiness import unstable_remark, unstable_rows
+from mstl_edge.schemas.bench_wording import UNSTABLE, marked, median_ms, milliseconds, speedup, threads_of
 
 Row = tuple[str, ...]
 NOTHING = "–"
 
+DECIDING_COLUMNS = ("model", "threads", "accuracy % (95 %), n", "kB", "median ms", "valid")
+"""What a person decides by; within 80 columns, so that no number is cut."""
 SPEED_COLUMNS = (
     "model", "scheme", "runtime", "threads", "median ms", "p90", "p99", "decode+resize ms",
     "end to end ms", "load ms", "first ms", "harness %", "valid",
@@ -25,12 +29,27 @@ LEAST_VALUES = {"p90": 10, "p99": 100}
 """How many times a percentile must rest on to be shown: with fewer it is the maximum by another name."""
 
 
+def deciding_rows(report: BenchReport) -> list[Row]:
+    """Return one row per model and number of threads, of what a person decides by."""
+    return [
+        (
+            row.model.removesuffix(".tflite"),
+            str(row.threads),
+            f"{_percent(row.accuracy)}, {row.accuracy.n:,}" if row.accuracy else NOTHING,
+            f"{row.size_bytes / 1e3:,.0f}",
+            median_ms(row.latency_ms) if row.latency_ms else NOTHING,
+            "yes" if row.valid else "no",
+        )
+        for row in report.results
+    ]
+
+
 def speed_rows(report: BenchReport) -> list[Row]:
     """Return one row of times per model and number of threads."""
     return [
         (
-            row.model, row.candidate or row.scheme, row.runtime, str(row.threads), _ms(row.latency_ms),
-            _ms(row.latency_ms, "p90"), _ms(row.latency_ms, "p99"), _ms(row.decode_resize_ms), _ms(row.end_to_end_ms),
+            row.model, row.candidate or row.scheme, row.runtime, str(row.threads), _median(row.latency_ms),
+            _ms(row.latency_ms, "p90"), _ms(row.latency_ms, "p99"), _median(row.decode_resize_ms), _median(row.end_to_end_ms),
             _number(row.startup.load_ms + row.startup.allocate_ms if row.startup else None),
             _number(row.startup.first_inference_ms if row.startup else None),
             f"{100 * row.overhead.share:.1f}" if row.overhead else NOTHING,
@@ -92,17 +111,29 @@ def describe_host(host: Host) -> str:
     return f"{board}{host.cpu}, {host.cores} cores, {host.bits} bit{memory}, {host.system}{governor}{emulated}"
 
 
+def describe_host_in_short(host: Host) -> str:
+    """Return the machine in a few words."""
+    emulated = f", EMULATED ({host.emulated})" if host.emulated else ""
+    return f"{host.name}, {host.cores} core{'s' * (host.cores > 1)}{emulated}"
+
+
 def comparison_lines(comparison: Comparison) -> list[str]:
     """Return what a comparison says, a sentence per line."""
-    lines = [
-        f"{comparison.model}, {at.threads} thread{'s' * (at.threads > 1)}: {at.speedup:.2f} times as fast as "
-        f"{comparison.float_model} ({at.low:.2f} to {at.high:.2f}). {at.because}"
-        for at in comparison.by_threads
-    ]
+    against = f"{comparison.model} against {comparison.float_model}"
+    lines = [f"{against}, {threads_of(at.threads)}: {speedup(at.interval)}" for at in comparison.by_threads]
+    lines += [f"{against}, {because}" for because in comparison.not_compared]
+    # Said once: threads seldom change it.
+    lines += dict.fromkeys(at.because for at in comparison.by_threads if at.because)
     if comparison.agreement is not None and comparison.accuracy_drop is not None:
         lines.append(_paired_line(comparison))
-    lines.append(f"{comparison.model}: {comparison.size_ratio:.1%} of the float model's size")
     return lines
+
+
+def size_lines(comparison: Comparison) -> list[str]:
+    """Return how large the quantized file is beside the float one, where that is known."""
+    if comparison.size_ratio is None:
+        return []
+    return [f"{comparison.model}: {comparison.size_ratio:.1%} of the float model's size"]
 
 
 def _paired_line(comparison: Comparison) -> str:
@@ -130,17 +161,18 @@ def to_markdown(report: BenchReport) -> str:
     if scored := accuracy_rows(report):
         lines += [*_markdown(ACCURACY_COLUMNS, scored), ""]
     lines += [*_markdown(FOOTPRINT_COLUMNS, footprint_rows(report)), ""]
-    lines += [f"- {line}" for comparison in report.comparisons for line in comparison_lines(comparison)]
+    lines += [f"- {line}" for one in report.comparisons for line in (*comparison_lines(one), *size_lines(one))]
     lines += [f"- {line}" for line in remarks(report)]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def remarks(report: BenchReport) -> list[str]:
     """Return what a reader has to know: why times are invalid or uncertain, what files don't tell, what was not measured."""
-    said = []
+    unstable = unstable_rows(report.results)
+    said = [f"invalid ({UNSTABLE}): {unstable_remark(unstable)}"] if unstable else []
     for row in report.results:
-        threads = f"{row.model}, {row.threads} thread{'s' * (row.threads > 1)}"
-        if row.invalid_because:
+        threads = f"{row.model}, {threads_of(row.threads)}"
+        if row.invalid_because and row not in unstable:
             said.append(f"{threads}: invalid: {row.invalid_because}")
         said += [f"{threads}: {warning}" for warning in row.warnings]
         if row.unknown:
@@ -159,6 +191,8 @@ def _flat(row: Result, host: Host) -> dict[str, object]:
         "model": row.model, "name": row.name, "scheme": row.scheme, "candidate": row.candidate or "",
         "runtime": row.runtime, "threads": row.threads,
         **{f"latency_{key}_ms": _value(row.latency_ms, key) for key in ("median", "p90", "p99", "mean", "std", "min", "max")},
+        "latency_spread": _value(row.latency_ms, "spread"), "blocks": _value(row.latency_ms, "blocks"),
+        "blocks_taken": len(row.block_medians_ms) or "",
         "decode_resize_median_ms": _value(row.decode_resize_ms, "median"),
         "end_to_end_median_ms": _value(row.end_to_end_ms, "median"),
         "harness_overhead_share": row.overhead.share if row.overhead else "",
@@ -187,19 +221,24 @@ def _bounds(name: str, share: Interval | Accuracy | None) -> dict[str, float | s
 
 
 def _value(timing: Timing | None, key: str) -> float | str:
-    return "" if timing is None or len(timing.raw) < LEAST_VALUES.get(key, 1) else getattr(timing, key)
+    value = None if timing is None or len(timing.raw) < LEAST_VALUES.get(key, 1) else getattr(timing, key)
+    return "" if value is None else value
+
+
+def _median(timing: Timing | None) -> str:
+    return NOTHING if timing is None else median_ms(timing)
 
 
 def _blank(value: int | None) -> int | str:
     return "" if value is None else value
 
 
-def _ms(timing: Timing | None, key: str = "median") -> str:
+def _ms(timing: Timing | None, key: str) -> str:
     value = _value(timing, key)
-    return _number(value if isinstance(value, float) else None)
+    if timing is None or not isinstance(value, float):
+        return NOTHING
+    return marked(milliseconds(value), stable=timing.stable)
 
 
 def _number(ms: float | None) -> str:
-    if ms is None:
-        return NOTHING
-    return f"{ms:.3f}" if ms < 1 else f"{ms:.2f}"
+    return NOTHING if ms is None else milliseconds(ms)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import reduce
 from operator import or_
 
-import numpy as np
-
-from mstl_edge_bench.result import Conditions, Overhead, Timing
+from mstl_edge.schemas.bench import Conditions, Overhead, Timing
+from mstl_edge.schemas.bench_steadiness import unstable_because
 
 CLOCK_CHANGE = 0.10
 HOTTEST_C = 80.0
 """A Raspberry Pi lowers its clock from here on."""
 WARMING_C = 20.0
-BLOCK_SPREAD = 0.15
 OVERHEAD_SHARE = 0.03
 BUSY_LOAD = 0.5
 """Load average per core from which other work is taken to disturb."""
@@ -24,7 +23,10 @@ _NOW = {0: "under-voltage", 1: "a capped clock", 2: "throttling", 3: "the soft t
 
 
 class Spoiler(Enum):
-    """What makes times worth less, with its remedy; the first four make a run invalid, the others are told beside the times."""
+    """What makes times worth less, with its remedy; the first four make them invalid, the others are told beside them.
+
+    What else makes them invalid are blocks that do not agree (`bench_steadiness`).
+    """
 
     CLOCK = "Fix the clock: echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
     HOT = "Cool the board (heat sink, fan), wait until it is below 60 °C, and measure again."
@@ -38,8 +40,30 @@ class Spoiler(Enum):
     OVERHEAD = "Take overhead.bare_median_ms for this model: an inference this short feels the clock itself."
 
 
-def invalid_because(readings: Sequence[Conditions]) -> str | None:
-    """Return what spoiled times between some moments under load, with the remedy; None where nothing did.
+@dataclass(frozen=True)
+class Judgement:
+    """What is to be thought of one model's times: why they are not valid, None where they are, and what makes them less certain."""
+
+    invalid_because: str | None
+    warnings: tuple[str, ...]
+
+
+def judge(latency: Timing, overhead: Overhead, readings: Sequence[Conditions]) -> Judgement:
+    """Judge the times of one model, once for whoever shows them.
+
+    Args:
+        latency: Its inferences.
+        overhead: What the harness adds.
+        readings: The machine before, between and after the blocks, in order.
+    """
+    reasons = (disturbed_because(readings), unstable_because(latency))
+    return Judgement(
+        " ".join(reason for reason in reasons if reason) or None, tuple(timing_warnings(overhead, readings))
+    )
+
+
+def disturbed_because(readings: Sequence[Conditions]) -> str | None:
+    """Return how the machine spoiled times between some moments under load, with the remedy; None where it held still.
 
     Args:
         readings: The machine before, between and after the blocks, in order.
@@ -86,24 +110,15 @@ def _throttled_earlier(readings: Sequence[Conditions]) -> list[tuple[Spoiler, st
     return [(Spoiler.EARLIER, f"{' and '.join(named)} since boot, before the times (0x{told[0]:x})")] if named else []
 
 
-def timing_warnings(latency: Timing, overhead: Overhead, readings: Sequence[Conditions] = ()) -> list[str]:
+def timing_warnings(overhead: Overhead, readings: Sequence[Conditions] = ()) -> list[str]:
     """Return what makes one model's times less certain without spoiling them."""
     found = _throttled_earlier(readings)
-    spread = block_spread(latency)
-    if spread > BLOCK_SPREAD:
-        found.append((Spoiler.UNSTEADY, f"medians of the blocks differ by {spread:.0%} (bound {BLOCK_SPREAD:.0%})"))
     if overhead.share > OVERHEAD_SHARE:
         found.append((Spoiler.OVERHEAD, f"the harness adds {overhead.share:.1%} (bound {OVERHEAD_SHARE:.0%})"))
     elif overhead.share < -OVERHEAD_SHARE:
         faster = f"the bare loop was {-overhead.share:.1%} slower than the harness (bound {OVERHEAD_SHARE:.0%})"
         found.append((Spoiler.UNSTEADY, faster))
     return [f"{what}. {spoiler.value}" for spoiler, what in found]
-
-
-def block_spread(timing: Timing) -> float:
-    """Return by how much the slowest block's median exceeds the fastest one's, as a share."""
-    medians = np.median(np.reshape(timing.raw, (timing.blocks, -1)), axis=1)
-    return float(medians.max() / medians.min() - 1) if medians.min() > 0 else 0.0
 
 
 def busy_because(start: Conditions, cores: int) -> str | None:

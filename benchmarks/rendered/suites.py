@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mstl_edge_bench.validity import BLOCK_SPREAD
+from mstl_edge.schemas.bench_steadiness import BLOCK_SPREAD
+from mstl_edge.schemas.bench_wording import UNSTABLE, marked, milliseconds
 from rendered.markdown import read, share, table
 
 NOTHING = "–"
@@ -37,11 +38,13 @@ def suites() -> str:
 def median_ms(entry: dict[str, Any]) -> str:
     """Return the median of an entry, marked where its blocks or the machine did not hold still."""
     info = entry["extra_info"]
-    median = f"{1000 * entry['stats']['median']:.2f}"
+    median = milliseconds(1000 * entry["stats"]["median"])
     if "spread" not in info:
         return f"?{median}"
-    spread = f" ({100 * info['spread']:.0f} %)" if info["spread"] > BLOCK_SPREAD else ""
-    return f"{'' if info['valid'] else '!'}{'~' if spread else ''}{median}{spread}"
+    # Older files do not hold the judgement, only what it was made of; `valid` spoke of the machine alone.
+    stable = info.get("stable", info["spread"] <= BLOCK_SPREAD)
+    disturbed = not info.get("held_still", info["valid"])
+    return f"{'!' if disturbed else ''}{marked(median, stable=stable, spread=info['spread'])}"
 
 
 def marks_explained(entries: Sequence[dict[str, Any]]) -> str:
@@ -53,10 +56,10 @@ def marks_explained(entries: Sequence[dict[str, Any]]) -> str:
         said.append(
             f"Times are medians over {' or '.join(map(str, blocks))} blocks, which take turns with those of the same row or table."
         )
-    if any("~" in cell for cell in cells):
+    if any(UNSTABLE in cell for cell in cells):
         said.append(
-            f"`~`: the medians of the blocks differ by more than {BLOCK_SPREAD:.0%}, in brackets by how much; such a number "
-            "is good for an order of magnitude."
+            f"`{UNSTABLE}`: the medians of the blocks differ by more than {BLOCK_SPREAD:.0%}, in brackets by how much; such a "
+            "number is good for an order of magnitude."
         )
     if any("!" in cell for cell in cells):
         said.append("`!`: clock, temperature or throttling changed meanwhile; the result file says how.")

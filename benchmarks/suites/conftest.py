@@ -20,6 +20,7 @@ from mstl_edge.errors import RunError
 from mstl_edge.runs import RunFolder, open_run
 from mstl_edge.storage import cache_folder
 from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.latency import PATIENCE_S
 
 ALPHAS = (0.25, 0.5, 0.75, 1.0)
 SIZES = (96, 128, 160, 192, 224)
@@ -32,6 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mstl-edge")
     group.addoption(
         "--models", metavar="FOLDER", type=Path, help="Models made by make_models.py; default: made as needed."
+    )
+    group.addoption(
+        "--patience",
+        metavar="SECONDS",
+        type=float,
+        default=PATIENCE_S,
+        help="How long blocks are added to a row until they agree.",
     )
     group.addoption("--run", metavar="RUN", type=Path, help="A run with exports, for accuracy; default the latest.")
 
@@ -75,9 +83,9 @@ def real_cpu(host: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def turns() -> Turns:
+def turns(request: pytest.FixtureRequest) -> Turns:
     """What was timed together so far."""
-    return Turns()
+    return Turns(request.config.getoption("--patience"))
 
 
 @pytest.fixture

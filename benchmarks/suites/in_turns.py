@@ -2,7 +2,7 @@
 
 pytest-benchmark runs one test after the other, so a machine whose mood changes would favour one of two that are compared. Here the
 first test of a row measures all of them, and each hands its own times to pytest-benchmark, whose JSON stays as it is; `extra_info`
-says how far the blocks differ and whether clock, temperature and throttling held still.
+holds the judgement of `mstl-edge bench`, how far the blocks differ, and whether clock, temperature and throttling held still.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 
 from mstl_edge.artifact import open_artifact
 from mstl_edge.runtime import RuntimeChoice
+from mstl_edge.schemas.bench_steadiness import block_medians
 from mstl_edge_bench import latency
 from mstl_edge_bench.clock import MONOTONIC
 from mstl_edge_bench.host import read_conditions
@@ -23,9 +24,9 @@ from mstl_edge_bench.lineup import trainable_parameters
 from mstl_edge_bench.loaded import Loaded, load
 from mstl_edge_bench.session import Session, time_in_turns
 from mstl_edge_bench.subjects import inference_of
-from mstl_edge_bench.validity import block_spread
+from mstl_edge_bench.validity import disturbed_because
 
-PROTOCOL = latency.protocol(warmup_ms=200.0)
+WARMUP_MS = 200.0
 MOST_REPEATS = {"reference": 4}
 """Reference kernels take a quarter of a second a time."""
 REPEATS = 60
@@ -67,7 +68,8 @@ REPLAY = Replay()
 class Turns:
     """Remembers what was timed together, for the tests of the row that come later."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = latency.PATIENCE_S) -> None:
+        self._patience_s = patience_s
         self._rows: dict[Any, dict[str, dict[str, Any]]] = {}
 
     def record(self, benchmark: Any, row: Any, name: str, members: Callable[[], Mapping[str, Member]]) -> None:
@@ -83,7 +85,7 @@ class Turns:
             benchmark.pedantic(_loaded(members()[name]).runtime.interpreter.invoke)
             return
         if row not in self._rows:
-            self._rows[row] = time_row(members())
+            self._rows[row] = time_row(members(), self._patience_s)
         found = self._rows[row].pop(name)
         seconds = found.pop("seconds")
         benchmark.extra_info.update(found)
@@ -91,12 +93,17 @@ class Turns:
         benchmark.pedantic(latency.nothing, rounds=len(seconds))
 
 
-def time_row(members: Mapping[str, Member]) -> dict[str, dict[str, Any]]:
-    """Time some models in turns; return for each the `seconds` of every inference, and what else a result file says of it."""
+def time_row(members: Mapping[str, Member], patience_s: float) -> dict[str, dict[str, Any]]:
+    """Time some models in turns; return for each the `seconds` of every inference, and what else a result file says of it.
+
+    Args:
+        members: Name → what to time.
+        patience_s: How long blocks are added, at most, until they agree.
+    """
     loaded = {name: _loaded(member) for name, member in members.items()}
     session = time_in_turns(
         [inference_of(model.runtime) for model in loaded.values()],
-        PROTOCOL,
+        latency.protocol(warmup_ms=WARMUP_MS, patience_s=patience_s),
         clock=MONOTONIC,
         conditions=read_conditions,
         most_repeats=[MOST_REPEATS.get(model.runtime.kind, REPEATS) for model in loaded.values()],
@@ -112,7 +119,7 @@ def _loaded(member: Member) -> Loaded:
 
 
 def _told(model: Loaded, times: latency.Times, session: Session) -> dict[str, Any]:
-    facts = model.artifact.facts
+    facts, judgement = model.artifact.facts, session.judge(times)
     return {
         # Whole nanoseconds, as the clock gave them.
         "seconds": [round(ms / 1000, 9) for ms in times.infer.raw],
@@ -123,12 +130,15 @@ def _told(model: Loaded, times: latency.Times, session: Session) -> dict[str, An
         "macs": facts.macs,
         "size_bytes": facts.size_bytes,
         "blocks": times.infer.blocks,
-        "block_medians_ms": latency.block_medians(times.infer).tolist(),
-        "spread": block_spread(times.infer),
+        "blocks_taken": session.rounds,
+        "block_medians_ms": block_medians(times.infer),
+        "spread": times.infer.spread,
+        "stable": times.infer.stable,
+        "held_still": disturbed_because(session.readings) is None,
         "overhead_share": times.overhead.share,
-        "valid": session.invalid_because is None,
-        "invalid_because": session.invalid_because,
-        "warnings": session.warnings_of(times),
+        "valid": judgement.invalid_because is None,
+        "invalid_because": judgement.invalid_because,
+        "warnings": list(judgement.warnings),
         "before": msgspec.to_builtins(session.readings[0]),
         "after": msgspec.to_builtins(session.readings[-1]),
     }

@@ -8,12 +8,15 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge.progress import Advance
 
 SECONDS_BETWEEN_LINES = 5.0
+_LEAST_LABEL = 12
+"""Characters that a name keeps of a line, however many numbers stand beside it."""
+_BETWEEN_COLUMNS = 2
 
 
 def say(message: str) -> None:
@@ -82,20 +85,28 @@ def _to_json(tree: Any, indent: int | None = None) -> str:
 def print_table(
     title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, marked: int | None = None
 ) -> None:
-    """Print a table on stdout; numbers go right, and the row `marked` is set bold with an arrow in front."""
+    """Print a table on stdout; numbers go right and are never cut, and the row `marked` is set bold with an arrow in front."""
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
 
     listed = [[_cell(value) for value in row] for row in rows]
     table = Table(header_style="bold", box=None, pad_edge=False)
+    needed, terminal = 0, sys.stdout.isatty()
     for position, column in enumerate(columns):
-        numeric = all(row[position][:1].isdigit() or row[position] in ("", "–") for row in listed)
-        table.add_column(column, justify="right" if numeric and listed else "left", no_wrap=position == 0)
+        widest = max(cell_len(text) for text in (column, *(row[position] for row in listed)))
+        numeric = all(row[position].lstrip("~+−-<! ")[:1].isdigit() or row[position] in ("", "–") for row in listed)
+        # Where it is too wide, names wrap; a number that is cut would be another number.
+        justify: Literal["left", "right"] = "right" if numeric and listed else "left"
+        table.add_column(column, justify=justify, no_wrap=numeric, overflow="fold")
+        # A file or a pipe is as wide as it takes: a row is a line there.
+        needed += (min(widest, _LEAST_LABEL) if terminal and not numeric else widest) + _BETWEEN_COLUMNS
     for number, row in enumerate(listed):
         chosen = number == marked
         table.add_row(*([f"→ {row[0]}" if chosen else row[0], *row[1:]]), style="bold" if chosen else None)
     # No markup: a file name may hold square brackets. The title stands alone, since a table wraps it to its own width.
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console = Console(highlight=False, markup=False, width=None if terminal else 160)
+    console = Console(highlight=False, markup=False, width=max(console.width, needed))
     # Captured, since Rich ends the program without a word where stdout is a pipe without a reader.
     with console.capture() as captured:
         console.print(title, style="bold", soft_wrap=True)

@@ -13,12 +13,12 @@ import pytest
 
 from mstl_edge.artifact import draw_golden_images
 from mstl_edge.artifact.golden import encode_image
+from mstl_edge.schemas.bench import BenchReport, Conditions
 from mstl_edge_bench import subjects
 from mstl_edge_bench.baseline import Baseline
 from mstl_edge_bench.bench import BenchPlan, run_bench
 from mstl_edge_bench.host import describe_host
 from mstl_edge_bench.measure import Surroundings
-from mstl_edge_bench.result import BenchReport, Conditions
 
 
 class TickingClock:
@@ -31,6 +31,19 @@ class TickingClock:
 
     def __call__(self) -> int:
         self.now_ns += int(self._factor * self._draw.integers(950_000, 1_050_000))
+        return self.now_ns
+
+
+class DriftingClock:
+    """Each look at it moves it on by a millisecond that grows by 0.2 %, for so many looks; then it is steady."""
+
+    def __init__(self, looks: float = float("inf")) -> None:
+        self._left, self._tick_ns, self.now_ns = looks, 1e6, 0
+
+    def __call__(self) -> int:
+        if self._left > 0:
+            self._left, self._tick_ns = self._left - 1, self._tick_ns * 1.002
+        self.now_ns += int(self._tick_ns)
         return self.now_ns
 
 
@@ -88,6 +101,12 @@ def bench(around: Callable[..., Surroundings], twins: tuple[Path, Path]) -> Call
         return run_bench(BenchPlan(**{**given, **plan}), against=against, around=world or around())
 
     return run
+
+
+@pytest.fixture
+def drifting() -> type[DriftingClock]:
+    """A clock by which no two blocks agree, for as many looks as it is told."""
+    return DriftingClock
 
 
 @pytest.fixture

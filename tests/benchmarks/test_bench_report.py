@@ -12,13 +12,18 @@ import msgspec
 import pytest
 
 from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError, RunError
-from mstl_edge_bench import loaded, result, subjects
+from mstl_edge.progress import Silent
+from mstl_edge.schemas import bench as schema
+from mstl_edge.schemas.bench import BenchReport, Conditions, encode_report
+from mstl_edge.schemas.bench_reading import read_report
+from mstl_edge_bench import loaded, subjects
 from mstl_edge_bench.bench import BenchPlan, run_bench
+from mstl_edge_bench.comparison import compare_models
+from mstl_edge_bench.delegate import Coverage
 from mstl_edge_bench.host import describe_host
 from mstl_edge_bench.lineup import line_up
 from mstl_edge_bench.measure import Surroundings
 from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
-from mstl_edge_bench.result import BenchReport, Conditions, encode_report, load_report
 from mstl_edge_bench.startup import measure_startup, run_probe
 
 Bench = Callable[..., BenchReport]
@@ -56,13 +61,13 @@ def test_every_number_the_schema_promises_is_there(bench: Bench, labelled: Path)
 def test_a_report_survives_its_file(bench: Bench, labelled: Path, tmp_path: Path) -> None:
     report = bench(data=str(labelled))
     (tmp_path / "a.json").write_bytes(encode_report(report))
-    assert load_report(tmp_path / "a.json") == report
+    assert read_report(tmp_path / "a.json") == report
 
 
 def test_every_field_of_the_schema_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "bench-schema.md").read_text(encoding="utf-8")
     structs = [
-        value for value in vars(result).values() if isinstance(value, type) and issubclass(value, msgspec.Struct)
+        value for value in vars(schema).values() if isinstance(value, type) and issubclass(value, msgspec.Struct)
     ]
     fields = {field for struct in structs for field in struct.__struct_fields__}
     assert [field for field in sorted(fields) if f"`{field}`" not in page] == []
@@ -117,6 +122,87 @@ def test_a_run_that_was_throttled_is_marked_invalid(bench: Bench, around: World)
     assert not any(row.valid for row in report.results)
     assert "throttling while measuring" in str(report.results[0].invalid_because)
     assert report.results[0].latency_ms is not None
+
+
+def test_times_that_never_settle_are_invalid_and_give_no_speedup(
+    bench: Bench, around: World, drifting: type[Any], tmp_path: Path
+) -> None:
+    report = bench(around(clock=drifting()))
+    for row in report.results:
+        assert not row.valid
+        assert row.latency_ms is not None
+        assert row.latency_ms.stable is False
+        assert "medians of the blocks differ by" in str(row.invalid_because)
+        assert len(row.block_medians_ms) > row.latency_ms.blocks == 5
+    assert report.comparison is not None
+    assert (report.comparison.speedup, report.comparison.by_threads) == (None, ())
+    assert report.comparison.not_compared == (
+        "1 thread: no speed-up, since the times of tiny_float32.tflite and tiny_int8.tflite are not valid",
+    )
+    (note,) = [note for note in report.notes if "blocks taken" in note]
+    assert note.startswith(
+        f"latency, 1 thread: {len(report.results[0].block_medians_ms)} blocks taken, for 30 s beyond the first 5"
+    )
+    (tmp_path / "bench.json").write_bytes(encode_report(report))
+    assert read_report(tmp_path / "bench.json") == report
+
+
+def test_times_that_settle_late_are_valid_and_it_is_said_how_many_blocks_that_took(
+    twins: tuple[Path, Path], around: World, drifting: type[Any]
+) -> None:
+    told: list[str] = []
+    report = run_bench(
+        BenchPlan(models=twins, repeats=20, warmup_ms=5.0),
+        around=around(clock=drifting(looks=900)),
+        reporter=Told(told),
+    )
+    taken = len(report.results[0].block_medians_ms)
+    assert taken > 5
+    for row in report.results:
+        assert (row.valid, row.invalid_because) == (True, None)
+        assert row.latency_ms is not None
+        assert (row.latency_ms.stable, row.latency_ms.blocks) == (True, 5)
+        assert len(row.between) == 4
+    said = f"latency, 1 thread: {taken} blocks taken, until the last 5 agreed; those count"
+    assert said in report.notes
+    assert [line for line in told if "adding blocks" in line or "blocks taken" in line] == [
+        next(line for line in told if "adding blocks until they agree, for at most 30 s" in line),
+        said,
+    ]
+    assert report.comparison is not None
+    assert report.comparison.speedup is not None
+
+
+class Told(Silent):
+    """A reporter that keeps what it is told."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+
+    def say(self, message: str) -> None:
+        self._lines.append(message)
+
+
+def test_without_patience_no_blocks_are_added(bench: Bench, around: World, drifting: type[Any]) -> None:
+    report = bench(around(clock=drifting()), patience_s=0)
+    assert {len(row.block_medians_ms) for row in report.results} == {5}
+    assert report.protocol.patience_s == 0
+    assert "latency, 1 thread: 5 blocks taken, which do not agree" in report.notes
+
+
+def test_a_speedup_takes_valid_times_of_both_models_and_is_left_out_at_the_other_numbers_of_threads(
+    bench: Bench, tmp_path: Path
+) -> None:
+    report = bench(threads=(1, 2))
+    spoiled = msgspec.structs.replace(report.results[1], valid=False, invalid_because="x")
+    rows = (report.results[0], spoiled, *report.results[2:])
+    (compared,) = compare_models(rows, {row.model: Coverage(6, 5) for row in rows}, {}, report.host)
+    assert compared.speedup is None
+    assert [at.threads for at in compared.by_threads] == [2]
+    assert compared.not_compared == ("1 thread: no speed-up, since the times of tiny_int8.tflite are not valid",)
+    whole = msgspec.structs.replace(report, results=rows, comparison=compared, comparisons=(compared,))
+    (tmp_path / "bench.json").write_bytes(encode_report(whole))
+    assert read_report(tmp_path / "bench.json") == whole
 
 
 def test_the_machine_is_looked_at_after_every_block(bench: Bench, around: World) -> None:

@@ -24,35 +24,35 @@ def explained(speedup: Interval, coverage: Coverage = ALL, **fields: Any) -> str
     [
         (
             FASTER, ALL, {},
-            "int8 is 2.4 times as fast as float: XNNPACK runs 31 of 31 operators; "
+            "XNNPACK runs 31 of 31 operators; "
             "this CPU has int8 dot products (asimddp).",
         ),
         (
             FASTER, ALL, {"features": A72},
-            "int8 is 2.4 times as fast as float: XNNPACK runs 31 of 31 operators; this CPU has no int8 dot product.",
+            "XNNPACK runs 31 of 31 operators; this CPU has no int8 dot product.",
         ),
         (
             SLOWER, ALL, {"features": A72},
-            "int8 takes 1.4 times as long as float: XNNPACK runs 31 of 31 operators; "
+            "XNNPACK runs 31 of 31 operators; "
             "this CPU has no int8 dot product.",
         ),
         (
             SLOWER, NONE, {"runtime_kind": "tflite-runtime", "bits": 32},
-            "int8 takes 1.4 times as long as float: XNNPACK took 0 of the 31 operators (31 of 31 in float), and the "
+            "XNNPACK took 0 of the 31 operators (31 of 31 in float), and the "
             "other 31 ran in tflite-runtime's own kernels; LiteRT's XNNPACK takes int8; "
             "this CPU has int8 dot products (asimddp); the program is one of 32 bit.",
         ),
         (
             UNCLEAR, ALL, {"features": ()},
-            "These times can't tell int8 and float apart (0.90 to 1.20 times as fast): XNNPACK runs 31 of 31 "
+            "XNNPACK runs 31 of 31 "
             "operators; this CPU does not tell its instructions.",
         ),
         (
             FASTER, NONE, {"runtime_kind": "reference"},
-            "int8 is 2.4 times as fast as float: both ran in reference kernels, plain loops made for checking.",
+            "Both ran in reference kernels, plain loops made for checking.",
         ),
         (UNCLEAR, ALL, {"scheme": "float16"},
-         "These times can't tell float16 and float apart (0.90 to 1.20 times as fast): XNNPACK runs 31 of 31 operators."),
+         "XNNPACK runs 31 of 31 operators."),
     ],
 )  # fmt: skip
 def test_the_ratio_is_explained_in_one_sentence_from_facts(
@@ -69,15 +69,8 @@ def test_an_int8_model_that_is_not_faster_is_not_said_to_gain(
 ) -> None:
     sentence = explained(speedup, coverage, features=features)
     assert "gain" not in sentence
-    assert "times as fast as float" not in sentence
+    assert "times" not in sentence
     assert "too small" not in sentence
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"), [(1.01, 1.2, "is 1.1 times as fast"), (1.0, 1.2, "apart"), (0.9, 0.99, "as long as")]
-)
-def test_a_ratio_whose_interval_holds_one_tells_nothing_apart(low: float, high: float, verdict: str) -> None:
-    assert verdict in explained(Interval((low + high) / 2, low, high))
 
 
 def test_operators_in_xnnpack_are_counted_from_the_interpreter(models: Path) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mstl_edge.errors import MstlEdgeError
+from mstl_edge.schemas.bench import Conditions, Overhead
 from mstl_edge_bench import latency
 from mstl_edge_bench.noise import latency_ratio
-from mstl_edge_bench.result import Conditions, Overhead
-from mstl_edge_bench.validity import busy_because, invalid_because, timing_warnings
+from mstl_edge_bench.validity import Judgement, busy_because, disturbed_because, judge, timing_warnings
 
 
 class World:
@@ -40,9 +40,9 @@ class World:
         )
 
 
-def measured(world: World, *subjects: latency.Subject, repeats: int = 20) -> list[latency.Times]:
+def measured(world: World, *subjects: latency.Subject, repeats: int = 20) -> tuple[latency.Times, ...]:
     how = latency.protocol(repeats=repeats)
-    return latency.measure(subjects, latency.warm_up(subjects, how, world.clock), how, world.clock)
+    return latency.measure(subjects, latency.warm_up(subjects, how, world.clock), how, world.clock).times
 
 
 def test_only_the_interpreters_invoke_is_timed() -> None:
@@ -76,7 +76,8 @@ def test_harness_and_bare_loop_take_turns_at_coming_first() -> None:
         told.append([])
         world.log = told[-1]
 
-    latency.measure([world.subject("m", 1_000_000, card=False)], [3], how, world.clock, after_round=next_block)
+    watch = latency.Watch(after_round=next_block)
+    latency.measure([world.subject("m", 1_000_000, card=False)], [3], how, world.clock, watch)
     timed = ["m.give", "m", "m.take"] * 3
     harness, bare = ["m"] * latency.SETTLING_CALLS + timed, ["m"] * (1 + 3)
     assert told[:5] == [harness + bare, bare + harness, harness + bare, bare + harness, harness + bare]
@@ -96,7 +97,9 @@ def test_a_harness_that_costs_time_shows_in_the_overhead() -> None:
         world.now_ns += 1_250_000 if cold else 1_000_000
         cold = False
 
-    (times,) = latency.measure([latency.Subject(invoke, give, latency.nothing)], [20], latency.protocol(), world.clock)
+    (times,) = latency.measure(
+        [latency.Subject(invoke, give, latency.nothing)], [20], latency.protocol(), world.clock
+    ).times
     assert times.infer.median == 1.25
     assert times.overhead.bare_median_ms == 1.0
     assert times.overhead.share == pytest.approx(0.25)
@@ -112,8 +115,8 @@ def test_a_machine_that_slows_down_while_it_is_measured_is_not_taken_for_overhea
         world.now_ns += round(duration_ns)
 
     (times,) = latency.measure(
-        [latency.Subject(invoke, latency.nothing, latency.nothing)], [20], latency.protocol(), world.clock
-    )
+        [latency.Subject(invoke, latency.nothing, latency.nothing)], [20], latency.protocol(patience_s=0), world.clock
+    ).times
     assert times.infer.max > 1.4 * times.infer.min
     assert abs(times.overhead.share) < 0.003
 
@@ -178,7 +181,7 @@ CALM = Conditions(clock_mhz=1800.0, temperature_c=50.0, throttled=0, load_1min=0
     ],
 )
 def test_what_spoils_times_is_named_with_its_remedy(after: Conditions, said: str, remedy: str) -> None:
-    because = invalid_because((CALM, after))
+    because = disturbed_because((CALM, after))
     assert because is not None
     assert said in because
     assert remedy in because
@@ -186,8 +189,8 @@ def test_what_spoils_times_is_named_with_its_remedy(after: Conditions, said: str
 
 @pytest.mark.parametrize("after", [CALM, Conditions(), Conditions(clock_mhz=1790.0, temperature_c=65.0, throttled=0)])
 def test_steady_or_silent_machines_are_valid(after: Conditions) -> None:
-    assert invalid_because((CALM, CALM, after)) is None
-    assert invalid_because((Conditions(), after)) is None
+    assert disturbed_because((CALM, CALM, after)) is None
+    assert disturbed_because((Conditions(), after)) is None
 
 
 @pytest.mark.parametrize(
@@ -200,35 +203,91 @@ def test_steady_or_silent_machines_are_valid(after: Conditions) -> None:
     ],
 )
 def test_what_spoils_times_between_two_blocks_is_seen(between: Conditions, said: str) -> None:
-    assert said in str(invalid_because((CALM, between, CALM)))
+    assert said in str(disturbed_because((CALM, between, CALM)))
 
 
 def test_a_flag_that_was_set_when_the_run_began_spoils_it_though_it_is_gone_after() -> None:
-    because = invalid_because((Conditions(throttled=0x10001), Conditions(throttled=0x10000)))
+    because = disturbed_because((Conditions(throttled=0x10001), Conditions(throttled=0x10000)))
     assert "under-voltage while measuring (0x10001 before, 0x10000 after)" in str(because)
 
 
 def test_throttling_of_the_past_leaves_a_run_valid_and_is_told() -> None:
     readings = (Conditions(throttled=0x40000), Conditions(throttled=0x40000))
-    assert invalid_because(readings) is None
+    assert disturbed_because(readings) is None
     steady = latency.summarize([[1_000_000] * 5] * 5)
-    (warning,) = timing_warnings(steady, Overhead(bare_median_ms=1.0, share=0.0), readings)
+    (warning,) = judge(steady, Overhead(bare_median_ms=1.0, share=0.0), readings).warnings
     assert "throttling since boot, before the times (0x40000)" in warning
     assert "reboot" in warning
-    assert "under-voltage while measuring" in str(invalid_because((CALM, Conditions(throttled=0x10000))))
+    assert "under-voltage while measuring" in str(disturbed_because((CALM, Conditions(throttled=0x10000))))
 
 
-def test_unsteady_blocks_a_busy_machine_and_a_dear_harness_are_warned_of() -> None:
+def test_blocks_that_do_not_agree_make_times_invalid_and_a_dear_harness_is_warned_of() -> None:
     steady = latency.summarize([[1_000_000] * 5] * 5)
     unsteady = latency.summarize([[1_000_000] * 5] * 4 + [[1_300_000] * 5])
     cheap, dear = Overhead(bare_median_ms=1.0, share=0.01), Overhead(bare_median_ms=1.0, share=0.2)
-    assert timing_warnings(steady, cheap) == []
-    assert "differ by 30%" in timing_warnings(unsteady, cheap)[0]
-    assert "the harness adds 20.0%" in timing_warnings(steady, dear)[0]
-    both = timing_warnings(unsteady, dear)
-    assert ["differ by 30%" in both[0], "the harness adds 20.0%" in both[1]] == [True, True]
-    assert "adds 3.1%" in timing_warnings(steady, Overhead(bare_median_ms=1.0, share=0.031))[0]
-    odd = timing_warnings(steady, Overhead(bare_median_ms=1.0, share=-0.05))
-    assert "the bare loop was 5.0% slower" in odd[0]
+    assert (steady.stable, steady.spread) == (True, 0.0)
+    assert (unsteady.stable, unsteady.spread) == (False, pytest.approx(0.3))
+    assert judge(steady, cheap, (CALM,)) == Judgement(None, ())
+    spoiled = judge(unsteady, dear, (CALM, Conditions(temperature_c=82.0)))
+    assert "CPU at 82 °C" in str(spoiled.invalid_because)
+    assert "medians of the blocks differ by 30 % (bound 15 %). Stop other work" in str(spoiled.invalid_because)
+    assert "the harness adds 20.0%" in spoiled.warnings[0]
+    assert "adds 3.1%" in timing_warnings(Overhead(bare_median_ms=1.0, share=0.031))[0]
+    assert "the bare loop was 5.0% slower" in timing_warnings(Overhead(bare_median_ms=1.0, share=-0.05))[0]
     assert busy_because(CALM, 4) is None
     assert "load average 3.0 on 4 cores" in str(busy_because(Conditions(load_1min=3.0), 4))
+
+
+def unsettled(world: World, slow_blocks: int, name: str = "m") -> latency.Subject:
+    """A subject that takes three times as long in every other one of its first blocks, harness and bare loop alike."""
+    calls = itertools.count()
+    per_block = (latency.SETTLING_CALLS + 3) + (1 + 3)
+
+    def invoke() -> None:
+        block = next(calls) // per_block
+        world.now_ns += 3_000_000 if block < slow_blocks and block % 2 else 1_000_000
+
+    return latency.Subject(invoke, latency.nothing, latency.nothing)
+
+
+def test_blocks_are_added_until_enough_in_a_row_agree() -> None:
+    world = World()
+    told: list[float] = []
+    watch = latency.Watch(unsettled=told.append)
+    measured = latency.measure([unsettled(world, 4)], [3], latency.protocol(), world.clock, watch)
+    assert (measured.rounds, measured.counted) == (9, range(4, 9))
+    (times,) = measured.times
+    assert times.infer.raw == (1.0,) * 15
+    assert (times.infer.stable, times.infer.blocks) == (True, 5)
+    assert times.block_medians_ms == (1.0, 3.0, 1.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    assert told == [2.0]
+
+
+def test_blocks_that_agree_at_once_are_not_added_to() -> None:
+    world = World()
+    measured = latency.measure([unsettled(world, 0)], [3], latency.protocol(), world.clock)
+    assert (measured.rounds, measured.counted) == (5, range(5))
+
+
+@pytest.mark.parametrize(("patience_s", "rounds"), [(0, 5), (0.1, 11), (1, 61)])
+def test_patience_ends_after_its_time_by_the_clock_that_was_given(patience_s: float, rounds: int) -> None:
+    world = World()
+    how = latency.protocol(patience_s=patience_s)
+    measured = latency.measure([unsettled(world, 10**6)], [3], how, world.clock)
+    assert measured.rounds == rounds
+    assert measured.times[0].infer.stable is False
+    assert measured.times[0].infer.blocks == 5
+
+
+def test_where_no_blocks_agree_those_count_at_which_most_models_do() -> None:
+    world = World()
+    always, at_first = unsettled(world, 10**6), unsettled(world, 4)
+    measured = latency.measure([always, at_first], [3, 3], latency.protocol(patience_s=0.2), world.clock)
+    assert measured.counted.start >= 4
+    assert [times.infer.stable for times in measured.times] == [False, True]
+
+
+@pytest.mark.parametrize("patience_s", [-1, float("nan"), float("inf")])
+def test_a_patience_without_end_is_one_clear_line(patience_s: float) -> None:
+    with pytest.raises(MstlEdgeError, match=r"expected --patience from 0 to \d+ seconds\. Received: "):
+        latency.protocol(patience_s=patience_s)

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from mstl_edge.errors import GateRefusedError, MstlEdgeError
+from mstl_edge.schemas.bench import Accuracy, BenchReport, Change, Result, Startup, encode_report
+from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge_bench.baseline import Baseline, Tolerances, parse_tolerances
 from mstl_edge_bench.measure import Surroundings
 from mstl_edge_bench.noise import LEAST_BETWEEN_RUNS, between_runs, latency_ratio, ratio_between_runs
@@ -20,7 +22,6 @@ from mstl_edge_bench.regression import (
     describe_verdict,
     refuse_regressions,
 )
-from mstl_edge_bench.result import Accuracy, BenchReport, Change, Result, Startup, encode_report, load_report
 
 Bench = Callable[..., BenchReport]
 World = Callable[..., Surroundings]
@@ -134,6 +135,19 @@ def test_invalid_times_pass_no_gate(bench: Bench, around: World) -> None:
         refuse_regressions(changes, Tolerances(latency=0.1))
 
 
+def test_times_that_do_not_settle_are_compared_with_nothing(bench: Bench, around: World, drifting: type[Any]) -> None:
+    steady, unsettled = bench(around(seed=1)), bench(around(clock=drifting()), patience_s=0)
+    for now, earlier in ((unsettled, steady), (steady, unsettled)):
+        changes = changed(now, earlier, latency=0.1)
+        assert {change.verdict for change in changes} == {"invalid"}
+        for change in changes:
+            assert describe_change(change) == (
+                f"{change.model}, 1 thread: latency not compared, since the times of one report are not valid"
+            )
+        with pytest.raises(MstlEdgeError, match=r"expected valid times in both reports\. Received: .*tiny_float32"):
+            refuse_regressions(changes, Tolerances(latency=0.1))
+
+
 def scored(right: int, n: int, data: str = "same") -> Accuracy:
     correct = "1" * right + "0" * (n - right)
     return Accuracy(
@@ -200,7 +214,7 @@ def test_a_report_holds_what_it_was_compared_with_and_survives_its_file(
     assert change["now"] == pytest.approx(change["baseline"] * (1 + change["change"]))
     assert change["low"] < change["change"] < change["high"]
     (tmp_path / "now.json").write_bytes(encode_report(now))
-    assert load_report(tmp_path / "now.json") == now
+    assert read_report(tmp_path / "now.json") == now
 
 
 def test_rows_that_meet_none_are_named(bench: Bench, around: World, labelled: Path) -> None:
@@ -316,12 +330,19 @@ def test_a_tolerance_that_says_nothing_is_one_clear_line(text: str) -> None:
 
 
 def _broken(tree: dict[str, Any]) -> list[tuple[bytes, str]]:
+    row = tree["results"][0]
+    uneven = {**tree, "results": [{**row, "latency_ms": {**row["latency_ms"], "raw": [1.0, 1.0, 1.0]}}]}
     return [
-        (b"", "in JSON"),
-        (b"[1]", r"of schema mstl-edge/bench/1.*None"),
-        (json.dumps({**tree, "schema": "mstl-edge/bench/2"}).encode(), r"of schema mstl-edge/bench/1.*bench/2"),
-        (json.dumps({**tree, "results": [{}]}).encode(), r"whole benchmark report .*missing required field"),
-        (b"\xff\xfe", "in JSON"),
+        (b"", "a JSON file that is whole"),
+        (b"[1]", r"a JSON object\. Received: .*list"),
+        (b"{}", r"of schema mstl-edge/bench/1.*None"),
+        (
+            json.dumps({**tree, "schema": "mstl-edge/bench/2"}).encode(),
+            r"of schema mstl-edge/bench/1 or older.*bench/2",
+        ),
+        (json.dumps({**tree, "results": [{}]}).encode(), r"a whole mstl-edge/bench/1 .*missing required field"),
+        (json.dumps(uneven).encode(), r"a whole mstl-edge/bench/1 .*5 blocks of equal length, not 3 times"),
+        (b"\xff\xfe", "a JSON file that is whole"),
     ]
 
 
@@ -330,13 +351,13 @@ def test_a_damaged_or_foreign_baseline_is_one_clear_line(bench: Bench, tmp_path:
     for content, message in _broken(json.loads(encode_report(bench()))):
         path.write_bytes(content)
         with pytest.raises(MstlEdgeError, match=message):
-            load_report(path)
+            read_report(path)
     with pytest.raises(MstlEdgeError, match="that can be read"):
-        load_report(tmp_path / "gone.json")
+        read_report(tmp_path / "gone.json")
 
 
 def test_fields_of_a_later_version_are_passed_over(bench: Bench, tmp_path: Path) -> None:
     tree = json.loads(encode_report(bench()))
     tree["later"] = tree["host"]["later"] = 1
     (tmp_path / "a.json").write_text(json.dumps(tree))
-    assert load_report(tmp_path / "a.json").schema == "mstl-edge/bench/1"
+    assert read_report(tmp_path / "a.json").schema == "mstl-edge/bench/1"

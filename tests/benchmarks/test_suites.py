@@ -40,7 +40,7 @@ def grid(tmp_path: Path, exported: Callable[[str], Path]) -> Path:
 
 def test_latency_comes_in_alternating_blocks_with_their_spread_and_validity(grid: Path, tmp_path: Path) -> None:
     entries = run_suite(
-        "benchmarks/suites/test_latency.py", "-k", "test_latency and 0.25 and 96", f"--models={grid}",
+        "benchmarks/suites/test_latency.py", "-k", "test_latency and 0.25 and 96", f"--models={grid}", "--patience=0",
         json_file=tmp_path / "suite.json",
     )  # fmt: skip
     schemes = {entry["extra_info"]["scheme"] for entry in entries}
@@ -56,6 +56,9 @@ def test_latency_comes_in_alternating_blocks_with_their_spread_and_validity(grid
         assert info["spread"] == pytest.approx(medians.max() / medians.min() - 1)
         assert stats["median"] == pytest.approx(np.median(blocks))
         assert info["valid"] is (info["invalid_because"] is None)
+        assert info["valid"] is (info["held_still"] and info["stable"])
+        assert info["stable"] is (info["spread"] <= 0.15)
+        assert info["blocks_taken"] == LEAST_BLOCKS
         assert {"overhead_share", "warnings", "before", "after", "parameters", "trainable_parameters"} <= info.keys()
 
 
@@ -66,7 +69,7 @@ def test_what_stands_in_one_row_is_timed_once_and_together(
 
     timed: list[list[str]] = []
 
-    def row(members: dict[str, Any]) -> dict[str, Any]:
+    def row(members: dict[str, Any], patience_s: float) -> dict[str, Any]:
         timed.append(sorted(members))
         return {name: {"seconds": [0.25 * number, 0.5], "called": name} for number, name in enumerate(members, 1)}
 
@@ -100,7 +103,7 @@ class Fixture:
 
 def test_parameters_are_counted_in_total_and_as_trained(grid: Path, tmp_path: Path) -> None:
     (entry,) = run_suite(
-        "benchmarks/suites/test_parameters.py", "-k", "0.25 and 96 and float32", f"--models={grid}",
+        "benchmarks/suites/test_parameters.py", "-k", "0.25 and 96 and float32", f"--models={grid}", "--patience=0",
         json_file=tmp_path / "suite.json",
     )  # fmt: skip
     assert entry["extra_info"]["parameters"] > 0
@@ -113,7 +116,7 @@ def test_accuracy_of_every_candidate_is_kept_with_intervals(
 ) -> None:
     with_candidates()
     entries = run_suite(
-        "benchmarks/suites/test_accuracy.py", "-k", "test_accuracy", f"--run={finished_run}",
+        "benchmarks/suites/test_accuracy.py", "-k", "test_accuracy", f"--run={finished_run}", "--patience=0",
         json_file=tmp_path / "suite.json",
     )  # fmt: skip
     told = {entry["extra_info"]["scheme"]: entry["extra_info"] for entry in entries if entry["group"] == "accuracy"}
@@ -137,7 +140,7 @@ def test_a_candidate_that_the_gate_kept_back_is_skipped(
 ) -> None:
     with_candidates(path="exports/tiny-int8-ptq.tflite.rejected")
     entries = run_suite(
-        "benchmarks/suites/test_accuracy.py", "-k", "test_accuracy and not test_latency", f"--run={finished_run}",
+        "benchmarks/suites/test_accuracy.py", "-k", "test_accuracy and not test_latency", f"--run={finished_run}", "--patience=0",
         json_file=tmp_path / "suite.json",
     )  # fmt: skip
     assert {entry["extra_info"]["scheme"] for entry in entries} == {"float32", "int8-qat"}
@@ -177,6 +180,17 @@ def rendered(monkeypatch: pytest.MonkeyPatch) -> Any:
         (STEADY, "| 0.92 |", ""),
         ({**STEADY, "spread": 0.18}, "| ~0.92 (18 %) |", "`~`: the medians of the blocks differ by more than 15%"),
         ({**STEADY, "valid": False}, "| !0.92 |", "`!`: clock, temperature or throttling changed"),
+        # What is measured now holds the judgement itself; `valid` then speaks of the blocks too.
+        (
+            {**STEADY, "spread": 0.18, "stable": False, "held_still": True, "valid": False},
+            "| ~0.92 (18 %) |",
+            "`~`: the medians of the blocks differ by more than 15%",
+        ),
+        (
+            {**STEADY, "stable": True, "held_still": False, "valid": False},
+            "| !0.92 |",
+            "`!`: clock, temperature or throttling changed",
+        ),
         ({}, "| ?0.92 |", "`?`: one block alone"),
     ],
 )

@@ -4,12 +4,14 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from mstl_edge.schemas.bench import BenchReport
+from mstl_edge.schemas.bench_wording import milliseconds
 from mstl_edge_bench import tables
-from mstl_edge_bench.result import BenchReport
 
 Bench = Callable[..., BenchReport]
 
@@ -81,3 +83,35 @@ def test_a_candidate_is_shown_by_what_the_export_calls_it(bench: Bench) -> None:
     report = msgspec.structs.replace(report, results=(report.results[0], row))
     assert [row[1] for row in tables.speed_rows(report)] == ["float32", "int8-ptq"]
     assert [row[1] for row in tables.footprint_rows(report)] == ["float32", "int8-ptq"]
+
+
+def test_times_that_do_not_settle_carry_their_spread_in_every_table(
+    bench: Bench, around: Callable[..., Any], drifting: type[Any]
+) -> None:
+    report = bench(around(clock=drifting()), patience_s=0)
+    timing = report.results[0].latency_ms
+    assert timing is not None
+    assert timing.spread is not None
+    marked = f"~{milliseconds(timing.median)} ({100 * timing.spread:.0f} %)"
+    short = cells(tables.DECIDING_COLUMNS, tables.deciding_rows(report)[0])
+    assert (short["median ms"], short["valid"]) == (marked, "no")
+    full = cells(tables.SPEED_COLUMNS, tables.speed_rows(report)[0])
+    assert (full["median ms"], full["valid"]) == (marked, "no")
+    assert all(full[name].startswith("~") for name in ("p90", "p99", "decode+resize ms", "end to end ms"))
+    text = tables.to_markdown(report)
+    assert f"| {marked} |" in text
+    assert "no speed-up, since the times of tiny_float32.tflite and tiny_int8.tflite are not valid" in text
+    assert " times as fast" not in text
+    assert " times slower" not in text
+    assert sum("Stop other work" in line for line in tables.remarks(report)) == 1
+    row = next(csv.DictReader(io.StringIO(tables.to_csv(report))))
+    assert float(row["latency_spread"]) == timing.spread
+    assert (row["blocks"], row["blocks_taken"], row["valid"]) == ("5", "5", "false")
+
+
+def test_what_a_person_decides_by_comes_with_its_images(bench: Bench, labelled: Path) -> None:
+    report = bench(data=str(labelled))
+    row = cells(tables.DECIDING_COLUMNS, tables.deciding_rows(report)[1])
+    assert (row["model"], row["threads"], row["valid"]) == ("tiny_int8", "1", "yes")
+    assert row["accuracy % (95 %), n"].endswith(", 24")
+    assert "~" not in row["median ms"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 from collections.abc import Callable
@@ -14,10 +15,11 @@ from typer.testing import CliRunner, Result
 
 from mstl_edge import storage
 from mstl_edge.errors import GateRefusedError, MstlEdgeError
+from mstl_edge.schemas.bench import Conditions
+from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge_bench import bench as bench_module
-from mstl_edge_bench import subjects
+from mstl_edge_bench import latency, subjects
 from mstl_edge_bench.measure import Surroundings
-from mstl_edge_bench.result import Conditions, load_report
 from mstl_edge_cli.commands import bench
 
 
@@ -28,7 +30,10 @@ def models(exported: Callable[[str], Path]) -> tuple[Path, Path]:
 
 @pytest.fixture
 def call(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Call the command on the twins; each look at the clock takes `ms`, and no process is started."""
+    """Call the command on the twins; each look at the clock takes `ms`, and no process is started.
+
+    `growth` makes each look take that much longer than the one before; `ends` is raised by the second fresh process.
+    """
 
     def probe(model: Path, kind: str, threads: int) -> dict[str, float]:
         steps = ("load", "allocate", "first_inference", "imported", "peak", "median")
@@ -36,9 +41,19 @@ def call(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Callable
 
     genuine = bench_module.run_bench
 
-    def run(*arguments: object, ms: float = 1.0) -> Result:
-        ticks = count(0, int(ms * 1e6))
-        around = Surroundings(clock=lambda: next(ticks), conditions=Conditions, probe=probe)
+    def run(*arguments: object, ms: float = 1.0, growth: float = 1.0, ends: BaseException | None = None) -> Result:
+        looks, processes = count(), count(1)
+
+        def now_ns() -> int:
+            look = next(looks)
+            return int(ms * 1e6 * (look if growth == 1.0 else (growth**look - 1) / (growth - 1)))
+
+        def start(model: Path, kind: str, threads: int) -> dict[str, float]:
+            if ends is not None and next(processes) == 2:
+                raise ends
+            return probe(model, kind, threads)
+
+        around = Surroundings(clock=now_ns, conditions=Conditions, probe=start)
         monkeypatch.setattr(bench_module, "run_bench", partial(genuine, around=around))
         monkeypatch.setattr(subjects, "ENCODED_SIZE", 48)
         subjects.encoded_image.cache_clear()
@@ -68,8 +83,78 @@ def test_the_table_a_person_reads_says_why_and_how_many_images(call: Call, label
     assert result.exit_code == 0
     assert "accuracy: all images of data" in result.stdout
     assert "XNNPACK runs 5 of 6 operators" in result.stdout
+    assert ", 8" in result.stdout
+    assert len(result.stdout.splitlines()) <= 15
     assert "McNemar p =" in result.stdout
     assert "runtime: LiteRT" in result.stderr
+
+
+def test_all_tables_are_shown_where_they_are_asked_for(call: Call, labelled: Path) -> None:
+    short, full = (call("--data", labelled, *more).stdout for more in ((), ("-v",)))
+    for column in ("p99", "sensitivity %", "peak MB"):
+        assert column in full
+        assert column not in short
+    assert "of the float model's size" in full
+
+
+def test_times_that_do_not_settle_are_said_to_be_invalid_on_the_terminal_in_json_and_in_the_report(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mstl_edge.report import write_report
+
+    result = call("--patience", "0", "--out", tmp_path / "bench.json", growth=1.002)
+    (first, *others) = json.loads((tmp_path / "bench.json").read_text())["results"]
+    assert [row["valid"] for row in (first, *others)] == [False, False]
+    spread = f"({100 * first['latency_ms']['spread']:.0f} %)"
+    shown = next(line for line in result.stdout.splitlines() if line.startswith("tiny_float32"))
+    assert "~" in shown
+    assert spread in shown
+    assert shown.split()[-1] == "no"
+    assert "no speed-up, since the times of tiny_float32.tflite and tiny_int8.tflite are not valid" in result.stdout
+    assert "note: invalid (~): medians of the blocks differ by" in result.stderr
+    assert "latency, 1 thread: 5 blocks taken, which do not agree" in result.stderr
+    text = write_report([tmp_path / "bench.json"]).path.read_text(encoding="utf-8").replace("\u00a0", " ")
+    assert spread in text
+    assert "no time of an int8 file is valid" in text
+    for said in (result.stdout, text):
+        assert "times as fast" not in said
+        assert "times slower" not in said
+        assert "answers in" not in said
+
+
+def test_how_long_blocks_are_added_is_said_and_bounded_by_the_option(call: Call) -> None:
+    result = call("--patience", "2.5", growth=1.002)
+    assert "adding blocks until they agree, for at most 2.5 s" in result.stderr
+    assert "blocks taken, for 2.5 s beyond the first 5, and no 5 in a row agree" in result.stderr
+    default = inspect.signature(bench.bench).parameters["patience"].default
+    assert f"for at most {default:g} s" in call(growth=1.002).stderr
+    assert default == latency.PATIENCE_S
+    wrong = call("--patience", "-1")
+    assert "expected --patience from 0 to 86400 seconds" in str(wrong.exception)
+
+
+@pytest.mark.parametrize("ended", [KeyboardInterrupt(), MstlEdgeError("a fresh process that loads a model")])
+def test_what_an_earlier_benchmark_left_outlives_one_that_ends_midway(
+    call: Call, tmp_path: Path, ended: BaseException
+) -> None:
+    files = ("--out", tmp_path / "out.json", "--pytest-benchmark", tmp_path / "p.json")
+    assert call(*files).exit_code == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    result = call(*files, ends=ended)
+    assert result.exit_code != 0
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_stdout_that_takes_nothing_does_not_cost_the_report_that_was_measured(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(bench, "print_report", full)
+    result = call("--out", tmp_path / "out.json")
+    assert isinstance(result.exception, OSError)
+    assert len(read_report(tmp_path / "out.json").results) == 2
 
 
 def test_json_goes_to_stdout_and_to_a_file_alike(call: Call, labelled: Path, tmp_path: Path) -> None:
@@ -77,7 +162,7 @@ def test_json_goes_to_stdout_and_to_a_file_alike(call: Call, labelled: Path, tmp
     tree = json.loads(result.stdout)
     assert tree["schema"] == "mstl-edge/bench/1"
     assert tree == json.loads((tmp_path / "out.json").read_text())
-    assert load_report(tmp_path / "out.json").results[1].scheme == "int8"
+    assert read_report(tmp_path / "out.json").results[1].scheme == "int8"
 
 
 def test_csv_and_markdown_are_offered(call: Call) -> None:
@@ -127,7 +212,7 @@ def test_the_json_holds_what_was_compared_also_where_a_gate_refuses(call: Call, 
     assert isinstance(result.exception, GateRefusedError)
     changes = json.loads(result.stdout)["changes"]
     assert [(change["what"], change["verdict"]) for change in changes] == [("latency", "regression")] * 2
-    assert load_report(tmp_path / "now.json").changes[0].change == pytest.approx(1.0)
+    assert read_report(tmp_path / "now.json").changes[0].change == pytest.approx(1.0)
 
 
 def test_a_baseline_of_another_host_is_told_before_anything_is_measured(call: Call, tmp_path: Path) -> None:
@@ -184,7 +269,7 @@ def test_an_emulated_cpu_without_times_for_pytest_benchmark_keeps_the_report(
     files = ("--out", tmp_path / "out.json", "--pytest-benchmark", tmp_path / "p.json")
     result = call("--data", labelled, *files)
     assert "accuracy: all images of data" in result.stdout
-    assert load_report(tmp_path / "out.json").results[0].accuracy is not None
+    assert read_report(tmp_path / "out.json").results[0].accuracy is not None
     assert not (tmp_path / "p.json").exists()
     assert str(result.exception).startswith("expected times for --pytest-benchmark. Received: emulated CPU")
     assert str(result.exception).endswith("Measure on the device itself.")
@@ -207,7 +292,7 @@ def test_times_that_are_missing_hide_no_loss_of_accuracy(call: Call, labelled: P
 def test_an_unreadable_baseline_is_told_before_anything_is_measured(call: Call, tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text('{"schema": "mstl-edge/bench/0"}')
     result = call("--compare", tmp_path / "b.json")
-    assert "of schema mstl-edge/bench/1" in str(result.exception)
+    assert "a file of schema mstl-edge/bench/1" in str(result.exception)
     assert result.stdout == ""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,7 +12,10 @@ from mstl_edge_cli import options
 from mstl_edge_cli.console import Terminal, print_table, say
 
 if TYPE_CHECKING:
-    from mstl_edge_bench.result import BenchReport
+    from mstl_edge.schemas.bench import BenchReport
+    from mstl_edge_bench.baseline import Tolerances
+
+Form = Literal["table", "all", "json", "csv", "markdown"]
 
 Models = Annotated[
     list[Path] | None,
@@ -38,7 +42,11 @@ ThreadCounts = Annotated[
 RuntimeName = Annotated[
     str, typer.Option("--runtime", metavar="auto|litert|tflite-runtime|reference", help="What runs the models.")
 ]
-Blocks = Annotated[int, typer.Option(help="Blocks of times per model, at least 5.")]
+Blocks = Annotated[int, typer.Option(help="Blocks of times per model that have to agree, at least 5.")]
+Patience = Annotated[
+    float,
+    typer.Option(metavar="SECONDS", help="How long blocks are added, at most, until their medians agree; 0 adds none."),
+]
 Repeats = Annotated[
     int | None,
     typer.Option(help="Times per block; default about 0.3 s, at least 20; fewer show no p99.", show_default=False),
@@ -79,6 +87,7 @@ def bench(
     runtime: RuntimeName = "auto",
     blocks: Blocks = 5,
     repeats: Repeats = None,
+    patience: Patience = 30.0,
     out: ReportFile = None,
     pytest_benchmark: PytestFile = None,
     compare: Baseline = None,
@@ -86,16 +95,19 @@ def bench(
     json: options.Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables for a README.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Every table: percentiles, other times, scores, memory; and reasons."),
+    ] = False,
 ) -> None:
     """Measure models on this machine: accuracy, latency, parameters, size and memory, int8 beside float.
 
-    Times come in blocks after a warm-up, models in turns; where clock, temperature or supply spoil them, or the CPU is emulated,
-    the report says so.
+    Times come in blocks after a warm-up, models in turns, until blocks agree. Where they don't (~), where clock, temperature or
+    supply spoil them, or the CPU is emulated, times are not valid, and no speed-up is made of them.
     """
+    from mstl_edge.schemas.bench_reading import read_report
     from mstl_edge_bench.baseline import Baseline, Tolerances, parse_tolerances
     from mstl_edge_bench.bench import BenchPlan, run_bench
-    from mstl_edge_bench.regression import refuse_regressions
-    from mstl_edge_bench.result import load_report
 
     if json + as_csv + markdown > 1:
         raise typer.BadParameter("--json, --csv and --markdown exclude each other")
@@ -105,26 +117,25 @@ def bench(
         raise typer.BadParameter("--fail-on needs --compare BASELINE.json")
     # Before minutes of measuring: a baseline that can't be read, or a file that can't be written, would make them useless.
     tolerances = parse_tolerances(fail_on) if fail_on is not None else Tolerances()
-    against = Baseline(load_report(compare), tolerances) if compare is not None else None
+    against = Baseline(read_report(compare), tolerances) if compare is not None else None
     for option, path in (("--out", out), ("--pytest-benchmark", pytest_benchmark)):
         if path is not None:
             _check_writable(option, path)
     plan = BenchPlan(
         models=tuple(models or ()), data=data, split=split, candidates=candidates, accuracy=accuracy,  # type: ignore[arg-type]
-        threads=_thread_counts(threads), runtime=runtime, blocks=blocks, repeats=repeats,  # type: ignore[arg-type]
+        threads=_thread_counts(threads), runtime=runtime, blocks=blocks, repeats=repeats, patience_s=patience,  # type: ignore[arg-type]
     )  # fmt: skip
     report = run_bench(plan, against=against, reporter=Terminal())
-    print_report(report, "json" if json else "csv" if as_csv else "markdown" if markdown else "table")
-    if out is not None:
-        _write_report(report, out)
-    try:
-        if pytest_benchmark is not None:
-            _write_pytest_benchmark(report, pytest_benchmark)
-    finally:
-        # A file that can't be made, as on an emulated CPU, hides no regression.
+    form: Form = "json" if json else "csv" if as_csv else "markdown" if markdown else "all" if verbose else "table"
+    with ExitStack() as last:
+        # In reverse order, and whatever fails among them hides none of the others: minutes of measuring, or a regression.
         if against is not None:
-            _say_changes(report)
-            refuse_regressions(report.changes, tolerances)
+            last.callback(_judge_changes, report, tolerances)
+        if pytest_benchmark is not None:
+            last.callback(_write_pytest_benchmark, report, pytest_benchmark)
+        if out is not None:
+            last.callback(_write_report, report, out)
+        print_report(report, form)
 
 
 def _thread_counts(text: str | None) -> tuple[int, ...]:
@@ -162,8 +173,8 @@ def _check_writable(option: str, path: Path) -> None:
 
 
 def _write_report(report: BenchReport, path: Path) -> None:
+    from mstl_edge.schemas.bench import encode_report
     from mstl_edge.storage import write_bytes
-    from mstl_edge_bench.result import encode_report
 
     write_bytes(path, encode_report(report))
     say(f"report: {path}")
@@ -179,10 +190,10 @@ def _write_pytest_benchmark(report: BenchReport, path: Path) -> None:
     say(f"pytest-benchmark file: {path}")
 
 
-def print_report(report: BenchReport, form: str = "table") -> None:
-    """Print a report on stdout as `table`, `json`, `csv` or `markdown`; remarks on a table go to stderr."""
+def print_report(report: BenchReport, form: Form = "table") -> None:
+    """Print a report on stdout: what a person decides by, all tables, or another form; remarks on tables go to stderr."""
+    from mstl_edge.schemas.bench import encode_report
     from mstl_edge_bench import tables
-    from mstl_edge_bench.result import encode_report
 
     if form == "json":
         typer.echo(encode_report(report), nl=False)
@@ -191,21 +202,35 @@ def print_report(report: BenchReport, form: str = "table") -> None:
     elif form == "markdown":
         typer.echo(tables.to_markdown(report), nl=False)
     else:
+        _print_tables(report, everything=form == "all")
+
+
+def _print_tables(report: BenchReport, *, everything: bool) -> None:
+    from mstl_edge_bench import tables
+
+    scored = next((row.accuracy for row in report.results if row.accuracy), None)
+    if everything:
         print_table(f"speed on {tables.describe_host(report.host)}", tables.SPEED_COLUMNS, tables.speed_rows(report))
-        scored = next((row.accuracy for row in report.results if row.accuracy), None)
         if scored is not None:
             title = f"\naccuracy: {scored.data} (95 % intervals)"
             print_table(title, tables.ACCURACY_COLUMNS, tables.accuracy_rows(report))
         title = "\nfootprint; memory grown at each step of a fresh process, and its peak"
         print_table(title, tables.FOOTPRINT_COLUMNS, tables.footprint_rows(report))
-        for line in [line for comparison in report.comparisons for line in tables.comparison_lines(comparison)]:
+    else:
+        title = f"speed on {tables.describe_host_in_short(report.host)}; medians of {report.protocol.blocks} blocks"
+        title += f"\naccuracy: {scored.data}" if scored else ""
+        print_table(title, tables.DECIDING_COLUMNS, tables.deciding_rows(report))
+    for comparison in report.comparisons:
+        for line in (*tables.comparison_lines(comparison), *(tables.size_lines(comparison) if everything else ())):
             typer.echo(line)
-        for remark in tables.remarks(report):
-            say(f"note: {remark}")
+    for remark in tables.remarks(report):
+        say(f"note: {remark}")
 
 
-def _say_changes(report: BenchReport) -> None:
-    from mstl_edge_bench.regression import describe_change, describe_verdict
+def _judge_changes(report: BenchReport, tolerances: Tolerances) -> None:
+    """Say what changed against the baseline, and raise for what got worse than tolerated."""
+    from mstl_edge_bench.regression import describe_change, describe_verdict, refuse_regressions
 
     for change in report.changes:
         say(f"baseline: {describe_change(change)}: {describe_verdict(change)}")
+    refuse_regressions(report.changes, tolerances)

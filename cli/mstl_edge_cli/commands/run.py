@@ -16,7 +16,7 @@ from mstl_edge_cli.commands.train import DEFAULT, print_metrics, start_run, trai
 from mstl_edge_cli.console import Terminal, print_json, say
 
 if TYPE_CHECKING:
-    from mstl_edge_bench.result import BenchReport
+    from mstl_edge.schemas.bench import BenchReport
 
 
 def register(app: typer.Typer) -> None:
@@ -70,9 +70,9 @@ def run(
 
 def _bench(folder: Path, threads: int) -> BenchReport:
     """Measure the export and its float twin on the run's own test split, and keep the report in the run folder."""
+    from mstl_edge.schemas.bench import encode_report
     from mstl_edge.storage import write_bytes
     from mstl_edge_bench.bench import BenchPlan, run_bench
-    from mstl_edge_bench.result import encode_report
 
     measured = run_bench(BenchPlan(models=(folder,), threads=tuple(sorted({1, threads}))), reporter=Terminal())
     write_bytes(folder / "bench.json", encode_report(measured))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -17,9 +18,9 @@ from hypothesis import strategies as st
 from mstl_edge.report import write_report
 from mstl_edge.report.axis import unit_axis
 from mstl_edge.report.bench_figures import model_names
-from mstl_edge.report.bench_record import Host, Result
 from mstl_edge.report.chart import Frame
 from mstl_edge.report.labels import Box, Point, place_labels
+from mstl_edge.schemas.bench import Host, Result
 
 CANDIDATES = {
     "phantom-float32.tflite": "float32",
@@ -69,7 +70,7 @@ def devices(bench_file: Path) -> list[Path]:
                 changed = {"model": model, "scheme": scheme, "threads": threads, "latency_ms": timing}
                 results.append({**row, **changed, "valid": True, "invalid_because": None})
         comparisons = [
-            {"model": model, "by_threads": [{"threads": 2, "speedup": 1 + number / 10}]}
+            {"model": model, "by_threads": [{"threads": 2, "speedup": 1 + number / 10, "low": 1.05, "high": 1.4}]}
             for number, model in enumerate(CANDIDATES)
             if number
         ]
@@ -96,7 +97,7 @@ def test_the_speedup_told_is_that_of_the_file_that_is_told(
 ) -> None:
     words = report_words(*devices)
     assert "On Board A, the fastest int8 file, phantom-int8-mixed.tflite, answers in 1.04 ms" in words
-    assert "(median, 2 threads), 1.30 times as fast as float32" in words
+    assert "(median, 2 threads); against float32: 1.3 times as fast (1.1 to 1.4)." in words
 
 
 def test_a_candidate_that_was_not_chosen_is_named_as_the_export_calls_it_and_leads_no_headline(
@@ -108,7 +109,10 @@ def test_a_candidate_that_was_not_chosen_is_named_as_the_export_calls_it_and_lea
         row["candidate"] = f"int8-{kind}" if kind in ("ptq", "mixed") else None
     devices[0].write_text(json.dumps(tree))
     words = report_words(devices[0])
-    assert "On Board A, int8 answers in 1.39 ms (median, 2 threads), 1.10 times as fast as float32." in words
+    assert (
+        "On Board A, int8 answers in 1.39 ms (median, 2 threads); against float32: 1.1 times as fast (1.1 to 1.4)."
+        in words
+    )
     assert "int8-ptq (2)" in words
     assert "int8-mixed phantom-int8-mixed.tflite Board A" in words
 
@@ -143,3 +147,59 @@ def test_files_of_one_scheme_are_told_apart_by_their_names() -> None:
     assert list(model_names(several).values()) == ["float32", "int8", "int8-ptq", "int8-mixed"]
     bare = [row("a.tflite", "int8"), row("a-b.tflite", "int8"), row("c-b.tflite", "int8")]
     assert list(model_names(bare).values()) == ["a", "a-b", "c-b"]
+
+
+@pytest.fixture
+def unsettled(tmp_path: Path) -> Path:
+    """What `bench` measured on a busy machine: only int8 with two threads held still."""
+    return Path(shutil.copy(Path(__file__).parents[2] / "data" / "bench" / "bench-1.json", tmp_path / "busy.json"))
+
+
+def test_times_whose_blocks_do_not_agree_lead_no_headline_and_give_no_speedup(
+    unsettled: Path, report_words: Callable[..., str]
+) -> None:
+    words = report_words(unsettled)
+    assert "int8 answers in 0.262 ms (median, 2 threads)." in words
+    assert "times as fast" not in words
+    assert "times slower" not in words
+    assert "2 threads: no speed-up, since the times of phantom-float32.tflite are not valid" in words
+
+
+def test_such_times_carry_their_spread_and_are_not_valid(unsettled: Path, report_words: Callable[..., str]) -> None:
+    words = report_words(unsettled)
+    rows = re.findall(r"LiteRT 2\.3\.0, \d threads? (\S+ \(\d+ %\)|\S+) .*? (yes|no) (?=float32|int8|[A-Z])", words)
+    assert rows == [("~0.186 (32 %)", "no"), ("~0.25 (24 %)", "no"), ("~0.209 (241 %)", "no"), ("0.262", "yes")]
+    assert "medians of the blocks differ by 32 % (phantom-float32.tflite, 1 thread), 24 % (phantom-int8" in words
+    assert "~: medians of the blocks of times differ by more than 15 %" in words
+
+
+def test_where_no_time_of_int8_is_valid_the_headline_says_so_and_holds_none(
+    unsettled: Path, report_words: Callable[..., str]
+) -> None:
+    tree = json.loads(unsettled.read_text())
+    tree["results"] = tree["results"][:3]
+    unsettled.write_text(json.dumps(tree))
+    words = report_words(unsettled)
+    assert "no time of an int8 file is valid; why, and what to do, stands below the table" in words
+    assert "answers in" not in words
+
+
+def test_a_speedup_that_could_be_none_is_said_to_tell_nothing(
+    bench_file: Path, report_words: Callable[..., str]
+) -> None:
+    tree = json.loads(bench_file.read_text())
+    tree["comparison"]["by_threads"][0] |= {"speedup": 0.81, "low": 0.62, "high": 1.08}
+    bench_file.write_text(json.dumps(tree))
+    assert "against float32: 1.2 times slower (0.9 to 1.6): cannot tell." in report_words(bench_file)
+
+
+def test_no_number_behind_a_long_name_is_cut_in_a_drawing(bench_file: Path) -> None:
+    tree = json.loads(bench_file.read_text())
+    for number, row in enumerate(tree["results"]):
+        row["model"] = f"{'a-long-name-' * 6}{number // 2}.tflite"
+        row["scheme"] = "int8"
+    bench_file.write_text(json.dumps(tree))
+    text = write_report([bench_file]).path.read_text(encoding="utf-8")
+    labels = re.findall(r'class="note">([^<]*LiteRT[^<]*)<', text)
+    assert len(labels) == 4
+    assert all(re.search(r", LiteRT 2\.3\.0, \d threads?(, not valid)?$", label) for label in labels)

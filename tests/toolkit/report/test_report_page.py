@@ -174,7 +174,7 @@ def test_hostile_labels_are_text_and_nothing_else(run_folder: Path) -> None:
 def test_a_device_and_a_study_bring_their_figures(bench_file: Path, study_folder: Path) -> None:
     words = _page(bench_file, study_folder).words
     assert "On Drawn Board 1, int8 answers in" in words
-    assert "1.63 times as fast as float32" in words
+    assert "against float32: 1.6 times as fast (1.5 to 1.7)." in words
     assert "Not valid: phantom-int8.tflite, 2 threads, Drawn Board 1: two cores were busy" in words
     assert (
         "Did the bridge help? Cannot tell with n = 24: −2.1 (−8.1 to +2.9) points (single → multi in float32)" in words

@@ -11,17 +11,20 @@ from numpy.typing import NDArray
 
 from mstl_edge.report import wording
 from mstl_edge.report.axis import Axis, linear_axis, log_axis
-from mstl_edge.report.bench_record import Accuracy, Host, Result, Timing
 from mstl_edge.report.blocks import Figure, Key
 from mstl_edge.report.chart import Frame, band, chart, dot, level_bar, line, upright_bar
 from mstl_edge.report.labels import Point, draw_labels, place_labels
 from mstl_edge.report.markup import Markup, tag
+from mstl_edge.schemas.bench import Accuracy, Host, Result, Timing
+from mstl_edge.schemas.bench_wording import median_ms, milliseconds, threads_of
 
 STYLES = ("a", "b", "c", "d", "e")
 _HISTOGRAM_BINS = 48
 _ROW_HEIGHT = 40.0
 _LARGEST_RADIUS = 12.0
 _LEAST_RADIUS = 2.5
+_LABEL_LETTERS = 44
+_LEAST_NAME = 8
 _AXIS_ENDS = 0.99
 """Share of a measurement's times that the axis of the distributions holds at least."""
 
@@ -67,8 +70,8 @@ class _Measured:
     def note(self) -> str:
         """What a pointer that rests on it is told."""
         return (
-            f"{self.row.model}, {self.row.runtime}, {wording.count_of(self.row.threads, 'thread')}, {self.host.name}: "
-            f"{wording.milliseconds(self.timing.median)} ms, {wording.interval_in_words(self.accuracy.interval)}, "
+            f"{self.row.model}, {self.row.runtime}, {threads_of(self.row.threads)}, {self.host.name}: "
+            f"{median_ms(self.timing)} ms, {wording.interval_in_words(self.accuracy.interval)}, "
             f"{wording.megabytes(self.row.size_bytes)} MB"
         )
 
@@ -103,7 +106,7 @@ def trade_off(rows: Sequence[Row]) -> Figure:
         points.append(Point(frame.across(place[0]), frame.down(place[1]), radius, name, style))
     labels = place_labels(frame, points)
     caption = _trade_off_caption(measured, len(points), len(points) - len(labels))
-    seen = f"{len(points)} discs; medians from {wording.milliseconds(min(medians))} to {wording.milliseconds(max(medians))} ms"
+    seen = f"{len(points)} discs; medians from {milliseconds(min(medians))} to {milliseconds(max(medians))} ms"
     marks = [*behind, *discs, *draw_labels(labels)]
     drawing = chart(frame, marks, heading="Accuracy, latency, size", description=seen)
     return Figure((drawing,), caption, _legend(styles))
@@ -158,7 +161,9 @@ def distributions(rows: Sequence[Row]) -> Figure:
     by_host: dict[str, list[_Times]] = {}
     for host, row in rows:
         if row.latency_ms:
-            label = f"{names[row.model]}, {row.runtime}, {wording.count_of(row.threads, 'thread')}"
+            told = f", {row.runtime}, {threads_of(row.threads)}{'' if row.valid else ', not valid'}"
+            # What is too long is the name's fault, so no number behind it is cut.
+            label = wording.short(names[row.model], max(_LABEL_LETTERS - len(told), _LEAST_NAME)) + told
             by_host.setdefault(host.name, []).append(_Times(label, np.asarray(row.latency_ms.raw)))
     every = [one.values for several in by_host.values() for one in several]
     top = max(float(np.quantile(values, _AXIS_ENDS)) for values in every)
@@ -166,7 +171,7 @@ def distributions(rows: Sequence[Row]) -> Figure:
     lowest, longest = float(together.min()), float(together.max())
     x = log_axis("latency, ms (logarithmic)", [lowest, top], room=1.0)
     beyond = int((together > top).sum())
-    cut = f"{beyond:,} of all {len(together):,} times lie beyond it, the longest at {wording.milliseconds(longest)} ms"
+    cut = f"{beyond:,} of all {len(together):,} times lie beyond it, the longest at {milliseconds(longest)} ms"
     counts = sorted({len(values) for values in every})
     caption = (
         f"Latency of single inferences, {wording.count_of(len(every), 'measurement')} of {either(counts)} times each. "
@@ -190,7 +195,7 @@ def _histograms(x: Axis, top: float, several: Sequence[_Times], host: str, style
         row = len(several) - 1 - number
         baseline, beyond = frame.down(row + 1) + 11, int((one.values > top).sum())
         marks += _ridge(frame, row, one.values[one.values <= top], one.values, style)
-        marks.append(tag("text", wording.short(one.label, 44), x=frame.left, y=baseline, class_="note"))
+        marks.append(tag("text", one.label, x=frame.left, y=baseline, class_="note"))
         if beyond:
             told, end = f"{beyond} of {len(one.values):,} beyond", frame.width - frame.right
             marks.append(tag("text", told, x=end, y=baseline, class_="note", text_anchor="end"))

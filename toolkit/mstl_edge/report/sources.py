@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from mstl_edge.errors import MstlEdgeError
-from mstl_edge.report.bench_record import BENCH_SCHEMA
 from mstl_edge.report.records import read_tree
 from mstl_edge.report.run_record import METRICS_SCHEMA
 from mstl_edge.report.study_record import STUDY_SCHEMA
 from mstl_edge.runs import is_run, open_run
+from mstl_edge.schemas.bench import BENCH
 
 Kind = Literal["run", "study", "bench"]
 STUDY_FILE = "study.json"
@@ -82,7 +82,7 @@ def _sources(path: Path) -> list[Source]:
 def _file(path: Path) -> Source:
     tree = read_tree(path)
     schema = tree.get("schema")
-    if schema == BENCH_SCHEMA:
+    if isinstance(schema, str) and schema.rpartition("/")[0] == BENCH.identifier.rpartition("/")[0]:
         return Source("bench", path, path.name)
     if schema == STUDY_SCHEMA:
         recipe = tree.get("recipe")

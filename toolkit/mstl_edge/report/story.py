@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.report.answers import Paired
-from mstl_edge.report.bench_record import read_bench
 from mstl_edge.report.bench_section import bench_part
 from mstl_edge.report.blocks import Part, Section, together
 from mstl_edge.report.mistakes import worst
@@ -23,6 +22,7 @@ from mstl_edge.report.study_record import read_study
 from mstl_edge.report.study_section import mistaken_images, study_part
 from mstl_edge.report.thumbnails import run_thumbnails, study_thumbnails
 from mstl_edge.runs import RunFolder
+from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge.storage import write_text
 
 
@@ -61,7 +61,7 @@ def write_report(
     kinds = Counter(source.kind for source in sources)
     for source in sources:
         if source.kind == "bench":
-            benches.append(read_bench(source.path))
+            benches.append(read_report(source.path))
             continue
         part = (
             _run(source.path, with_images, reporter)

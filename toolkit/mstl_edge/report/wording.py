@@ -85,11 +85,6 @@ def difference(value: float) -> str:
     return f"{value:.3f}" if value >= 0.0005 or value == 0 else "<\u00a00.001"
 
 
-def milliseconds(value: float) -> str:
-    """Return a time with three digits that count."""
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
-
-
 def megabytes(size_bytes: float) -> str:
     """Return bytes as millions of them, `3.54`."""
     return f"{size_bytes / 1e6:,.2f}"
