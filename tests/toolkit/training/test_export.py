@@ -184,7 +184,7 @@ def test_an_export_that_fails_midway_leaves_the_accepted_one_as_it_is(
     run_folder: RunFolder, exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = _copied(run_folder, tmp_path)
-    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in run.exports.rglob("*") if path.is_file()}
 
     def full(*_: object, **__: object) -> None:
         raise RunError("space on the disk")
@@ -192,7 +192,7 @@ def test_an_export_that_fails_midway_leaves_the_accepted_one_as_it_is(
     monkeypatch.setattr(export, "keep_candidate", full)
     with pytest.raises(RunError, match="space on the disk"), _ready_made(run_folder, exported, "ptq"):
         export_int8(run, LENIENT)
-    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in run.exports.rglob("*") if path.is_file()} == before
 
 
 def test_a_later_export_that_passes_clears_the_refusal_away(
