@@ -95,6 +95,24 @@ def test_a_card_that_does_not_fit_is_not_written(tmp_path: Path, models: Path, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_card_says_how_many_bits_weights_have_and_an_old_one_means_eight(tiny_card: MakeCard) -> None:
+    recipe = tiny_card().recipe
+    seven = recipe | {"quantize": recipe["quantize"] | {"weight_bits": 7}}
+    assert tiny_card(recipe=seven).weight_bits == 7
+    assert tiny_card(recipe=seven, scheme="dynamic").weight_bits == 8
+    assert tiny_card(recipe=recipe | {"quantize": {"epochs": 8}}).weight_bits == 8
+    assert tiny_card(recipe={}).weight_bits == 8
+    assert tiny_card(recipe={"quantize": {"weight_bits": "seven"}}).weight_bits == 8
+
+
+def test_a_file_whose_weights_have_more_bits_than_its_card_says_is_not_written(
+    tmp_path: Path, models: Path, tiny_card: MakeCard
+) -> None:
+    card = tiny_card(recipe={"quantize": {"weight_bits": 7}})
+    with pytest.raises(ArtifactError, match="weights of 7 bits on the card, and more in"):
+        write_artifact(tmp_path / "m.tflite", (models / "tiny_int8.tflite").read_bytes(), card)
+
+
 def test_a_foreign_model_opens_without_a_card(models: Path) -> None:
     artifact = open_artifact(models / "three_classes.tflite")
     assert artifact.card is None

@@ -51,7 +51,7 @@ def _positive(n: int) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def kept_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny model is no MobileNet: whether its channels reach 127 is tested elsewhere."""
-    monkeypatch.setattr(gate, "promise_breaches", lambda facts, *, allow_float: [])
+    monkeypatch.setattr(gate, "promise_breaches", lambda facts, **_: [])
 
 
 def test_equal_answers_on_many_labelled_images_are_proven(models: Path) -> None:

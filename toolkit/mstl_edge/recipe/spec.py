@@ -113,7 +113,8 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How `export --int8` fine-tunes under fake quantization, calibrates, and what its gate demands.
 
-    `max_drop` in points of accuracy, `min_agreement` as a share of images.
+    `max_drop` in points of accuracy, `min_agreement` as a share of images. `weight_bits`: 8 lets the weights of an int8 file reach
+    ±127, 7 only ±63, so that 16-bit sums of two products, as some engines form them on CPUs without VNNI, cannot overflow.
     """
 
     epochs: Positive = 8
@@ -123,6 +124,7 @@ class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     max_drop: Annotated[float, Meta(ge=0.0)] = 1.0
     min_agreement: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.97
     agreement_images: Positive = 2000
+    weight_bits: Annotated[int, Meta(ge=7, le=8)] = 8
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -115,6 +115,7 @@ def export_int8(
         spec.max_drop if options.max_drop is None else options.max_drop,
         spec.min_agreement if options.min_agreement is None else options.min_agreement,
         spec.agreement_images,
+        spec.weight_bits,
     )
     model = _with_softmax(trained)
     folded = fold_batch_norm(model)
@@ -186,7 +187,7 @@ def _candidates(
     """Yield the candidates; each must be judged before the next is asked for, since fine-tuning goes on in the same network."""
     pixels = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     reporter.say("calibrating")
-    quantized = calibrated(folded, pixels, gather_beside(trained))
+    quantized = calibrated(folded, pixels, gather_beside(trained), weight_bits=trained.recipe.quantize.weight_bits)
     order: tuple[Kind, ...] = ("ptq", "mixed", "qat")
     for kind in order:
         if kind not in kinds:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import ModelFacts, inspect_flatbuffer
-from mstl_edge.artifact.inspection import FULL_RANGE
+from mstl_edge.artifact.inspection import WEIGHT_BITS, full_range
 from mstl_edge.metrics import (
     Agreement,
     Interval,
@@ -38,11 +38,15 @@ BROKEN_CONVERSION = 0.95
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the gate demands: drop in points of accuracy, agreement as a share of at least `agreement_images` images."""
+    """What the gate demands: drop in points of accuracy, agreement as a share of at least `agreement_images` images.
+
+    `weight_bits` says which range every kernel channel uses, and does not leave.
+    """
 
     max_drop: float
     min_agreement: float
     agreement_images: int
+    weight_bits: int = WEIGHT_BITS
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def judge(
     float_conversion = agree(answers.float_keras, answers.float_tflite)
     fake_quant = answers.fake_quant_keras
     int8_conversion = agree(fake_quant, answers.int8_tflite) if fake_quant is not None else None
-    refusals = promise_breaches(inspect_flatbuffer(flatbuffer), allow_float=allow_float)
+    refusals = promise_breaches(inspect_flatbuffer(flatbuffer), allow_float=allow_float, weight_bits=bounds.weight_bits)
     if 100 * drop.low > bounds.max_drop:
         refusals.append(
             f"accuracy drops by {100 * drop.value:.1f} points, at least {100 * drop.low:.1f}, above {bounds.max_drop:g}"
@@ -180,7 +184,7 @@ def _correct(
     return np.asarray(decide(rows, positive=positive, threshold=threshold) == classes)
 
 
-def promise_breaches(facts: ModelFacts, *, allow_float: bool) -> list[str]:
+def promise_breaches(facts: ModelFacts, *, allow_float: bool, weight_bits: int = WEIGHT_BITS) -> list[str]:
     """List where a file is not what int8 promises: full integer, static, exact input, every kernel channel using its range."""
     breaches = []
     if not allow_float:
@@ -196,10 +200,16 @@ def promise_breaches(facts: ModelFacts, *, allow_float: bool) -> list[str]:
         breaches.append(f"the output is {facts.output.dtype}, not int8")
     if not facts.static:
         breaches.append("the batch is dynamic")
+    full, integer = full_range(weight_bits), [kernel for kernel in facts.kernels if kernel.dtype == "int8"]
     breaches += [
-        f"{kernel.name}: {kernel.short_channels} of {len(kernel.largest)} channels do not reach |q| = {FULL_RANGE}"
-        for kernel in facts.kernels
-        if kernel.dtype == "int8" and (kernel.short_channels or not kernel.per_channel)
+        f"{kernel.name}: {kernel.short_channels(weight_bits)} of {len(kernel.largest)} channels do not reach |q| = {full}"
+        for kernel in integer
+        if kernel.short_channels(weight_bits) or not kernel.per_channel
+    ]
+    breaches += [
+        f"{kernel.name}: {kernel.wide_channels(weight_bits)} of {len(kernel.largest)} channels go beyond |q| = {full}"
+        for kernel in integer
+        if kernel.wide_channels(weight_bits)
     ]
     return breaches
 

@@ -193,7 +193,8 @@ def _probabilities(
     folded = fold_batch_norm(graph.with_softmax(trained.model, network.decision.temperature))
     calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     pixels = trained.pixels(trained.data.part("test")[0])
-    quantized = calibrated(folded, calibration, gather_beside(trained))
+    bits = trained.recipe.quantize.weight_bits
+    quantized = calibrated(folded, calibration, gather_beside(trained), weight_bits=bits)
     if "int8-ptq" in schemes:
         yield "int8-ptq", int8_answers(build_post_training(quantized).flatbuffer, pixels, threads=threads)
     if "int8-qat" in schemes:
