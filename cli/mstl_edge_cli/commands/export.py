@@ -39,6 +39,9 @@ def export(
         float | None, typer.Option(min=0.0, max=1.0, help="Share of equal labels the gate demands.", show_default=False)
     ] = None,
     allow_float: Annotated[bool, typer.Option("--allow-float", help="Let layers that int8 hurts stay float.")] = False,
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="Also a copy of each file for MediaPipe Tasks and ML Kit.")
+    ] = False,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
@@ -54,6 +57,7 @@ def export(
     say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
     from mstl_edge.training.candidates import Kind
     from mstl_edge.training.export import Int8Options, export_float, export_int8
+    from mstl_edge.training.mediapipe import write_mediapipe_files
     from mstl_edge.training.seal import FloatScheme
 
     flags: tuple[tuple[FloatScheme, bool], ...] = (("float32", float32), ("float16", float16), ("dynamic", dynamic))
@@ -67,8 +71,11 @@ def export(
         try:
             tree = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
         except GateRefusedError as refused:
-            _show(opened.path, refused.tree, json=json)
+            left = write_mediapipe_files(opened, refused.tree, reporter) if metadata else refused.tree
+            _show(opened.path, left, json=json)
             raise
+    if metadata:
+        tree = write_mediapipe_files(opened, tree, reporter)
     _show(opened.path, tree, json=json)
 
 
@@ -77,6 +84,8 @@ def _show(run: Path, tree: dict[str, Any], *, json: bool) -> None:
         print_json({**tree, "run": str(run)})
         return
     print_candidates(tree)
+    for copy in tree.get("mediapipe", ()):
+        say(f"for MediaPipe Tasks: {run / copy['path']}")
     if tree["model"] is not None:
         say(f"model: {run / tree['model']}")
         say(f"next: mstl-edge bench {run / tree['model']}")

@@ -151,7 +151,7 @@ def _rejected(trained: Trained, kind: str) -> Path:
 
 
 def drop_earlier(run: RunFolder, kept: Collection[str]) -> None:
-    """Remove int8 files, rejected ones and test answers that an earlier export left and this one did not write again.
+    """Remove int8 files, rejected ones, copies and test answers that an earlier export left and this one did not write again.
 
     Args:
         run: The run.
@@ -160,6 +160,7 @@ def drop_earlier(run: RunFolder, kept: Collection[str]) -> None:
     reports = {f"{path}.json" for path in kept}
     stale = [
         *run.exports.glob("*-int8.tflite"),
+        *run.exports.glob("*-mediapipe.tflite"),
         *run.exports.glob("candidates/*.tflite"),
         *run.exports.glob("*.rejected*"),
     ]
