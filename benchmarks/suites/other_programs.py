@@ -3,8 +3,8 @@
     python benchmarks/suites/other_programs.py RUN... --images FOLDER \
         --openvino-python VENV/bin/python --onnx-python VENV/bin/python --mediapipe-python VENV/bin/python
 
-RUN are exported runs that differ in `quantize.weight_bits`; where the gate refuses one, export it with a lower
---min-agreement: the result keeps the recipe's own bound beside it. Every program gets the same preprocessed pixels (MediaPipe
+RUN are exported runs that differ in `quantize.weight_bits`; of one whose int8 candidates were all refused, the quantization-aware
+one is asked all the same, and the result says so. Every program gets the same preprocessed pixels (MediaPipe
 as PNG of the input size) and is compared with LiteRT here. The environments hold `openvino`; `tf2onnx onnxruntime
 tensorflow`; `mediapipe`; what is not named is left out. ONEDNN_MAX_CPU_ISA=AVX512_CORE takes VNNI from a CPU that has it.
 No image and no file name enters the result.
@@ -23,18 +23,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mstl_edge import load_classifier
-from mstl_edge.artifact import open_artifact
-from mstl_edge.classifier import Classifier
+from mstl_edge.artifact import Artifact, Card, input_contract, open_artifact, write_artifact
 from mstl_edge.errors import DataError, MstlEdgeError
 from mstl_edge.metrics import decide
 from mstl_edge.preprocess import load_image
-from mstl_edge.runs import open_run, read_json
-from mstl_edge.runtime import to_input, to_real
+from mstl_edge.runs import RunFolder, open_run, read_json
+from mstl_edge.runtime import load_runtime, to_input, to_real
+from mstl_edge.runtime.interpreter import InterpreterRuntime
 from mstl_edge.storage import write_text
 from mstl_edge.training.mediapipe import write_for_mediapipe
 from mstl_edge_bench.host import describe_host
@@ -138,57 +138,88 @@ def questions(arguments: argparse.Namespace) -> Iterator[Question]:
         yield Question("MediaPipe Tasks", arguments.mediapipe_python, MEDIAPIPE, "a copy by --metadata")
 
 
+@dataclass(frozen=True)
+class Subject:
+    """A model file to ask about: what it is, its bytes without a zip, and the card that says what its answers mean."""
+
+    scheme: str
+    artifact: Artifact
+    card: Card
+
+    @property
+    def runtime(self) -> InterpreterRuntime:
+        """LiteRT, which everybody is compared with."""
+        return load_runtime(self.artifact, runtime="litert")
+
+
+def subjects(run: RunFolder, tree: dict[str, Any]) -> tuple[Subject, Subject]:
+    """Return a run's int8 file, or its refused quantization-aware candidate where there is none, and its float twin.
+
+    Raises:
+        MstlEdgeError: The run was not exported to int8.
+    """
+    twin = open_artifact(run.path / tree["float_model"])
+    tried = [row["path"] for row in tree["candidates"] if row["scheme"] == "int8-qat"]
+    if twin.card is None or not tried:
+        raise DataError("a run with an int8 export", received=run.path, hint="mstl-edge export RUN --int8")
+    int8 = open_artifact(run.path / (tree["model"] or tried[0]))
+    scheme = {"recipe": msgspec.to_builtins(run.recipe()), "scheme": "int8", "verdict": "unchecked"}
+    contract = input_contract(int8.facts, twin.card.input.preprocess)
+    card = int8.card or msgspec.structs.replace(twin.card, input=contract, golden=(), **scheme)
+    return Subject("int8", int8, card), Subject("float32", twin, twin.card)
+
+
 def measured(path: Path, images: list[Path], arguments: argparse.Namespace) -> dict[str, Any]:
     """Return one run's part of the result: what its gate saw, and what every program answers with its two files."""
     run = open_run(path)
     spec, tree = run.recipe().quantize, read_json(run.exports / "export.json")
-    candidates = [
-        {"scheme": row["scheme"], "accuracy": row["accuracy"], "agreement": row["agreement"]}
-        for row in tree["candidates"]
-    ]
     rows = []
-    for scheme, file in (("int8", tree["model"]), ("float32", tree["float_model"])):
-        model = run.path / file
-        classifier = load_classifier(model)
-        pixels = np.stack(
-            [load_image(p, classifier.card.input.height, classifier.card.input.preprocess) for p in images]
-        )
-        base = classifier.probabilities(pixels)
+    for subject in subjects(run, tree):
+        contract, runtime = subject.card.input, subject.runtime
+        pixels = np.stack([load_image(image, contract.height, contract.preprocess) for image in images])
+        base = to_real(runtime.invoke(to_input(pixels, runtime.input)), runtime.output)
         for question in questions(arguments):
-            if scheme == "float32" and (spec.weight_bits < 8 or question.settings != "{}"):
+            if subject.scheme == "float32" and (spec.weight_bits < 8 or question.settings != "{}"):
                 continue  # the float files are equal, and that setting is for int8
-            given, version = ask(question, model, classifier, pixels)
-            row = {"program": question.program, "version": version, "file": scheme, "setting": question.setting}
-            rows.append({**row, "isa": question.isa, **compared(given, base, classifier)})
+            given, version = ask(question, subject, pixels)
+            row = {"program": question.program, "version": version, "file": subject.scheme, "setting": question.setting}
+            rows.append({**row, "isa": question.isa, **compared(given, base, subject.card)})
             print(json.dumps(rows[-1]), file=sys.stderr, flush=True)  # noqa: T201 - a script's progress
     return {
         "recipe": run.recipe().name,
         "seed": run.recipe().seed,
         "weight_bits": spec.weight_bits,
         "min_agreement": spec.min_agreement,
-        "candidates": candidates,
+        "candidates": [
+            {
+                "scheme": row["scheme"],
+                "accuracy": row["accuracy"],
+                "agreement": row["agreement"],
+                "verdict": row["gate"]["verdict"] if "gate" in row else None,
+                "validation_n": row["gate"]["validation_n"] if "gate" in row else None,
+            }
+            for row in tree["candidates"]
+        ],
         "programs": rows,
     }
 
 
-def ask(
-    question: Question, model: Path, classifier: Classifier, pixels: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], str]:
+def ask(question: Question, subject: Subject, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], str]:
     """Return `(n, classes)` probabilities and the program's version.
 
     Raises:
         MstlEdgeError: The program failed.
     """
     with tempfile.TemporaryDirectory() as folder:
-        given, told = Path(folder, "given.npy"), Path(folder, "told.npy")
+        given, told, model = Path(folder, "given.npy"), Path(folder, "told.npy"), Path(folder, "model.tflite")
+        write_artifact(model, subject.artifact.flatbuffer, subject.card)
         if question.script is MEDIAPIPE:
-            given, copy = Path(folder), Path(folder, "copy.tflite")
-            write_for_mediapipe(open_artifact(model), copy)
-            model = copy
+            given = Path(folder)
+            write_for_mediapipe(open_artifact(model), model)
             for number, image in enumerate(pixels):
                 Image.fromarray(image).save(given / f"{number:05d}.png")
         else:
-            np.save(given, to_input(pixels, classifier.runtime.input))
+            np.save(given, to_input(pixels, subject.runtime.input))
         done = subprocess.run(
             [str(question.python), "-c", question.script, str(model), str(given), str(told), question.settings],
             env=os.environ | ({"ONEDNN_MAX_CPU_ISA": question.isa} if question.isa else {}),
@@ -199,13 +230,12 @@ def ask(
             last = (done.stderr.strip() or "nothing said").splitlines()[-1]
             raise MstlEdgeError(f"answers of {question.program}", received=last)
         raw = np.load(told)
-    real = raw if question.script is MEDIAPIPE else to_real(raw, classifier.runtime.output)
+    real = raw if question.script is MEDIAPIPE else to_real(raw, subject.runtime.output)
     return np.asarray(real, dtype=np.float32), done.stdout.strip().splitlines()[-1]
 
 
-def compared(given: NDArray[np.float32], base: NDArray[np.float32], classifier: Classifier) -> dict[str, Any]:
+def compared(given: NDArray[np.float32], base: NDArray[np.float32], card: Card) -> dict[str, Any]:
     """Compare a program's answers with LiteRT's: labels by the card's threshold, and probabilities."""
-    card = classifier.card
     labels = [decide(rows, positive=card.positive_index, threshold=card.threshold) for rows in (given, base)]
     difference = np.abs(given - base).max(axis=1)
     return {
