@@ -10,6 +10,7 @@ import pytest
 
 from mstl_edge.artifact import inspect_flatbuffer
 from mstl_edge.artifact.graph import parse_graph
+from mstl_edge.artifact.uint8_ends import for_image_programs
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import BackboneSpec, QuantizeSpec, StageSpec
@@ -200,8 +201,11 @@ def test_a_mixed_file_takes_seven_bits_too(folded: Any, seven_bits: Any, pixels:
     assert promise_breaches(facts, allow_float=True, weight_bits=7) == []
     integer = [kernel for kernel in facts.kernels if kernel.dtype == "int8"]
     assert 20 < len(integer) < 28
-    told = np.asarray(folded(normalize(pixels)))
-    assert np.abs(qat.answers(mixed.flatbuffer, pixels, threads=1) - told).mean() < 0.1
+    told, given = np.asarray(folded(normalize(pixels))), qat.answers(mixed.flatbuffer, pixels, threads=1)
+    assert np.abs(given - told).mean() < 0.1
+    copy = for_image_programs(mixed.flatbuffer, b"metadata")
+    assert inspect_flatbuffer(copy).input.dtype == "uint8"
+    np.testing.assert_array_equal(qat.answers(copy, pixels, threads=1), given)
 
 
 def test_the_int8_file_answers_as_its_fake_quantization_does(int8: bytes, quantized: Any, pixels: np.ndarray) -> None:
