@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mstl_edge.storage import write_text
-from rendered import fine_tuning, models, pictures, speed, studies, suites
+from rendered import fine_tuning, models, pictures, programs, speed, studies, suites
 
 ROOT = Path(__file__).parents[1]
 TABLES: dict[str, Callable[[], str]] = {
@@ -25,6 +25,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "quantization-steps": models.quantization,
     "instructions": models.instructions,
     "runtimes": models.runtimes,
+    "other-programs": programs.answers,
+    "weight-bits": programs.weight_bits,
     "training-speed": speed.training_speed,
     "whole-run": speed.whole_run,
     "training-equality": speed.training_equality,

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from mstl_edge.artifact import write_artifact
+from mstl_edge.artifact import KernelFacts, write_artifact
 from mstl_edge.errors import ArtifactError
 from mstl_edge_cli.commands import inspect, predict
 
@@ -79,3 +79,21 @@ def test_inspect_of_a_damaged_file_is_one_clear_line(exported: Callable[[str], P
     assert isinstance(result.exception, ArtifactError)
     assert "m.tflite" in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("bits", "largest", "told"),
+    [
+        (8, (127, 127), "127 in all 2 channels"),
+        (8, (127, 63), "1 of 2 channels below 127 (lowest 63)"),
+        (7, (63, 63), "63 in all 2 channels"),
+        (7, (63, 0), "63 in all 2 channels, 1 all zero"),
+        (7, (127, 63), "1 of 2 channels beyond 63 (highest 127)"),
+    ],
+)
+def test_a_kernels_range_is_told_by_the_bits_on_the_card(
+    bits: int, largest: tuple[int, ...], told: str, tiny_card: Callable[..., Any]
+) -> None:
+    kernel = KernelFacts("k", "CONV_2D", "int8", (2, 1, 1, 3), per_channel=True, largest=largest)
+    card = tiny_card(recipe={"quantize": {"weight_bits": bits}})
+    assert inspect._kernel_row(kernel, card)[-1] == told

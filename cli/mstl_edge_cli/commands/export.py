@@ -53,6 +53,9 @@ def export(
         ),
     ] = None,
     allow_float: Annotated[bool, typer.Option("--allow-float", help="Let layers that int8 hurts stay float.")] = False,
+    metadata: Annotated[
+        bool, typer.Option("--metadata", help="Also a copy of each file for MediaPipe Tasks and ML Kit.")
+    ] = False,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
@@ -68,6 +71,7 @@ def export(
     say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
     from mstl_edge.training.candidates import Kind
     from mstl_edge.training.export import Int8Options, export_float, export_int8
+    from mstl_edge.training.mediapipe import write_mediapipe_files
     from mstl_edge.training.seal import FloatScheme
 
     flags: tuple[tuple[FloatScheme, bool], ...] = (("float32", float32), ("float16", float16), ("dynamic", dynamic))
@@ -83,8 +87,12 @@ def export(
         try:
             record = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
         except GateRefusedError as refused:
+            if metadata:
+                write_mediapipe_files(opened, reporter)
             _show(opened.path, refused_export(refused), json=json)
             raise
+    if metadata:
+        record = write_mediapipe_files(opened, reporter)
     _show(opened.path, record, json=json)
 
 
@@ -100,6 +108,8 @@ def _show(run: Path, record: Export, *, json: bool) -> None:
         print_json({**plain(record), "run": str(run)})
         return
     print_candidates(record)
+    for copy in record.mediapipe:
+        say(f"for MediaPipe Tasks: {run / copy.path}")
     if record.model is not None:
         say(f"model: {run / record.model}")
         say(f"next: mstl-edge bench {run / record.model}")

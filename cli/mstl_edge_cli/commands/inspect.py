@@ -38,7 +38,8 @@ def inspect(
         return
     print_table(artifact.name, ("model", ""), _model_rows(artifact))
     print_table("", ("operator", "count"), artifact.facts.operators.items())
-    print_table("", ("kernel", "operator", "shape", "int8 range per channel"), map(_kernel_row, artifact.facts.kernels))
+    kernel_rows = [_kernel_row(kernel, artifact.card) for kernel in artifact.facts.kernels]
+    print_table("", ("kernel", "operator", "shape", "int8 range per channel"), kernel_rows)
     if tensors:
         columns = ("number", "tensor", "type", "shape", "scale", "zero point", "held")
         print_table("", columns, map(_tensor_row, range(len(artifact.facts.tensors)), artifact.facts.tensors))
@@ -90,14 +91,19 @@ def _shape(extents: tuple[int, ...]) -> str:
     return "×".join(str(extent) for extent in extents)
 
 
-def _kernel_row(kernel: KernelFacts) -> tuple[str, str, str, str]:
-    shape = _shape(kernel.shape)
+def _kernel_row(kernel: KernelFacts, card: Card | None) -> tuple[str, str, str, str]:
+    from mstl_edge.artifact.inspection import WEIGHT_BITS, full_range
+
+    bits, shape = card.weight_bits if card else WEIGHT_BITS, _shape(kernel.shape)
+    short, wide, full = kernel.short_channels(bits), kernel.wide_channels(bits), full_range(bits)
     if not kernel.largest:
         return kernel.name, kernel.operator, shape, kernel.dtype
-    if kernel.short_channels:
-        used = f"{kernel.short_channels} of {len(kernel.largest)} channels below 127 (lowest {min(filter(None, kernel.largest))})"
+    if short:
+        used = f"{short} of {len(kernel.largest)} channels below {full} (lowest {min(filter(None, kernel.largest))})"
+    elif wide:
+        used = f"{wide} of {len(kernel.largest)} channels beyond {full} (highest {max(kernel.largest)})"
     else:
-        used = f"127 in all {len(kernel.largest)} channels"
+        used = f"{full} in all {len(kernel.largest)} channels"
     zero = f", {kernel.zero_channels} all zero" if kernel.zero_channels else ""
     return kernel.name, kernel.operator, shape, used + zero
 

@@ -67,6 +67,16 @@ def test_every_flipped_bit_of_an_exported_file_is_noticed(exported: Callable[[st
             read_artifact(bytes(damaged))
 
 
+def test_every_bit_of_the_last_entry_and_of_the_end_of_a_zip_is_noticed(exported: Callable[[str], Path]) -> None:
+    content = exported("tiny_int8").read_bytes()
+    for place in range(content.rindex(b"PK\x01\x02"), len(content)):
+        for bit in range(8):
+            damaged = bytearray(content)
+            damaged[place] ^= 1 << bit
+            with one_clear_line():
+                read_artifact(bytes(damaged))
+
+
 def test_bytes_behind_the_file_are_noticed(exported: Callable[[str], Path]) -> None:
     with one_clear_line():
         read_artifact(exported("tiny_int8").read_bytes() + b"more")

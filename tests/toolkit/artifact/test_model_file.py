@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -93,6 +95,24 @@ def test_a_card_that_does_not_fit_is_not_written(tmp_path: Path, models: Path, t
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_card_says_how_many_bits_weights_have_and_an_old_one_means_eight(tiny_card: MakeCard) -> None:
+    recipe = tiny_card().recipe
+    seven = recipe | {"quantize": recipe["quantize"] | {"weight_bits": 7}}
+    assert tiny_card(recipe=seven).weight_bits == 7
+    assert tiny_card(recipe=seven, scheme="dynamic").weight_bits == 8
+    assert tiny_card(recipe=recipe | {"quantize": {"epochs": 8}}).weight_bits == 8
+    assert tiny_card(recipe={}).weight_bits == 8
+    assert tiny_card(recipe={"quantize": {"weight_bits": "seven"}}).weight_bits == 8
+
+
+def test_a_file_whose_weights_have_more_bits_than_its_card_says_is_not_written(
+    tmp_path: Path, models: Path, tiny_card: MakeCard
+) -> None:
+    card = tiny_card(recipe={"quantize": {"weight_bits": 7}})
+    with pytest.raises(ArtifactError, match="weights of 7 bits on the card, and more in"):
+        write_artifact(tmp_path / "m.tflite", (models / "tiny_int8.tflite").read_bytes(), card)
+
+
 def test_a_foreign_model_opens_without_a_card(models: Path) -> None:
     artifact = open_artifact(models / "three_classes.tflite")
     assert artifact.card is None
@@ -105,6 +125,104 @@ def test_a_foreign_zip_of_associated_files_is_no_card(models: Path, tmp_path: Pa
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("labels.txt", "a\nb\nc\n")
     assert open_artifact(path).card is None
+
+
+def _added_by_zipfile(path: Path) -> None:
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("notes/read me (1).txt", "x" * 5000, zipfile.ZIP_DEFLATED)
+        archive.writestr("notes/", "")
+        archive.writestr("größe.txt", "stored")
+
+
+def _commented(path: Path) -> None:
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"checked by somebody"
+
+
+def _written_anew(path: Path, *, offsets_from: str = "file") -> None:
+    """Write the whole zip again: foreign entries first, ours in reverse, with today's dates."""
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        start = min(info.header_offset for info in archive.infolist())
+        entries = {info: archive.read(info) for info in archive.infolist()}
+    path.write_bytes(content[:start] if offsets_from == "file" else b"")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("first.bin", b"\0" * 9)
+        for info, data in reversed(entries.items()):
+            archive.writestr(info.filename, data)
+    if offsets_from == "zip":
+        path.write_bytes(content[:start] + path.read_bytes())
+
+
+def _by_info_zip(path: Path, *options: str) -> None:
+    if shutil.which("zip") is None:
+        pytest.skip("Info-ZIP is not installed")
+    extra = path.with_name("extra.txt")
+    extra.write_text("compressible " * 500)
+    subprocess.run(["zip", "-q", "-j", *options, path, extra], check=True, input=b"a comment\n.\n")
+
+
+def _anew_by_info_zip(path: Path) -> None:
+    if shutil.which("zip") is None:
+        pytest.skip("Info-ZIP is not installed")
+    content, folder = path.read_bytes(), path.with_suffix("")
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(folder)
+        start = min(info.header_offset for info in archive.infolist())
+    subprocess.run(["zip", "-q", "-0", "-r", "../anew.zip", "."], check=True, cwd=folder)
+    path.write_bytes(content[:start] + path.with_name("anew.zip").read_bytes())
+    subprocess.run(["zip", "-q", "-A", path], check=True)
+
+
+@pytest.mark.parametrize(
+    "extend",
+    [
+        _added_by_zipfile,
+        _commented,
+        _written_anew,
+        lambda path: _written_anew(path, offsets_from="zip"),
+        lambda path: (_added_by_zipfile(path), _commented(path), _written_anew(path)),
+        _by_info_zip,
+        lambda path: _by_info_zip(path, "-z"),
+        lambda path: (_by_info_zip(path), _by_info_zip(path, "-A")),
+        _anew_by_info_zip,
+    ],
+)
+def test_a_zip_that_others_legally_extended_still_opens(
+    exported: Callable[[str], Path], tmp_path: Path, extend: Callable[[Path], object]
+) -> None:
+    before = open_artifact(exported("tiny_int8"))
+    path = tmp_path / "m.tflite"
+    path.write_bytes(exported("tiny_int8").read_bytes())
+    extend(path)
+    assert path.read_bytes() != exported("tiny_int8").read_bytes()
+    after = open_artifact(path)
+    assert (after.flatbuffer, after.card, len(after.golden)) == (before.flatbuffer, before.card, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("labels.txt", b"hemorrhage\nnormal\n"), ("card.json", b"{}"), ("golden/0.png", b"")]
+)
+def test_an_added_entry_that_takes_the_name_of_ours_is_refused(
+    exported: Callable[[str], Path], tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(exported("tiny_int8").read_bytes())
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr(name, content)
+    with pytest.raises(ArtifactError, match="two entries of one name"):
+        open_artifact(path)
+
+
+def test_our_entries_are_still_checked_in_an_extended_zip(exported: Callable[[str], Path], tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(exported("tiny_int8").read_bytes())
+    _added_by_zipfile(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b'"threshold"') + 14] ^= 1
+    with pytest.raises(ArtifactError):
+        read_artifact(bytes(content))
 
 
 def test_the_written_hash_is_the_flatbuffers(tmp_path: Path, models: Path, tiny_card: MakeCard) -> None:

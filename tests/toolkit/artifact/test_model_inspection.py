@@ -40,12 +40,12 @@ def test_a_float_model_names_its_float_operators(models: Path) -> None:
 def test_every_channel_of_every_int8_kernel_reaches_127(models: Path) -> None:
     kernels = inspect_flatbuffer((models / "tiny_int8.tflite").read_bytes()).kernels
     assert [len(kernel.largest) for kernel in kernels] == [8, 8, 16, 2]
-    assert all(kernel.per_channel and not kernel.short_channels for kernel in kernels)
+    assert all(kernel.per_channel and not kernel.short_channels() for kernel in kernels)
 
 
 def test_a_kernel_that_was_scaled_as_one_shows_short_channels() -> None:
     kernel = KernelFacts("k", "DEPTHWISE_CONV_2D", "int8", (1, 3, 3, 4), per_channel=True, largest=(2, 0, 127, 12))
-    assert (kernel.short_channels, kernel.zero_channels) == (2, 1)
+    assert (kernel.short_channels(), kernel.zero_channels) == (2, 1)
 
 
 @pytest.mark.parametrize("model", ["tiny_float32", "tiny_int8", "three_classes", "not_a_classifier"])

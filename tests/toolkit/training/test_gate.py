@@ -60,7 +60,7 @@ def _judge(*evidence: Paired, answers: gate.Answers | None = None, bounds: gate.
 @pytest.fixture(autouse=True)
 def kept_promise(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny model is no MobileNet: whether its channels reach 127 is tested elsewhere."""
-    monkeypatch.setattr(gate, "promise_breaches", lambda facts, *, allow_float: [])
+    monkeypatch.setattr(gate, "promise_breaches", lambda facts, **_: [])
 
 
 def test_equal_answers_on_enough_images_of_the_kind_are_proven_and_the_bound_is_said() -> None:

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from mstl_edge.artifact import inspect_flatbuffer
+from mstl_edge.artifact.graph import parse_graph
+from mstl_edge.artifact.uint8_ends import for_image_programs
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import BackboneSpec, QuantizeSpec, StageSpec
 from mstl_edge.storage import Rows
 from mstl_edge.training import fake_quant, graph, qat
 from mstl_edge.training._keras import keras
+from mstl_edge.training.candidates import build_mixed
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.equalize import equalized
 from mstl_edge.training.features import Images
@@ -149,6 +152,60 @@ def test_the_int8_file_keeps_the_whole_promise(int8: bytes) -> None:
     depthwise = [kernel for kernel in facts.kernels if kernel.operator == "DEPTHWISE_CONV_2D"]
     assert len(depthwise) == 13
     assert all(q in (0, 127) for kernel in depthwise for q in kernel.largest)
+
+
+@pytest.fixture(scope="module")
+def seven_bits(folded: Any, pixels: np.ndarray) -> Any:
+    return qat.calibrated(folded, pixels, weight_bits=7)
+
+
+@pytest.fixture(scope="module")
+def int7(seven_bits: Any) -> bytes:
+    return to_int8_flatbuffer(seven_bits)
+
+
+def test_weights_of_seven_bits_fill_their_range_and_never_leave_it(int7: bytes) -> None:
+    facts = inspect_flatbuffer(int7)
+    assert promise_breaches(facts, allow_float=False, weight_bits=7) == []
+    assert {q for kernel in facts.kernels for q in kernel.largest} <= {0, 63}
+    assert facts.full_integer
+
+
+def test_a_file_of_the_wrong_number_of_bits_breaches_the_promise_either_way(int7: bytes, int8: bytes) -> None:
+    short = promise_breaches(inspect_flatbuffer(int7), allow_float=False, weight_bits=8)
+    wide = promise_breaches(inspect_flatbuffer(int8), allow_float=False, weight_bits=7)
+    assert len(short) == len(wide) == 28
+    assert all("do not reach |q| = 127" in breach for breach in short)
+    assert all("go beyond |q| = 63" in breach for breach in wide)
+
+
+def test_the_values_of_a_kernel_of_seven_bits_are_those_that_were_rounded(seven_bits: Any, int7: bytes) -> None:
+    layer = next(layer for layer in seven_bits.layers if layer.name == "quant_conv_pw_3")
+    kernel, quantizer, own = layer._weight_vars[0]
+    wanted = np.transpose(np.asarray(quantizer(kernel, training=False, weights=own)), (3, 0, 1, 2))
+    held = next(t for t in parse_graph(int7).tensors if t.dtype == "int8" and t.shape == wanted.shape)
+    told = held.constant * held.scales[:, np.newaxis, np.newaxis, np.newaxis]
+    np.testing.assert_allclose(told, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_the_file_of_seven_bits_answers_as_its_fake_quantization_does(
+    int7: bytes, seven_bits: Any, pixels: np.ndarray
+) -> None:
+    told = np.asarray(seven_bits(normalize(pixels), training=False))
+    np.testing.assert_allclose(qat.answers(int7, pixels, threads=1), told, atol=0.03)
+
+
+def test_a_mixed_file_takes_seven_bits_too(folded: Any, seven_bits: Any, pixels: np.ndarray) -> None:
+    mixed = build_mixed(folded, seven_bits, pixels)
+    facts = inspect_flatbuffer(mixed.flatbuffer)
+    assert promise_breaches(facts, allow_float=True, weight_bits=7) == []
+    integer = [kernel for kernel in facts.kernels if kernel.dtype == "int8"]
+    assert 20 < len(integer) < 28
+    told, given = np.asarray(folded(normalize(pixels))), qat.answers(mixed.flatbuffer, pixels, threads=1)
+    assert np.abs(given - told).mean() < 0.1
+    copy = for_image_programs(mixed.flatbuffer, b"metadata")
+    assert inspect_flatbuffer(copy).input.dtype == "uint8"
+    np.testing.assert_array_equal(qat.answers(copy, pixels, threads=1), given)
 
 
 def test_the_int8_file_answers_as_its_fake_quantization_does(int8: bytes, quantized: Any, pixels: np.ndarray) -> None:

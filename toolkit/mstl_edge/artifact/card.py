@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from mstl_edge.artifact.inspection import ModelFacts
+from mstl_edge.artifact.inspection import WEIGHT_BITS, ModelFacts
 from mstl_edge.errors import ArtifactError
 from mstl_edge.recipe import PreprocessSpec
 
@@ -89,6 +89,13 @@ class Card(Struct, frozen=True, kw_only=True):
     golden: tuple[GoldenRecord, ...] = ()
 
     @property
+    def weight_bits(self) -> int:
+        """Bits of an int8 file's weights, as its recipe says; 8 where that is older than the choice, and in other schemes."""
+        quantize = self.recipe.get("quantize") if self.scheme in ("int8", "mixed") else None
+        bits = quantize.get("weight_bits") if isinstance(quantize, dict) else None
+        return bits if isinstance(bits, int) and 2 <= bits <= WEIGHT_BITS else WEIGHT_BITS
+
+    @property
     def positive_index(self) -> int:
         """Column of the positive class."""
         return self.labels.index(self.positive)
@@ -122,7 +129,7 @@ def check_card(card: Card, facts: ModelFacts) -> None:
     """Check that the card speaks of the model it travels with.
 
     Raises:
-        ArtifactError: Labels, input or output of the two differ.
+        ArtifactError: Labels, input, output or bits of the two differ.
     """
     shape = facts.output.shape
     if len(shape) != 2 or shape[-1] != len(card.labels):
@@ -138,6 +145,9 @@ def check_card(card: Card, facts: ModelFacts) -> None:
             f"input scale {card.input.scale:g} and zero point {card.input.zero_point} on the card, "
             f"{scale:g} and {zero_point} in the model"
         )
+    wide = [kernel.name for kernel in facts.kernels if kernel.wide_channels(card.weight_bits)]
+    if wide and card.weight_bits < WEIGHT_BITS:
+        raise bad_card(f"weights of {card.weight_bits} bits on the card, and more in {wide[0]}")
     for row in (row for record in card.golden for row in (record.outputs, *record.answers.values())):
         if len(row) != len(card.labels):
             raise bad_card(f"{len(row)} golden outputs for {len(card.labels)} labels")

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from mstl_edge.artifact.graph import FLOAT_TYPES, Graph, Operator, Tensor, parse_graph
 
-FULL_RANGE = 127
-"""The largest |q| of a symmetric int8 kernel, reached in every channel that was scaled by itself."""
+WEIGHT_BITS = 8
+"""Of a kernel, where nothing else is said."""
 
 _KERNEL_OPERATORS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 
@@ -32,7 +32,7 @@ class KernelFacts(Struct, frozen=True):
     """One constant kernel; `largest` is the largest |q| of each channel, empty where the kernel is not int8.
 
     `per_channel` says that there is one scale per output channel. A kernel that lists many scales but was quantized
-    by one shows it in `largest`: only one channel reaches 127.
+    by one shows it in `largest`: only one channel reaches the full range.
     """
 
     name: str
@@ -47,10 +47,13 @@ class KernelFacts(Struct, frozen=True):
         """Channels that hold nothing but zeros."""
         return sum(value == 0 for value in self.largest)
 
-    @property
-    def short_channels(self) -> int:
-        """Channels that hold something and yet don't reach 127."""
-        return sum(0 < value < FULL_RANGE for value in self.largest)
+    def short_channels(self, weight_bits: int = WEIGHT_BITS) -> int:
+        """Count channels that hold something and yet don't reach `full_range(weight_bits)`."""
+        return sum(0 < value < full_range(weight_bits) for value in self.largest)
+
+    def wide_channels(self, weight_bits: int = WEIGHT_BITS) -> int:
+        """Count channels that go beyond `full_range(weight_bits)`; with 8 bits, only −128 does."""
+        return sum(value > full_range(weight_bits) for value in self.largest)
 
 
 class ModelFacts(Struct, frozen=True):
@@ -76,6 +79,11 @@ class ModelFacts(Struct, frozen=True):
     def full_integer(self) -> bool:
         """No float tensor is left, input and output included."""
         return not self.float_tensors
+
+
+def full_range(weight_bits: int = WEIGHT_BITS) -> int:
+    """Return the largest |q| of a symmetric kernel, reached in every channel that was scaled by itself: 127, or 63 of 7 bits."""
+    return (1 << (weight_bits - 1)) - 1
 
 
 def inspect_flatbuffer(flatbuffer: bytes) -> ModelFacts:

@@ -116,7 +116,9 @@ class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     `max_drop` in points of accuracy, `min_agreement` as a share of images; docs/decisions/0004 says why 3 points.
     `agreement_images` is how many images are drawn to judge a drawn target. `cross_fit` is how many parts the training images are
-    dealt into to judge the procedure, where images kept from training are fewer than 100 (0 or 1: not at all).
+    dealt into to judge the procedure, where images kept from training are fewer than 100 (0 or 1: not at all). `weight_bits`: 8
+    lets the weights of an int8 file reach ±127, 7 only ±63, so that 16-bit sums of two products, as some engines form them on
+    CPUs without VNNI, cannot overflow.
     """
 
     epochs: Positive = 8
@@ -127,6 +129,7 @@ class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     min_agreement: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.97
     agreement_images: Positive = 2000
     cross_fit: Annotated[int, Meta(ge=0, le=20)] = 3
+    weight_bits: Annotated[int, Meta(ge=7, le=8)] = 8
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -63,13 +63,15 @@ class Runtime(Protocol):
 def to_input(pixels: NDArray[np.uint8], spec: TensorSpec) -> NDArray[Any]:
     """Turn `(…, height, width, 3) uint8` pixels into what the model reads: `(p − 128) / 128`, quantized as `spec` says.
 
-    With scale 1/128 and zero point 0 that is `p − 128` in int8 and nothing else.
+    With scale 1/128 that is `p − 128` in int8 of zero point 0, `p` itself in uint8 of zero point 128, and nothing else.
     """
     if not spec.quantized:
         return normalize(pixels).astype(spec.dtype, copy=False)
     if spec.dtype == np.int8 and spec.scale == 1 / PIXEL_SCALE and spec.zero_point == 0:
         # Flipping the top bit subtracts 128 from a byte.
         return (pixels ^ np.uint8(PIXEL_OFFSET)).view(np.int8)
+    if spec.dtype == np.uint8 and spec.scale == 1 / PIXEL_SCALE and spec.zero_point == PIXEL_OFFSET:
+        return pixels
     limits = np.iinfo(spec.dtype)
     steps = np.rint(normalize(pixels) / np.float32(spec.scale)) + spec.zero_point
     return np.asarray(np.clip(steps, limits.min, limits.max).astype(spec.dtype))

@@ -103,6 +103,14 @@ class PairedTest(Struct, frozen=True, kw_only=True):
     scored: int = 1
 
 
+class MediaPipeFile(Struct, frozen=True, kw_only=True):
+    """A copy of a file for MediaPipe Tasks and ML Kit; `of` is the file that it is a copy of."""
+
+    path: str
+    of: str
+    size_bytes: int
+
+
 class Export(Struct, frozen=True, kw_only=True):
     """An export; `model`, `chosen` and `test` are None where the gate refused every candidate.
 
@@ -120,6 +128,7 @@ class Export(Struct, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
     float_flatbuffer_bytes: int = 0
     calibration_warnings: tuple[str, ...] = ()
+    mediapipe: tuple[MediaPipeFile, ...] = ()
 
     @property
     def refused(self) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.artifact.inspection import WEIGHT_BITS
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
 from mstl_edge.runs import StageFolder
@@ -30,6 +31,7 @@ from mstl_edge.training.convert import (
 )
 from mstl_edge.training.fake_quant import skipped_layers
 from mstl_edge.training.lessons import correction_views, lessons_of
+from mstl_edge.training.narrow import weight_bits_of
 from mstl_edge.training.trained import Trained
 
 Kind = Literal["qat", "ptq", "mixed"]
@@ -83,7 +85,8 @@ def build_candidates(
     """
     pixels = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     reporter.say("calibrating")
-    quantized = qat.calibrated(folded, pixels, correction_views(trained))
+    spec = trained.recipe.quantize
+    quantized = qat.calibrated(folded, pixels, correction_views(trained), weight_bits=spec.weight_bits)
     order: tuple[Kind, ...] = ("ptq", "mixed", "qat")
     for kind in order:
         if kind not in kinds:
@@ -153,22 +156,28 @@ def build_mixed(folded: Any, quantized: Any, calibration: NDArray[np.uint8]) -> 
     """Return a post-training candidate whose worst layers, by their measured error, stay in float.
 
     A file from fake quantization cannot mix: its converter rounds every kernel that has a rounded neighbour. TFLite's own
-    calibration can, and gets the equalized channels and corrected biases of `quantized`, from `qat.calibrated`.
+    calibration can, and gets the equalized channels and corrected biases of `quantized`, from `qat.calibrated`. It knows kernels
+    of 8 bits only: of fewer, it gets them rounded to their levels, which it finds again in its finer ones.
     """
     corrected = _as_float(quantized, folded)
     errors = dict(rank_layers(corrected, calibration))
     kept = list(errors)[:LAYERS_KEPT_IN_FLOAT]
-    flatbuffer = to_mixed_flatbuffer(_debugger(corrected, calibration).calibrated_model, kept)
+    calibrated_model = _debugger(corrected, calibration).calibrated_model
+    flatbuffer = to_mixed_flatbuffer(calibrated_model, kept, weight_bits_of(quantized))
     return Candidate("mixed", flatbuffer, None, {"kept_in_float": kept, "layer_errors": errors})
 
 
 def _as_float(quantized: Any, folded: Any) -> Any:
-    """Return the float network with the kernels and biases that a calibrated one rounds."""
+    """Return the float network with the kernels and biases that a calibrated one rounds; kernels below 8 bits are rounded here."""
     model = keras.models.clone_model(folded)
     held = {layer.layer.name: layer for layer in quantized.layers if getattr(layer, "_weight_vars", None)}
-    graph.set_weights(
-        model, {name: [layer._weight_vars[0][0].numpy(), layer.layer.bias.numpy()] for name, layer in held.items()}
-    )
+    rounded = weight_bits_of(quantized) < WEIGHT_BITS
+
+    def kernel_of(layer: Any) -> NDArray[np.float32]:
+        kernel, quantizer, own = layer._weight_vars[0]
+        return np.asarray(quantizer(kernel, training=False, weights=own) if rounded else kernel)
+
+    graph.set_weights(model, {name: [kernel_of(layer), layer.layer.bias.numpy()] for name, layer in held.items()})
     return model
 
 

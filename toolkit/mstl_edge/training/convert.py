@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mstl_edge.preprocess import normalize
 from mstl_edge.training._keras import import_tflite_convert, tf
+from mstl_edge.training.narrow import narrow_kernels, weight_bits_of
 
 INPUT_NAME, OUTPUT_NAME = "image", "probabilities"
 
@@ -76,14 +77,14 @@ def to_dynamic_flatbuffer(model: Any) -> bytes:
 
 
 def to_int8_flatbuffer(quantized: Any, *, signature: bool = True) -> bytes:
-    """Return a model under fake quantization as an int8 flatbuffer; its own ranges are used, none is measured.
+    """Return a model under fake quantization as an int8 flatbuffer; its own ranges and bits are used, none is measured.
 
     `signature` as for `converter_of`.
     """
     converter = converter_of(quantized, signature=signature)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    return convert(converter)
+    return narrow_kernels(convert(converter), weight_bits_of(quantized))
 
 
 def post_training_converter(folded: Any, pixels: NDArray[np.uint8]) -> Any:
@@ -101,7 +102,7 @@ def post_training_converter(folded: Any, pixels: NDArray[np.uint8]) -> Any:
     return converter
 
 
-def to_mixed_flatbuffer(calibrated: bytes, kept_in_float: list[str]) -> bytes:
+def to_mixed_flatbuffer(calibrated: bytes, kept_in_float: list[str], weight_bits: int) -> bytes:
     """Return a calibrated model as a flatbuffer with int8 input and output whose named tensors are computed in float.
 
     TFLite's QuantizationDebugger names no types for input and output and so would leave both in float.
@@ -109,12 +110,13 @@ def to_mixed_flatbuffer(calibrated: bytes, kept_in_float: list[str]) -> bytes:
     Args:
         calibrated: The debugger's `calibrated_model`.
         kept_in_float: Names of tensors.
+        weight_bits: Of the weights that are not kept.
     """
     with quiet():
         flatbuffer: bytes = import_tflite_convert().mlir_quantize(
             calibrated, input_data_type=tf.int8, output_data_type=tf.int8, denylisted_nodes=kept_in_float
         )
-    return flatbuffer
+    return narrow_kernels(flatbuffer, weight_bits)
 
 
 def representative_dataset(pixels: NDArray[np.uint8]) -> Iterator[dict[str, NDArray[np.float32]]]:

@@ -24,10 +24,9 @@ from mstl_edge.training.graph import with_softmax
 from mstl_edge.training.held_out import paired_test
 from mstl_edge.training.jury import Jury, gather_jury
 from mstl_edge.training.qat import answers
-from mstl_edge.training.seal import FloatScheme, Judged, drop_earlier, keep_candidate, seal_float
+from mstl_edge.training.seal import REFUSAL, SUMMARY, FloatScheme, Judged, drop_earlier, keep_candidate, seal_float
 from mstl_edge.training.trained import Trained, open_trained
 
-SUMMARY, REFUSAL = "export.json", "export.rejected.json"
 _CONVERSIONS: dict[FloatScheme, Callable[[Any], bytes]] = {
     "float32": to_float_flatbuffer,
     "float16": to_float16_flatbuffer,
@@ -228,6 +227,7 @@ def _judged(
     bounds = gate.Bounds(
         spec.max_drop if options.max_drop is None else options.max_drop,
         spec.min_agreement if options.min_agreement is None else options.min_agreement,
+        spec.weight_bits,
     )
     report = gate.judge(
         file_answers,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.artifact.inspection import WEIGHT_BITS, full_range
 from mstl_edge.training._keras import import_tfmot, import_tfmot_internals, keras, tf
 
 INPUT_RANGE = (-1.0, 127.0 / 128.0)
@@ -46,25 +47,27 @@ class PerChannelKernel(_quantizers.Quantizer):  # type: ignore[misc, name-define
 
     Args:
         channel_axis: Axis of the output channels.
+        weight_bits: Of a weight: 8 gives levels up to ±127, 7 up to ±63.
     """
 
-    def __init__(self, channel_axis: int) -> None:
+    def __init__(self, channel_axis: int, weight_bits: int = WEIGHT_BITS) -> None:
         self.channel_axis = channel_axis
+        self.weight_bits = weight_bits
 
     def build(self, tensor_shape: Any, name: str, layer: Any) -> dict[str, Any]:
         """Need no variables: the range is a function of the kernel."""
         return {}
 
     def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> Any:
-        """Return the kernel rounded to 255 levels per channel; the gradient passes straight through (Bengio et al. 2013)."""
+        """Return the kernel rounded to the levels of each channel; the gradient passes straight through (Bengio et al. 2013)."""
         others = [axis for axis in range(len(inputs.shape)) if axis != self.channel_axis]
         largest = tf.reduce_max(tf.abs(inputs), axis=others, keepdims=True)
-        scale = tf.where(largest > 0.0, largest, 1.0) / 127.0
+        scale = tf.where(largest > 0.0, largest, 1.0) / float(full_range(self.weight_bits))
         return inputs + tf.stop_gradient(tf.round(inputs / scale) * scale - inputs)
 
     def get_config(self) -> dict[str, Any]:
         """Return what `from_config` needs."""
-        return {"channel_axis": self.channel_axis}
+        return {"channel_axis": self.channel_axis, "weight_bits": self.weight_bits}
 
 
 class CalibratedActivation(_quantizers.MovingAverageQuantizer):  # type: ignore[misc, name-defined]
@@ -85,9 +88,16 @@ class CalibratedActivation(_quantizers.MovingAverageQuantizer):  # type: ignore[
 class EdgeConfig(_Config):  # type: ignore[misc, valid-type]
     """tfmot's configuration of a layer, with the two quantizers above."""
 
-    def __init__(self, weight_attrs: list[str], activation_attrs: list[str], quantize_output: bool) -> None:
+    def __init__(
+        self,
+        weight_attrs: list[str],
+        activation_attrs: list[str],
+        quantize_output: bool,
+        weight_bits: int = WEIGHT_BITS,
+    ) -> None:
         super().__init__(weight_attrs, activation_attrs, quantize_output)
-        self.weight_quantizer = PerChannelKernel(2 if "depthwise_kernel" in weight_attrs else -1)
+        self.weight_bits = weight_bits
+        self.weight_quantizer = PerChannelKernel(2 if "depthwise_kernel" in weight_attrs else -1, weight_bits)
         self.activation_quantizer = CalibratedActivation()
 
     def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
@@ -96,8 +106,12 @@ class EdgeConfig(_Config):  # type: ignore[misc, valid-type]
         for attribute in self.weight_attrs:
             kernel = getattr(layer, attribute)
             axis = 2 if attribute == "depthwise_kernel" else len(kernel.shape) - 1
-            pairs.append((kernel, PerChannelKernel(axis)))
+            pairs.append((kernel, PerChannelKernel(axis, self.weight_bits)))
         return pairs
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what `from_config` needs."""
+        return {**super().get_config(), "weight_bits": self.weight_bits}
 
 
 class EdgeRegistry(_Registry):  # type: ignore[misc, valid-type]
@@ -105,17 +119,19 @@ class EdgeRegistry(_Registry):  # type: ignore[misc, valid-type]
 
     Args:
         fused: Names of the layers whose ReLU the device computes in the same operator; only the ReLU's output is rounded.
+        weight_bits: See `PerChannelKernel`.
     """
 
-    def __init__(self, fused: frozenset[str]) -> None:
+    def __init__(self, fused: frozenset[str], weight_bits: int) -> None:
         super().__init__()
         self._fused = fused
+        self._weight_bits = weight_bits
 
     def get_quantize_config(self, layer: Any) -> Any:
         """Return how `layer` is quantized."""
         kernel = _KERNELS.get(type(layer))
         if kernel is not None:
-            return EdgeConfig([kernel], [] if layer.name in self._fused else ["activation"], False)
+            return EdgeConfig([kernel], [] if layer.name in self._fused else ["activation"], False, self._weight_bits)
         config = super().get_quantize_config(layer)
         if type(config) is _Config:
             return EdgeConfig(config.weight_attrs, config.activation_attrs, config.quantize_output)
@@ -129,9 +145,10 @@ class EdgeScheme(_Scheme):  # type: ignore[misc, valid-type]
     leave that layer's kernel in float, silently (tfmot 0.8.1), and the others are for BatchNorm, which is folded already.
     """
 
-    def __init__(self, fused: frozenset[str]) -> None:
+    def __init__(self, fused: frozenset[str], weight_bits: int) -> None:
         super().__init__()
         self._fused = fused
+        self._weight_bits = weight_bits
 
     def get_layout_transformer(self) -> Any:
         """Return an object whose `apply(model, layer_quantize_map)` quantizes the input."""
@@ -139,7 +156,7 @@ class EdgeScheme(_Scheme):  # type: ignore[misc, valid-type]
 
     def get_quantize_registry(self) -> Any:
         """Return the registry."""
-        return EdgeRegistry(self._fused)
+        return EdgeRegistry(self._fused, self._weight_bits)
 
 
 class _InputOnly:
@@ -149,11 +166,12 @@ class _InputOnly:
         return _transformer.ModelTransformer(model, transforms, names, layer_quantize_map).transform()
 
 
-def with_fake_quantization(folded: Any) -> Any:
+def with_fake_quantization(folded: Any, weight_bits: int = WEIGHT_BITS) -> Any:
     """Return `folded` (flat, without BatchNorm) with every layer under fake quantization.
 
     Args:
         folded: Image → probabilities.
+        weight_bits: See `PerChannelKernel`.
 
     Raises:
         RuntimeError: tfmot does not know a layer; the message is its own.
@@ -165,7 +183,7 @@ def with_fake_quantization(folded: Any) -> Any:
     with quantization.quantize_scope(
         {cls.__name__: cls for cls in (PerChannelKernel, CalibratedActivation, EdgeConfig)}
     ):
-        return quantization.quantize_apply(quantization.quantize_annotate_model(folded), EdgeScheme(fused))
+        return quantization.quantize_apply(quantization.quantize_annotate_model(folded), EdgeScheme(fused, weight_bits))
 
 
 def calibrate(quantized: Any, folded: Any, batches: Iterable[NDArray[np.float32]]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import ModelFacts
-from mstl_edge.artifact.inspection import FULL_RANGE
+from mstl_edge.artifact.inspection import WEIGHT_BITS, full_range
 from mstl_edge.metrics import Agreement, Interval, decide, mcnemar_exact, paired_agreement, wilson
 from mstl_edge.metrics.by_image import (
     Z_95_ONE_SIDED,
@@ -39,10 +39,14 @@ BROKEN_CONVERSION = 0.95
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the gate demands: drop in points of accuracy, agreement as a share of images."""
+    """What the gate demands: drop in points of accuracy, agreement as a share of images.
+
+    `weight_bits` says which range every kernel channel uses, and does not leave.
+    """
 
     max_drop: float
     min_agreement: float
+    weight_bits: int = WEIGHT_BITS
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def judge(
     fake_quant = answers.fake_quant_keras
     int8_conversion = None if fake_quant is None else _conversion(fake_quant, answers.int8_tflite, decision)
     refusals = [
-        *promise_breaches(facts, allow_float=allow_float),
+        *promise_breaches(facts, allow_float=allow_float, weight_bits=bounds.weight_bits),
         *_too_far(drop.low, drop.value, carried, bounds),
         *_broken({"float": float_conversion, "int8": int8_conversion}),
     ]
@@ -244,7 +248,7 @@ def _conversion(keras: NDArray[np.float32], file: NDArray[np.float32], decision:
     return paired_agreement(keras, file[: len(keras)], positive=decision.positive, thresholds=thresholds)
 
 
-def promise_breaches(facts: ModelFacts, *, allow_float: bool) -> list[str]:
+def promise_breaches(facts: ModelFacts, *, allow_float: bool, weight_bits: int = WEIGHT_BITS) -> list[str]:
     """List where a file is not what int8 promises: full integer, static, exact input, every kernel channel using its range."""
     breaches = []
     if not allow_float:
@@ -260,10 +264,16 @@ def promise_breaches(facts: ModelFacts, *, allow_float: bool) -> list[str]:
         breaches.append(f"the output is {facts.output.dtype}, not int8")
     if not facts.static:
         breaches.append("the batch is dynamic")
+    full, integer = full_range(weight_bits), [kernel for kernel in facts.kernels if kernel.dtype == "int8"]
     breaches += [
-        f"{kernel.name}: {kernel.short_channels} of {len(kernel.largest)} channels do not reach |q| = {FULL_RANGE}"
-        for kernel in facts.kernels
-        if kernel.dtype == "int8" and (kernel.short_channels or not kernel.per_channel)
+        f"{kernel.name}: {kernel.short_channels(weight_bits)} of {len(kernel.largest)} channels do not reach |q| = {full}"
+        for kernel in integer
+        if kernel.short_channels(weight_bits) or not kernel.per_channel
+    ]
+    breaches += [
+        f"{kernel.name}: {kernel.wide_channels(weight_bits)} of {len(kernel.largest)} channels go beyond |q| = {full}"
+        for kernel in integer
+        if kernel.wide_channels(weight_bits)
     ]
     return breaches
 

@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.artifact.inspection import WEIGHT_BITS
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import QuantizeSpec, StageSpec
@@ -95,24 +96,31 @@ def _stacked_targets(lessons: Sequence[Lesson]) -> NDArray[np.float32] | None:
     return np.concatenate(targets) if len(targets) == len(lessons) else None
 
 
-def calibrated(folded: Any, pixels: NDArray[np.uint8], beside: NDArray[np.uint8] | None = None) -> Any:
+def calibrated(
+    folded: Any,
+    pixels: NDArray[np.uint8],
+    beside: NDArray[np.uint8] | None = None,
+    *,
+    weight_bits: int = WEIGHT_BITS,
+) -> Any:
     """Return `folded` under fake quantization: channels equalized, ranges set, biases corrected on calibration images.
 
     Args:
         folded: Image → probabilities, flat, without BatchNorm.
         pixels: `(n, height, width, 3) uint8` of the training split; alone they set the ranges.
         beside: Views of them whose ranges equalization minds, and whose mean error the biases balance, as well.
+        weight_bits: See `QuantizeSpec`.
     """
     views = pixels[:0] if beside is None else beside
     equal = equalized(folded, np.concatenate([pixels, views]))
-    quantized = ranged(equal, pixels)
+    quantized = ranged(equal, pixels, weight_bits)
     correct_biases(quantized, equal, normalize(np.concatenate([pixels[:CORRECTION_IMAGES], views])))
     return quantized
 
 
-def ranged(folded: Any, pixels: NDArray[np.uint8]) -> Any:
+def ranged(folded: Any, pixels: NDArray[np.uint8], weight_bits: int = WEIGHT_BITS) -> Any:
     """Return `folded` under fake quantization with ranges set by calibration images, and nothing else done to it."""
-    quantized = with_fake_quantization(folded)
+    quantized = with_fake_quantization(folded, weight_bits)
     starts = range(0, len(pixels), CALIBRATION_BATCH)
     calibrate(quantized, folded, (normalize(pixels[start : start + CALIBRATION_BATCH]) for start in starts))
     return quantized

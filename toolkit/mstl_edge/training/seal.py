@@ -23,6 +23,8 @@ FloatScheme = Literal["float32", "float16", "dynamic"]
 Tree = dict[str, Any]
 EXPORTS = "exports"
 """The folder of an export in its run; files are told relative to the run, wherever they lie until they are all there."""
+SUMMARY, REFUSAL = "export.json", "export.rejected.json"
+"""The summary of the export that counts, and of a refused one beside it."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ def drop_earlier(exports: Path) -> None:
     stale = [
         *exports.glob("*-int8.tflite"),
         *exports.glob("candidates/*.tflite"),
+        *exports.glob("*-mediapipe.tflite"),
         *exports.glob("*.rejected*"),
         *exports.glob("test_predictions.csv"),
     ]
