@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mstl_edge.data.phantom import phantom_folder
 from mstl_edge.data.pixels import load_pixels
-from mstl_edge.data.sources import open_source
+from mstl_edge.data.sources import source_folder
 from mstl_edge.data.splits import ManifestRow, load_manifest
 from mstl_edge.preprocess import spec_digest
 from mstl_edge.progress import Reporter
@@ -70,13 +70,11 @@ def gather_beside(trained: Trained) -> NDArray[np.uint8]:
 def _earlier(trained: Trained, *, trained_on: bool) -> list[tuple[str, Images]]:
     found = []
     for stage in trained.recipe.stages[:-1]:
-        source = open_source(stage.data, patient=stage.split.patient, column=stage.split.column)
+        folder = source_folder(stage.data)
         manifest = load_manifest(trained.run.manifest(stage.name))
         rows = [row for row in manifest.rows if (row.split == "train") == trained_on]
         if rows:
-            found.append(
-                (f"{stage.name} {'training' if trained_on else 'held-out'}", _images(trained, source.folder, rows))
-            )
+            found.append((f"{stage.name} {'training' if trained_on else 'held-out'}", _images(trained, folder, rows)))
     return found
 
 
