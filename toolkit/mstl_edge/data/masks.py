@@ -14,6 +14,7 @@ _FOLDER = re.compile(rf"(.*[ _-])?{_WORDS}([ _-]?\d+)?", re.IGNORECASE)
 _FOLDER_ALONE = re.compile(_WORDS, re.IGNORECASE)
 _STEM = re.compile(rf"(?P<picture>.+?)[ _-]*(?<![A-Za-z])({_WORDS}|labels?)([ _-]?\d+)?", re.IGNORECASE)
 _IN_FOLDER = "in a folder of masks beside the pictures"
+_ANY = re.compile(rf"{_WORDS}|label", re.IGNORECASE)
 
 Paths = Mapping[str, PurePosixPath]
 
@@ -29,7 +30,10 @@ def find_masks(files: Iterable[str], depth: int | None) -> dict[str, LeftOut]:
         files: Names below the data set's folder.
         depth: How many folders lie above those of the classes (1 where `train/` does); None where folders are no classes.
     """
-    paths = {name: PurePosixPath(name) for name in files}
+    names = list(files)
+    if not any(map(_ANY.search, names)):
+        return {}
+    paths = {name: PurePosixPath(name) for name in names}
     found = _beside_a_picture(paths, depth)
     rest = {name: path for name, path in paths.items() if name not in found}
     found |= _in_folders_of_a_class(rest, depth)
