@@ -126,6 +126,9 @@ def _span(values: Sequence[int]) -> str:
 
 
 def _print_list(title: str, columns: list[str], rows: Sequence[tuple[object, ...]], *, shown: int = SHOWN) -> None:
+    from mstl_edge.data.walk import shown as printable
+
     if rows:
         more = f" (the first {shown} of {len(rows):,})" if len(rows) > shown else ""
-        print_table(f"{title}{more}", columns, rows[:shown])
+        listed = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows[:shown]]
+        print_table(f"{title}{more}", columns, listed)

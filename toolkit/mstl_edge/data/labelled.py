@@ -63,7 +63,9 @@ def left_out_lines(left_out: Iterable[LeftOut]) -> list[str]:
     for entry in left_out:
         if entry.reason != LITTER:
             by_reason.setdefault(entry.reason, []).append(entry.name)
-    lines = [f"left out: {counted(len(names), 'entry')} {reason}: {some(names)}" for reason, names in by_reason.items()]
+    lines = [
+        f"left out: {counted(len(names), 'entry')} ({reason}): {some(names)}" for reason, names in by_reason.items()
+    ]
     return (
         lines if len(lines) <= _LINES else [*lines[:_LINES], f"left out: more, for {len(lines) - _LINES} other reasons"]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,9 @@ from mstl_edge.errors import DataError
 LAYOUTS = (
     "Lay the images out as one folder per class, as train/ val/ test/ with classes inside, or beside a CSV of labels."
 )
+_PART = re.compile(r"(.*[ _-])?(parts?|images?|imgs?|batch|chunk|archive|volume)[ _-]*\d+", re.IGNORECASE)
+"""How the folders of a download in several parts are called."""
+
 NOT_UTF8 = "a name that is not UTF-8"
 
 
@@ -171,21 +175,28 @@ def unreachable_hint(entries: Sequence[Unreadable], folder: Path) -> str:
 
 
 def _unless_a_table_contradicts(found: DataSource, listing: Listing, tables: Sequence[str]) -> DataSource:
-    """Refuse folders whose files a table beside them labels otherwise: parts of a download are no classes."""
-    notes = []
+    """Refuse folders whose files a table beside them labels otherwise, or take the table where they are parts of a download."""
+    contradicting = {}
     for table in tables:
         told = told_by_table(listing.folder / table, listing.files, Wanted())
         groups = {(told[image.name], image.label) for image in found.images if image.name in told}
         agrees = len({label for label, _ in groups}) == len({folder for _, folder in groups}) == len(groups)
         if told and not agrees:
-            folders = some(found.labels, shown=5)
-            raise DataError(
-                "one origin of labels",
-                received=f"{table}, which names {counted(len(told), 'image')}, and the folders {folders}, which are not its labels",
-                hint=f"For its labels, name the table: {shlex.quote(str(listing.folder / table))}; for the folders', move it away.",
-            )
-        notes.append(f"{table} is not used: the folders are the classes")
-    return replace(found, notes=(*found.notes, *notes))
+            contradicting[table] = len(told)
+    if not contradicting:
+        notes = (f"{table} is not used: the folders are the classes" for table in tables)
+        return replace(found, notes=(*found.notes, *notes))
+    table, names = next(iter(contradicting.items()))
+    folders = some(found.labels, shown=5)
+    if len(contradicting) == 1 and all(_PART.fullmatch(label) for label in found.labels):
+        labelled = from_table(found.source, listing.folder / table, listing, Wanted())
+        note = f"the labels are those of {table}; the folders {folders} are parts of one set"
+        return replace(labelled, notes=(note, *labelled.notes))
+    raise DataError(
+        "one origin of labels",
+        received=f"{table}, which names {counted(names, 'image')}, and the folders {folders}, which are not its labels",
+        hint=f"For its labels, name the table: {shlex.quote(str(listing.folder / table))}; for the folders', move it away.",
+    )
 
 
 def _only_table(listing: Listing, tables: Sequence[str], wanted: Wanted) -> str:

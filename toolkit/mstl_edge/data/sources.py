@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from mstl_edge.data.kaggle import kaggle_folder
-from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split
+from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split, counted
 from mstl_edge.data.labels.classes import check_names, check_spellings
 from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.table import is_table
@@ -170,7 +170,7 @@ def _lost(found: DataSource) -> str:
     entries: list[Unreadable | LeftOut] = [*found.unreadable, *found.left_out]
     if not entries:
         return ""
-    return f"; {len(entries):,} entries were passed over, such as {entries[0].name} ({entries[0].reason})"
+    return f"; {counted(len(entries), 'entry')} passed over, such as {entries[0].name} ({entries[0].reason})"
 
 
 def _with_patients(source: DataSource, expression: str) -> DataSource:

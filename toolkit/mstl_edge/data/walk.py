@@ -31,12 +31,14 @@ _LITTER = frozenset((
 
 LITTER = "hidden, or left behind by a system"
 EMPTY = "an empty folder"
+_OF_THE_SYSTEM = "of the operating system, no file on a disk"
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
 }  # fmt: skip
-_SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
+_KERNEL = ("/proc", "/sys")
+_DEVICES = ("/dev",)
 
 Identity = tuple[int, int]
 """Device and inode: what a file or folder is, by whatever name it is reached."""
@@ -79,8 +81,8 @@ def walk(root: Path) -> Iterator[str | Unreadable | LeftOut]:
             if name and identity in visited:
                 yield LeftOut(f"{name}/", f"leads to {visited[identity]}, which was read already")
                 continue
-            if linked and identity[0] in systems:
-                yield LeftOut(f"{name}/", "leads to a folder of the operating system")
+            if identity[0] in systems:
+                yield LeftOut(f"{name}/" if name else "./", _OF_THE_SYSTEM)
                 continue
             visited[identity] = f"{name}/" if name else "the folder itself"
             with os.scandir(os.path.join(base, name)) as scanned:  # noqa: PTH118
@@ -89,12 +91,12 @@ def walk(root: Path) -> Iterator[str | Unreadable | LeftOut]:
             yield Unreadable(f"{name}/", error.strerror or str(error))
             continue
         below: list[str] = []
-        yield from _looked_at(entries, f"{name}/" if name else "", below, links)
+        yield from _looked_at(entries, f"{name}/" if name else "", systems, below, links)
         folders.extend(reversed(below))
 
 
 def _looked_at(
-    entries: list[os.DirEntry[str]], prefix: str, folders: list[str], links: list[str]
+    entries: list[os.DirEntry[str]], prefix: str, systems: set[int], folders: list[str], links: list[str]
 ) -> Iterator[str | Unreadable | LeftOut]:
     """Yield what lies in one folder, and append its subfolders to `folders`, linked ones to `links`."""
     kept = False
@@ -110,13 +112,15 @@ def _looked_at(
             elif entry.is_dir(follow_symlinks=False):
                 folders.append(name)
             else:
-                mode = entry.stat().st_mode
-                if stat.S_ISDIR(mode):
+                status = entry.stat()
+                if stat.S_ISDIR(status.st_mode):
                     links.append(name)
-                elif stat.S_ISREG(mode):
-                    yield name
+                elif not stat.S_ISREG(status.st_mode):
+                    yield LeftOut(name, f"{kind_of(status.st_mode)}, no file")
+                elif status.st_dev in systems:
+                    yield LeftOut(name, _OF_THE_SYSTEM)
                 else:
-                    yield LeftOut(name, f"{kind_of(mode)}, no file")
+                    yield name
         except FileNotFoundError:
             yield Unreadable(name, "a link to a file that is not there")
         except OSError as error:
@@ -142,17 +146,21 @@ def _above(root: Path) -> dict[Identity, str]:
 
 
 def _system_devices(root: Path) -> set[int]:
-    """Return the devices of files that the kernel makes up, without end and without a size, unless `root` lies on them."""
-    found = set()
-    for folder in _SYSTEM_FOLDERS:
-        try:
-            found.add(_identity(folder)[0])
-        except OSError:
-            continue
+    """Return the devices of files that the kernel makes up, without a size and some of them without an end.
+
+    Nothing is read from `/proc` and `/sys`; from `/dev`, which may hold real files, where `root` lies there.
+    """
+    pseudo, devices, disks = (
+        {one[0] for path in paths if (one := _found(path))} for paths in (_KERNEL, _DEVICES, ("/", root))
+    )
+    return pseudo | (devices - disks)
+
+
+def _found(path: str | Path) -> Identity | None:
     try:
-        return found - {_identity(os.fspath(root))[0], _identity("/")[0]}
+        return _identity(os.fspath(path))
     except OSError:
-        return found
+        return None
 
 
 def kind_of(mode: int) -> str:

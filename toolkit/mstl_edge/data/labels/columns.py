@@ -232,7 +232,12 @@ def _split_column(
     if not found:
         return None, notes
     chosen = exact[0] if exact else found[0]
-    return chosen, [*notes, f"column {header[chosen]!r} of {where} declares which images train, validate and test"]
+    strangers = {row[chosen] for row in rows if row[chosen].casefold() not in SPLIT_WORDS}
+    rest = f"; {some(sorted(repr(value) for value in strangers))} is none of these" if strangers else ""
+    return chosen, [
+        *notes,
+        f"column {header[chosen]!r} of {where} declares which images train, validate and test{rest}",
+    ]
 
 
 def _label_columns(
