@@ -126,7 +126,7 @@ def _span(values: Sequence[int]) -> str:
 
 
 def _print_list(title: str, columns: list[str], rows: Sequence[tuple[object, ...]], *, shown: int = SHOWN) -> None:
-    from mstl_edge.data.walk import shown as printable
+    from mstl_edge.errors import printable
 
     if rows:
         more = f" (the first {shown} of {len(rows):,})" if len(rows) > shown else ""

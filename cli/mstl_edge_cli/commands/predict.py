@@ -47,7 +47,7 @@ def predict(
     """
     from mstl_edge.classifier import Unreadable, load_classifier
     from mstl_edge.data.chosen import PassedOver, chosen_files
-    from mstl_edge.data.walk import shown
+    from mstl_edge.errors import printable
 
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
@@ -63,7 +63,7 @@ def predict(
     with nullcontext(lambda _: None) if total == 1 else progress_bar("predicting", total) as advance:
         write = _writer(card.labels, as_json=as_json, as_csv=as_csv)
         for image, outcome in classifier.predict_many(chosen_files(images)):
-            write(str(image) if as_json or as_csv else shown(str(image)), outcome)
+            write(str(image) if as_json or as_csv else printable(str(image)), outcome)
             # Whatever reads the rows need not wait for a full buffer.
             sys.stdout.flush()
             unreadable += isinstance(outcome, Unreadable)

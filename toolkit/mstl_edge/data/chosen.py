@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from mstl_edge.data.labelled import counted, some
-from mstl_edge.data.walk import EMPTY, IMAGE_SUFFIXES, LeftOut, Unreadable, kind_of, may_be_image, shown, walk
-from mstl_edge.errors import DataError
+from mstl_edge.data.walk import EMPTY, IMAGE_SUFFIXES, LeftOut, Unreadable, kind_of, may_be_image, walk
+from mstl_edge.errors import DataError, printable
 
 _DOCUMENT = "no image by its name"
 
@@ -29,7 +29,7 @@ class PassedOver:
         self._counts[reason] += 1
         first = self._first.setdefault(reason, [])
         if len(first) < 4:
-            first.append(shown(name))
+            first.append(printable(name))
 
     def lines(self) -> list[str]:
         """Say for each reason how many, and the first names."""
@@ -56,9 +56,9 @@ def chosen_files(named: Sequence[str], passed_over: PassedOver | None = None) ->
         mode = _mode(name)
         told = PassedOver() if passed_over is None else passed_over
         if mode is not None and stat.S_ISDIR(mode):
-            found, what = _below(Path(name), told), f"{shown(name)}, a folder without any"
+            found, what = _below(Path(name), told), f"{printable(name)}, a folder without any"
         elif mode is None and glob.has_magic(name) and not os.path.lexists(name):
-            found, what = _matches(name, told), f"{shown(name)}, which matches no file"
+            found, what = _matches(name, told), f"{printable(name)}, which matches no file"
         else:
             # A missing file is reported where its answer would stand, beside the others' answers.
             yield Path(name)

@@ -14,8 +14,8 @@ from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.rows import images_of_table, told_by_table
 from mstl_edge.data.labels.table import is_table
 from mstl_edge.data.masks import find_masks
-from mstl_edge.data.walk import LeftOut, Unreadable, is_image, may_be_image, shown, walk
-from mstl_edge.errors import DataError
+from mstl_edge.data.walk import LeftOut, Unreadable, is_image, may_be_image, walk
+from mstl_edge.errors import DataError, printable
 
 LAYOUTS = (
     "Lay the images out as one folder per class, as train/ val/ test/ with classes inside, or beside a CSV of labels."
@@ -160,8 +160,8 @@ def _refuse_lost_classes(found: DataSource, listing: Listing, depth: int) -> Non
     for label, entries in lost.items():
         if label not in found.labels:
             raise DataError(
-                f"files of class {shown(label)} that can be used",
-                received=f"none; {shown(entries[0].name)}: {entries[0].reason}",
+                f"files of class {printable(label)} that can be used",
+                received=f"none; {printable(entries[0].name)}: {entries[0].reason}",
                 hint=unreachable_hint(entries, listing.folder),
             )
 
@@ -248,12 +248,14 @@ def _below(listing: Listing, inner: str) -> Listing:
 
 
 def _printable(entries: Iterable[Unreadable]) -> tuple[Unreadable, ...]:
-    return tuple(sorted((replace(entry, name=shown(entry.name)) for entry in entries), key=lambda entry: entry.name))
+    return tuple(
+        sorted((replace(entry, name=printable(entry.name)) for entry in entries), key=lambda entry: entry.name)
+    )
 
 
 def _sorted(entries: Iterable[LeftOut]) -> tuple[LeftOut, ...]:
-    printable = (replace(entry, name=shown(entry.name), reason=shown(entry.reason)) for entry in entries)
-    return tuple(sorted(printable, key=lambda entry: entry.name))
+    told = (replace(entry, name=printable(entry.name), reason=printable(entry.reason)) for entry in entries)
+    return tuple(sorted(told, key=lambda entry: entry.name))
 
 
 def _top(name: str) -> str:

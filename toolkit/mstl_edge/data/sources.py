@@ -16,8 +16,8 @@ from mstl_edge.data.labels.classes import check_names, check_spellings
 from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.table import is_table
 from mstl_edge.data.layout import LAYOUTS, from_listing, from_table, list_files, unwrapped
-from mstl_edge.data.walk import LeftOut, Unreadable, kind_of, shown
-from mstl_edge.errors import DataError
+from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
+from mstl_edge.errors import DataError, printable
 from mstl_edge.recipe import StageSpec
 
 __all__ = ["SPLITS", "DataSource", "LabelledImage", "Split", "open_source", "open_stage", "source_folder"]
@@ -144,7 +144,7 @@ def _existing(source: str) -> Path:
         return path
     raise DataError(
         "a data source that exists (a folder, a CSV file, kaggle:owner/name, phantom:chest or phantom:head-ct)",
-        received=f"{shown(source)} ({reason})" if reason else shown(source),
+        received=f"{printable(source)} ({reason})" if reason else printable(source),
         hint="Check the path, or try phantom:head-ct; a stage takes it as --data STAGE=PATH.",
     )
 

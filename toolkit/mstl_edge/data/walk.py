@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -182,14 +181,3 @@ def may_be_image(name: str) -> bool:
     """Say whether a file may hold an image: whatever is not surely a document."""
     path = PurePosixPath(name)
     return path.suffix.lower() not in DOCUMENT_SUFFIXES and path.stem.lower() not in _DOCUMENTS
-
-
-def shown(name: str) -> str:
-    """Return a name that can be printed and stored: what is no UTF-8 and no printable character is escaped."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(
-        character.encode("unicode_escape").decode() if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character
-        for character in text
-    )  # fmt: skip

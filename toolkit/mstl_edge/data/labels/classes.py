@@ -8,8 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from mstl_edge.data.labelled import some
-from mstl_edge.data.walk import shown
-from mstl_edge.errors import DataError
+from mstl_edge.errors import DataError, printable
 
 LONGEST = 200
 """How many characters a label may have; a card takes no more."""
@@ -39,7 +38,7 @@ def check_names(labels: Iterable[str], where: str) -> None:
         elif any(unicodedata.category(character) in _CONTROLS for character in label):
             reason = "a line feed or another control character"
         if reason:
-            name = shown(label)
+            name = printable(label)
             raise DataError(
                 f"names of classes in UTF-8, on one line, of 1 to {LONGEST} characters",
                 received=f"{name[:60]}{'…' if len(name) > 60 else ''} in {where} ({reason})",

@@ -23,8 +23,8 @@ from mstl_edge.data.labels.names import ImageIndex
 from mstl_edge.data.labels.table import read_table
 from mstl_edge.data.labels.values import is_missing, read_values
 from mstl_edge.data.masks import find_masks
-from mstl_edge.data.walk import is_image, shown
-from mstl_edge.errors import DataError
+from mstl_edge.data.walk import is_image
+from mstl_edge.errors import DataError, printable
 
 _PROBED = 50
 """Lines and columns that are looked at before a table is read whole: sets come with tables of pixels, too."""
@@ -74,7 +74,7 @@ def images_of_table(source: str, path: Path, files: Sequence[str], wanted: Wante
         found,
         missing=tuple(sorted(row.cell or "(empty)" for row in rows if row.name is None)),
         unlabelled=tuple(
-            sorted(shown(name) for name in files if is_image(name) and name not in images and name not in masks)
+            sorted(printable(name) for name in files if is_image(name) and name not in images and name not in masks)
         ),
         left_out=tuple(left for name, left in sorted(masks.items()) if name not in named),
         notes=(*columns.notes, *notes),
@@ -162,7 +162,9 @@ def _told(image: LabelledImage) -> tuple[str | None, ...]:
 
 def _no_file(rows: Sequence[_Row], columns: Columns, path: Path, files: Sequence[str]) -> DataError:
     column = columns.header[columns.image]
-    there = f"{counted(len(files), 'image')} there, such as {shown(files[0])}" if files else "there is no image there"
+    there = (
+        f"{counted(len(files), 'image')} there, such as {printable(files[0])}" if files else "there is no image there"
+    )
     return DataError(
         f"rows of {path.name} that name image files below {path.parent}",
         received=f"{counted(len(rows), 'row')}, none of which does; column {column!r} begins with {rows[0].cell!r}, and {there}",
