@@ -11,10 +11,10 @@ import pytest
 from mstl_edge.artifact import Card
 from mstl_edge.data.labels.classes import LONGEST, check_names
 from mstl_edge.data.scan import scan_source
-from mstl_edge.data.sources import open_source
+from mstl_edge.data.sources import open_source, open_stage, source_folder
 from mstl_edge.data.splits import group_images, split_source
 from mstl_edge.errors import DataError
-from mstl_edge.recipe import PreprocessSpec, SplitSpec
+from mstl_edge.recipe import PreprocessSpec, SplitSpec, resolve
 
 Make = Callable[..., Path]
 N = 12
@@ -204,7 +204,7 @@ def test_several_findings_in_a_cell_are_refused_as_multi_label_with_a_way_out(ma
         open_source(str(make(rows)))
     rows = [f"{row},{number % 2}" for number, row in enumerate(rows)]
     rows[0] = "Image Index,Finding Labels,effusion"
-    assert set(labels_of(make(rows), label_column="effusion").values()) == {"effusion", "normal"}
+    assert set(labels_of(make(rows), label_column="effusion").values()) == {"effusion", "not effusion"}
 
 
 def test_columns_of_the_best_known_public_sets_are_read_as_they_are(make):
@@ -227,7 +227,26 @@ def test_several_ones_in_a_row_are_no_class_columns(make):
     rows = ["image,MEL,NV,BKL", *(f"s{n:03d},{n % 2},{1 - n % 2},1" for n in range(N))]
     with pytest.raises(DataError, match=r"12 rows have a 1 in several of MEL, NV, BKL.*--label-column MEL"):
         open_source(str(make(rows)))
-    assert set(labels_of(make(rows), label_column="MEL").values()) == {"MEL", "normal"}
+    assert set(labels_of(make(rows), label_column="MEL").values()) == {"MEL", "not MEL"}
+
+
+def test_a_recipe_chooses_columns_as_the_command_line_does(make):
+    rows = ["a,b,sick,sex,who", *(f"s{n:03d},s{(n + 1) % N:03d},{n % 2},{n % 2},p{n // 2}" for n in range(N))]
+    stage = {"name": "one", "data": str(make(rows)), "unfreeze_from": "conv_dw_12", "split": {"column": "who"}}
+    recipe = resolve({"name": "mine", "stages": [stage | {"labels": {"image": "b", "label": "sick"}}]})
+    images = open_stage(recipe.stages[0]).images
+    assert [(image.path.stem, image.label, image.patient) for image in images[1:3]] == [
+        ("s001", "not sick", "p0"),
+        ("s002", "sick", "p0"),
+    ]
+    assert source_folder(str(make(rows))) == make(rows)
+
+
+def test_two_columns_of_labels_are_asked_about(make):
+    rows = ["image,diagnosis,target", *(f"s{n:03d},{truth(n)},{n % 2}" for n in range(N))]
+    with pytest.raises(DataError, match=r"one label column .*--label-column diagnosis"):
+        open_source(str(make(rows)))
+    assert labels_of(make(rows), label_column="diagnosis") == TRUTH
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,11 @@ IMAGE_COLUMNS = frozenset((
     "id", "image", "imageid", "imageindex", "imagename", "imagefile", "imagepath", "filename", "filepath", "file", "path", "name",
     "img", "imgid", "imgpath", "scan", "slice", "isicid",
 ))  # fmt: skip
-LABEL_COLUMNS = ("label", "labels", "class", "target", "diagnosis", "category", "y", "classname", "findinglabels", "finding",
-                 "findings", "dx", "outcome", "grade")  # fmt: skip
-"""Without case, spaces and joints; the first that a table has is taken."""
+LABEL_COLUMNS = frozenset((
+    "label", "labels", "class", "target", "diagnosis", "category", "y", "classname", "findinglabels", "finding", "findings", "dx",
+    "outcome", "grade",
+))  # fmt: skip
+"""What columns are called, without case, spaces and joints."""
 
 SPLIT_COLUMNS = frozenset(
     ("split", "splits", "subset", "fold", "folds", "partition", "set", "phase", "datasplit", "usage", "dataset")
@@ -50,7 +52,8 @@ class Wanted:
 class Columns:
     """Columns by number; several `labels` are one column per class, with a 1 in one of them.
 
-    `elsewhere`: file names alone tell the images apart, so that folders in cells need not be those on disk.
+    `elsewhere`: file names alone tell the images apart, so that folders in cells need not be those on disk. `alone`: no other
+    column could be one of labels.
     """
 
     header: tuple[str, ...]
@@ -60,6 +63,7 @@ class Columns:
     patient: int | None
     split: int | None
     elsewhere: bool
+    alone: bool
     notes: tuple[str, ...]
 
 
@@ -82,8 +86,10 @@ def find_columns(table: Table, index: ImageIndex, wanted: Wanted) -> Columns:
         labels = _label_columns(header, rows, {image, patient, split, *_empty(header, rows)}, image, table.path)
     if patient is None:
         notes.extend(_patients_not_asked_for(header, {image, split, *labels}))
+    left = set(range(len(header))) - {image, patient, split, *labels} - _empty(header, rows)
+    alone = not any(plain(header[number]) in LABEL_COLUMNS or _is_binary(rows, number) for number in left)
     elsewhere = _are_keys([row[image] for row in rows])
-    return Columns(header, rows, image, labels, patient, split, elsewhere, tuple(notes))
+    return Columns(header, rows, image, labels, patient, split, elsewhere, alone, tuple(notes))
 
 
 def plain(name: str) -> str:
@@ -108,7 +114,7 @@ def _headed(table: Table, index: ImageIndex) -> tuple[tuple[str, ...], tuple[tup
 
 def _is_data(lines: Sequence[tuple[str, ...]], index: ImageIndex) -> bool:
     """Say whether the first line is a row: it names an image as the lines below it do."""
-    known = IMAGE_COLUMNS | SPLIT_COLUMNS | PATIENT_COLUMNS | set(LABEL_COLUMNS)
+    known = IMAGE_COLUMNS | SPLIT_COLUMNS | PATIENT_COLUMNS | LABEL_COLUMNS
     numbers = all(as_number(cell) is not None for cell in lines[0])
     for number, cell in enumerate(lines[0]):
         if not cell or plain(cell) in known:
@@ -244,21 +250,17 @@ def _label_columns(
     header: Sequence[str], rows: Sequence[tuple[str, ...]], taken: set[int | None], image: int, path: Path
 ) -> tuple[int, ...]:
     left = [number for number in range(len(header)) if number not in taken]
-    for name in LABEL_COLUMNS:
-        named = [number for number in left if plain(header[number]) == name]
-        if len(named) == 1:
-            return (named[0],)
-    if len(left) == 1:
-        return (left[0],)
-    binary = [
-        number
-        for number in left
-        if {row[number] for row in rows if not is_missing(row[number])} <= {"0", "1", "0.0", "1.0"}
-    ]
+    named = [number for number in left if plain(header[number]) in LABEL_COLUMNS]
+    # A coordinate is called y, too.
+    named = [number for number in named if plain(header[number]) != "y"] or named
+    if len(named) == 1 or len(left) == 1:
+        return tuple(named or left)
+    binary = [number for number in left if _is_binary(rows, number)]
     several = sum(sum(row[number].startswith("1") for number in binary) > 1 for row in rows)
-    if len(binary) > 1 and not several and all(any(row[number].startswith("1") for row in rows) for number in binary):
+    used = all(any(row[number].startswith("1") for row in rows) for number in binary)
+    if not named and len(binary) > 1 and used and not several:
         return tuple(binary)
-    example = header[binary[0] if binary else left[0]] if left else "NAME"
+    example = header[[*named, *binary, *left][0]] if left else "NAME"
     more = f"; {several:,} rows have a 1 in several of {some(header[number] for number in binary)}" if several else ""
     raise DataError(
         f"one label column in {path.name} beside the image column {header[image]!r}",
@@ -266,6 +268,10 @@ def _label_columns(
         hint=f"Choose it, for example --label-column {shlex.quote(example)}, or stages.NAME.labels.label in a recipe; "
         "a patient column is --column NAME.",
     )
+
+
+def _is_binary(rows: Sequence[tuple[str, ...]], number: int) -> bool:
+    return {row[number] for row in rows if not is_missing(row[number])} <= {"0", "1", "0.0", "1.0"}
 
 
 def _patients_not_asked_for(header: Sequence[str], taken: set[int | None]) -> list[str]:

@@ -34,8 +34,9 @@ class Found:
 
 
 class ImageIndex:
-    """Image files by name, stem and number (`7` → `007.png`); case and the form of accents do not count, nor whether
-    a path is one of Windows.
+    """Image files by name, stem and number (`7` → `007.png`).
+
+    Case, the form of accents, and which slash parts folders do not count.
 
     Args:
         names: The files, by their names below the folder.

@@ -115,11 +115,15 @@ def _labels(columns: Columns, table: str) -> tuple[list[str | None], list[str]]:
             [name for number, name in zip(columns.labels, names, strict=True) if row[number].startswith("1")]
             for row in rows
         ]
-        note = f"{len(names)} columns of 0 and 1 in {table} are one class each: {some(names, shown=8)}"
+        none = sum(not one for one in hot)
+        without = f"; {counted(none, 'row')} without a 1 left out" if none else ""
+        note = f"{len(names)} columns of 0 and 1 in {table} are one class each: {some(names, shown=8)}{without}"
         return [one[0] if one else None for one in hot], [note]
     column = columns.labels[0]
-    speaks = plain(header[column]) not in LABEL_COLUMNS and as_number(header[column]) is None
-    meaning = read_values((row[column] for row in rows), header[column], table, says_finding=speaks)
+    name, speaks = header[column], plain(header[column]) not in LABEL_COLUMNS and as_number(header[column]) is None
+    # Where the table knows other findings, what lacks this one need not be normal.
+    other = ("normal" if columns.alone and name.casefold() != "normal" else f"not {name}") if speaks else None
+    meaning = read_values((row[column] for row in rows), name, table, without=other)
     return [meaning.labels[row[column]] for row in rows], list(meaning.notes)
 
 

@@ -30,7 +30,7 @@ def is_missing(cell: str) -> bool:
     return cell.strip().casefold() in MISSING
 
 
-def read_values(cells: Iterable[str], column: str, table: str, *, says_finding: bool) -> Meaning:
+def read_values(cells: Iterable[str], column: str, table: str, *, without: str | None) -> Meaning:
     """Say what the cells of a label column stand for.
 
     A column of 0 and 1 that is named after a finding (`hemorrhage`) gives the labels `hemorrhage` and `normal`. Numbers of one
@@ -40,7 +40,8 @@ def read_values(cells: Iterable[str], column: str, table: str, *, says_finding: 
         cells: All cells of the column.
         column: Its name.
         table: Name of the file, for errors.
-        says_finding: Whether the column's name is that of a finding, and not a word like `label`.
+        without: What an image without the finding is called, where the column's name is that of a finding; None where it is a word
+            like `label`.
 
     Raises:
         DataError: Several findings in one cell, two spellings of one class, a name that no card takes, or `none` among other
@@ -54,9 +55,8 @@ def read_values(cells: Iterable[str], column: str, table: str, *, says_finding: 
     told = {cell: n for cell, n in told.items() if cell not in nones}
     _refuse_several_findings(told, column, table)
     labels, notes = _one_spelling_of_numbers(told)
-    if says_finding and told and set(labels.values()) <= {"0", "1", "0.0", "1.0"}:
-        other = "normal" if column.casefold() != "normal" else "not normal"
-        labels = {cell: column if label.startswith("1") else other for cell, label in labels.items()}
+    if without is not None and told and set(labels.values()) <= {"0", "1", "0.0", "1.0"}:
+        labels = {cell: column if label.startswith("1") else without for cell, label in labels.items()}
     named: Counter[str] = Counter()
     for cell, label in labels.items():
         named[label] += told[cell]
