@@ -103,11 +103,13 @@ def test_a_column_of_train_val_and_test_declares_the_split(make, column):
     assert f"column {column!r} of labels.csv declares" in source.notes[0]
 
 
-def test_numbered_folds_are_no_split_and_that_is_said(make):
-    rows = ["image,label,fold", *(f"s{n:03d}.png,{truth(n)},{n % 5}" for n in range(N))]
+@pytest.mark.parametrize(("column", "values"), [("fold", "012"), ("is_valid", ("False", "True")), ("Test", "01")])
+def test_numbered_folds_and_yes_or_no_are_no_split_and_no_label_and_that_is_said(make, column, values):
+    rows = [f"image,sort,{column}", *(f"s{n:03d}.png,{truth(n)},{values[n % len(values)]}" for n in range(N))]
     source = open_source(str(make(rows)))
     assert {image.declared for image in source.images} == {None}
-    assert "column 'fold' of labels.csv is ignored: its values (0, 1, 2 …)" in source.notes[0]
+    assert source.labels == ("bleed", "normal")
+    assert f"column {column!r} of labels.csv is ignored: its values (" in source.notes[0]
 
 
 def test_folders_that_declare_the_split_do_so_under_a_table_too(make):
@@ -208,7 +210,7 @@ def test_several_findings_in_a_cell_are_refused_as_multi_label_with_a_way_out(ma
 
 
 def test_columns_of_the_best_known_public_sets_are_read_as_they_are(make):
-    isic = ["image,MEL,NV", *(f"s{n:03d},{n % 2}.0,{1 - n % 2}.0" for n in range(N))]
+    isic = ["image,MEL,NV,UNK", *(f"s{n:03d},{n % 2}.0,{1 - n % 2}.0,0.0" for n in range(N))]
     assert labels_of(make(isic))["s001"] == "MEL"
     ham = ["lesion_id,image_id,dx,dx_type,age", *(f"L{n},s{n:03d},{('nv', 'mel')[n % 2]},histo,60.0" for n in range(N))]
     assert labels_of(make(ham))["s001"] == "mel"
@@ -377,7 +379,7 @@ def test_a_class_name_that_no_card_takes_is_refused_before_anything_is_trained(n
         check_names(["fine", name], "somewhere")
 
 
-@pytest.mark.parametrize("name", ["h" * LONGEST, "Schädel-Hirn (offen)", "0", "a|b", "脑出血", "ill, very"])
+@pytest.mark.parametrize("name", ["h" * LONGEST, "Schädel-Hirn (links)", "0", "a|b", "脑出血", "ill, very"])
 def test_a_class_name_that_is_let_through_is_one_that_a_card_takes(name, tiny_card):
     check_names([name], "somewhere")
     card: Card = tiny_card(labels=("x", name), positive="x")

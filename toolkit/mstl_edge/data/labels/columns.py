@@ -26,9 +26,11 @@ LABEL_COLUMNS = frozenset((
 ))  # fmt: skip
 """What columns are called, without case, spaces and joints."""
 
-SPLIT_COLUMNS = frozenset(
-    ("split", "splits", "subset", "fold", "folds", "partition", "set", "phase", "datasplit", "usage", "dataset")
+_CALLED_SPLIT = re.compile(
+    r".*split.*|.*subset|.*partition|folds?|cvfold|(is)?(train|training|val|valid|validation|test|testing)"
 )
+"""How columns are called that declare a split, or would; others may hold its words, too."""
+
 PATIENT_COLUMNS = frozenset(
     ("patient", "patientid", "patients", "subject", "subjectid", "lesionid", "caseid", "studyid", "pid")
 )
@@ -78,18 +80,20 @@ def find_columns(table: Table, index: ImageIndex, wanted: Wanted) -> Columns:
     told = {role: _named(header, name, role, where) for role, name in vars(wanted).items() if name}
     image = told["image"] if "image" in told else _image_column(header, rows, index, told, table.path)
     patient = told.get("patient")
-    split, said = _split_column(header, rows, {image, *told.values()}, where)
-    notes.extend(said)
-    if "label" in told:
-        labels: tuple[int, ...] = (told["label"],)
-    else:
-        labels = _label_columns(header, rows, {image, patient, split, *_empty(header, rows)}, image, table.path)
+    splits = _split_columns(header, rows, {image, *told.values()}, where)
+    left = [
+        number
+        for number in range(len(header))
+        if number not in {image, patient, *splits.ignored} and not all(is_missing(row[number]) for row in rows)
+    ]
+    labels = (told["label"],) if "label" in told else _label_columns(header, rows, left, image, table.path)
+    notes.extend(splits.notes)
     if patient is None:
-        notes.extend(_patients_not_asked_for(header, {image, split, *labels}))
-    left = set(range(len(header))) - {image, patient, split, *labels} - _empty(header, rows)
-    alone = not any(plain(header[number]) in LABEL_COLUMNS or _is_binary(rows, number) for number in left)
+        notes.extend(_patients_not_asked_for(header, {image, *labels}))
+    others = [number for number in left if number not in labels]
+    alone = not any(plain(header[number]) in LABEL_COLUMNS or _is_binary(rows, number) for number in others)
     elsewhere = _are_keys([row[image] for row in rows])
-    return Columns(header, rows, image, labels, patient, split, elsewhere, alone, tuple(notes))
+    return Columns(header, rows, image, labels, patient, splits.chosen, elsewhere, alone, tuple(notes))
 
 
 def plain(name: str) -> str:
@@ -114,10 +118,10 @@ def _headed(table: Table, index: ImageIndex) -> tuple[tuple[str, ...], tuple[tup
 
 def _is_data(lines: Sequence[tuple[str, ...]], index: ImageIndex) -> bool:
     """Say whether the first line is a row: it names an image as the lines below it do."""
-    known = IMAGE_COLUMNS | SPLIT_COLUMNS | PATIENT_COLUMNS | LABEL_COLUMNS
+    known = IMAGE_COLUMNS | PATIENT_COLUMNS | LABEL_COLUMNS
     numbers = all(as_number(cell) is not None for cell in lines[0])
     for number, cell in enumerate(lines[0]):
-        if not cell or plain(cell) in known:
+        if not cell or plain(cell) in known or _CALLED_SPLIT.fullmatch(plain(cell)):
             continue
         if is_image(cell):
             return True
@@ -139,10 +143,6 @@ def _named(header: Sequence[str], name: str, role: str, where: str) -> int:
             f"{'an' if role == 'image' else 'a'} {role} column of {where} ({', '.join(header)})", received=what
         )
     return numbers[0]
-
-
-def _empty(header: Sequence[str], rows: Sequence[tuple[str, ...]]) -> set[int]:
-    return {number for number in range(len(header)) if all(is_missing(row[number]) for row in rows)}
 
 
 @dataclass(frozen=True)
@@ -209,24 +209,40 @@ def _are_keys(cells: Iterable[str]) -> bool:
     return len({key_of(cell) for cell in distinct}) == len(distinct)
 
 
-def _split_column(
-    header: Sequence[str], rows: Sequence[tuple[str, ...]], taken: set[int], where: str
-) -> tuple[int | None, list[str]]:
-    """Return the column that declares a split, by its words; one that is named so and holds other values is said to be ignored."""
-    found, notes = [], []
+@dataclass(frozen=True)
+class _Splits:
+    """The column that declares a split, those that are called so and do not, and what is to be said about them."""
+
+    chosen: int | None
+    ignored: frozenset[int]
+    notes: tuple[str, ...]
+
+
+def _split_columns(header: Sequence[str], rows: Sequence[tuple[str, ...]], taken: set[int], where: str) -> _Splits:
+    """Find the column that declares a split, by its words."""
+    found, ignored = [], {}
     for number, name in enumerate(header):
         values = {row[number].casefold() for row in rows if not is_missing(row[number])}
-        words = values & SPLIT_WORDS.keys()
-        declares = len({SPLIT_WORDS[word] for word in words}) > 1
-        called = plain(name) in SPLIT_COLUMNS or re.search(r"split|subset|partition", plain(name)) is not None
         if number in taken or not values:
             continue
-        if declares and (called or words == values):
+        words = values & SPLIT_WORDS.keys()
+        called = _CALLED_SPLIT.fullmatch(plain(name)) is not None
+        if len({SPLIT_WORDS[word] for word in words}) > 1 and (called or words == values):
             found.append(number)
-        elif called and plain(name) not in ("set", "dataset", "phase", "usage"):
-            notes.append(
+        elif called:
+            ignored[number] = (
                 f"column {name!r} of {where} is ignored: its values ({some(sorted(values))}) are not train, val and test"
             )
+    if not found:
+        return _Splits(None, frozenset(ignored), tuple(ignored.values()))
+    chosen = _only_split(header, rows, found, where)
+    strangers = {row[chosen] for row in rows if row[chosen].casefold() not in SPLIT_WORDS}
+    rest = f"; {some(sorted(map(repr, strangers)))} is none of these" if strangers else ""
+    note = f"column {header[chosen]!r} of {where} declares which images train, validate and test{rest}"
+    return _Splits(chosen, frozenset((*ignored, *found)), (*ignored.values(), note))
+
+
+def _only_split(header: Sequence[str], rows: Sequence[tuple[str, ...]], found: Sequence[int], where: str) -> int:
     exact = [number for number in found if plain(header[number]) == "split"]
     differing = {tuple(row[number].casefold() for row in rows) for number in found}
     if len(differing) > 1 and len(exact) != 1:
@@ -235,30 +251,21 @@ def _split_column(
             received=", ".join(header[number] for number in found),
             hint="Name the one that counts 'split', or remove the others.",
         )
-    if not found:
-        return None, notes
-    chosen = exact[0] if exact else found[0]
-    strangers = {row[chosen] for row in rows if row[chosen].casefold() not in SPLIT_WORDS}
-    rest = f"; {some(sorted(repr(value) for value in strangers))} is none of these" if strangers else ""
-    return chosen, [
-        *notes,
-        f"column {header[chosen]!r} of {where} declares which images train, validate and test{rest}",
-    ]
+    return (exact or found)[0]
 
 
 def _label_columns(
-    header: Sequence[str], rows: Sequence[tuple[str, ...]], taken: set[int | None], image: int, path: Path
+    header: Sequence[str], rows: Sequence[tuple[str, ...]], left: Sequence[int], image: int, path: Path
 ) -> tuple[int, ...]:
-    left = [number for number in range(len(header)) if number not in taken]
     named = [number for number in left if plain(header[number]) in LABEL_COLUMNS]
     # A coordinate is called y, too.
     named = [number for number in named if plain(header[number]) != "y"] or named
     if len(named) == 1 or len(left) == 1:
         return tuple(named or left)
-    binary = [number for number in left if _is_binary(rows, number)]
+    # A class that the set has no image of is no class of it.
+    binary = [n for n in left if _is_binary(rows, n) and any(row[n].startswith("1") for row in rows)]
     several = sum(sum(row[number].startswith("1") for number in binary) > 1 for row in rows)
-    used = all(any(row[number].startswith("1") for row in rows) for number in binary)
-    if not named and len(binary) > 1 and used and not several:
+    if not named and len(binary) > 1 and not several:
         return tuple(binary)
     example = header[[*named, *binary, *left][0]] if left else "NAME"
     more = f"; {several:,} rows have a 1 in several of {some(header[number] for number in binary)}" if several else ""
@@ -274,7 +281,7 @@ def _is_binary(rows: Sequence[tuple[str, ...]], number: int) -> bool:
     return {row[number] for row in rows if not is_missing(row[number])} <= {"0", "1", "0.0", "1.0"}
 
 
-def _patients_not_asked_for(header: Sequence[str], taken: set[int | None]) -> list[str]:
+def _patients_not_asked_for(header: Sequence[str], taken: set[int]) -> list[str]:
     found = [name for number, name in enumerate(header) if number not in taken and plain(name) in PATIENT_COLUMNS]
     if not found:
         return []
