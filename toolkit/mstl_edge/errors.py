@@ -28,7 +28,7 @@ class MstlEdgeError(Exception):
             # What was received may be a sentence of its own.
             parts.append(f"Received: {told}" if told.endswith(".") else f"Received: {told}.")
         if hint:
-            parts.append(hint)
+            parts.append(_shortened(hint))
         super().__init__(printable(" ".join(" ".join(parts).split())))
 
 

@@ -331,6 +331,16 @@ def test_a_table_in_another_encoding_is_refused_with_the_command_that_converts_i
         open_source(str(spaced))
 
 
+def test_a_table_beside_folders_that_declare_splits_without_classes_labels_their_images(make):
+    folder = make(PLAIN, folder="train", count=6, table="truth.csv")
+    (folder / "test").mkdir()
+    for number in range(6, N):
+        (folder / "test" / f"s{number:03d}.png").write_bytes(b"x")
+    source = open_source(str(folder))
+    assert {image.path.stem: image.label for image in source.images} == TRUTH
+    assert [image.declared for image in source.images] == ["test"] * 6 + ["train"] * 6
+
+
 def test_parts_of_a_download_are_no_classes(make):
     rows = ["image_id,dx", *(f"s{n:03d},{truth(n)}" for n in range(N))]
     folder = make(rows, folder="HAM_images_part_1", table="metadata.csv")

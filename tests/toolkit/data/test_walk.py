@@ -146,3 +146,17 @@ def test_a_path_that_cannot_be_a_source_is_one_clear_line(tmp_path, path, reason
     with pytest.raises(DataError, match=reason) as caught:
         open_source(path)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_lost_beside_a_folder_that_is_stepped_into_is_named_and_is_no_class(two_classes, tmp_path):
+    (tmp_path / "outer").mkdir()
+    two_classes.rename(tmp_path / "outer" / "pets")
+    (tmp_path / "outer" / "dead.png").symlink_to("nowhere")
+    (tmp_path / "outer" / "gone").symlink_to("gone")
+    source = open_source(str(tmp_path / "outer"))
+    assert source.labels == ("cat", "dog")
+    assert [entry.name for entry in source.unreadable] == ["../dead.png", "../gone"]
+    (tmp_path / "outer" / "pets" / "bird").mkdir()
+    (tmp_path / "outer" / "pets" / "bird" / "dead.png").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"files of class bird that can be used.*Bring them back"):
+        open_source(str(tmp_path / "outer"))

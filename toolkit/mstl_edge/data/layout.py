@@ -73,9 +73,11 @@ def from_listing(source: str, listing: Listing, wanted: Wanted) -> DataSource:
     splits = {name: SPLIT_WORDS[name.casefold()] for name in classes if name.casefold() in SPLIT_WORDS}
     tables = sorted(name for name in listing.files if "/" not in name and is_table(name))
     asked = any(vars(wanted).values())
-    if len(set(splits.values())) > 1 and not (asked and tables):
+    declared = len(set(splits.values())) > 1
+    flat = declared and not any(name.count("/") > 1 for name in listing.files if _top(name) in splits)
+    if declared and not (tables and (asked or flat)):
         found = _of_classes(source, listing, splits)
-    elif tables and (asked or len(classes) < 2 or any(_is_labels(table) for table in tables)):
+    elif tables and (asked or flat or len(classes) < 2 or any(_is_labels(table) for table in tables)):
         return from_table(source, listing.folder / _only_table(listing, tables, wanted), listing, wanted)
     elif len(classes) < 2 and any(is_image(name) for name in listing.files if "/" not in name):
         raise DataError(
@@ -155,7 +157,7 @@ def _refuse_lost_classes(found: DataSource, listing: Listing, depth: int) -> Non
     lost: defaultdict[str, list[Unreadable]] = defaultdict(list)
     for entry in listing.unreadable:
         parts = entry.name.split("/")
-        if len(parts) > depth + 1:
+        if len(parts) > depth + 1 and parts[0] != "..":
             lost[parts[depth]].append(entry)
     for label, entries in lost.items():
         if label not in found.labels:
@@ -171,7 +173,9 @@ def unreachable_hint(entries: Sequence[Unreadable], folder: Path) -> str:
     quoted = shlex.quote(str(folder))
     if any(entry.reason == NOT_UTF8 for entry in entries):
         return f"Rename them, for example: convmv -r -f cp1252 -t utf8 --notest {quoted}"
-    return f"Give yourself the right to read them, for example: chmod -R u+rX {quoted}"
+    if any(entry.name.endswith("/") for entry in entries):
+        return f"Give yourself the right to read them, for example: chmod -R u+rX {quoted}"
+    return "Bring them back, or take that folder out of the data set."
 
 
 def _unless_a_table_contradicts(found: DataSource, listing: Listing, tables: Sequence[str]) -> DataSource:
