@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -322,6 +323,13 @@ def test_a_damaged_table_is_one_clear_line(make, rows, message):
     with pytest.raises(DataError, match=message) as caught:
         open_source(str(make(rows)))
     assert "\n" not in str(caught.value)
+
+
+def test_a_table_that_is_far_too_large_is_not_read(make):
+    folder = make(PLAIN)
+    os.truncate(folder / "labels.csv", 10**10)
+    with pytest.raises(DataError, match=r"of at most 64 MB. Received: .*labels.csv with 10,000 MB"):
+        open_source(str(folder))
 
 
 def test_a_table_in_another_encoding_is_refused_with_the_command_that_converts_it(make):

@@ -77,7 +77,8 @@ def walk(root: Path) -> Iterator[str | Unreadable | LeftOut]:
         name = links.pop(0) if linked else folders.pop()
         try:
             identity = _identity(os.path.join(base, name))  # noqa: PTH118  # four times as fast as a Path
-            if name and identity in visited:
+            # Some network drives number nothing: there, only a link can have been met before.
+            if name and identity in visited and (linked or identity[1]):
                 yield LeftOut(f"{name}/", f"leads to {visited[identity]}, which was read already")
                 continue
             if identity[0] in systems:

@@ -17,7 +17,7 @@ from mstl_edge.data.walk import kind_of
 from mstl_edge.errors import DataError
 
 SUFFIXES = (".csv", ".tsv")
-LARGEST_BYTES = 200_000_000
+LARGEST_BYTES = 64_000_000
 """A larger file is no table of labels of this project's kind of data, and would not fit into a small machine's memory."""
 
 _PROBED_LINES = 20
