@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mstl_edge.data.sources import open_source
+from mstl_edge.data.sources import open_source, source_folder
 from mstl_edge.data.splits import load_manifest
 from mstl_edge.errors import DataError
 from mstl_edge.runs import RunFolder
@@ -46,10 +46,8 @@ def test_split_of(run: RunFolder) -> TestSet:
     """
     stage = run.recipe().stages[-1]
     manifest = load_manifest(run.manifest(stage.name))
-    source = open_source(manifest.source)
-    images = tuple(
-        TestImage(source.folder / row.name, row.label, row.sha256) for row in manifest.rows if row.split == "test"
-    )
+    folder = source_folder(manifest.source)
+    images = tuple(TestImage(folder / row.name, row.label, row.sha256) for row in manifest.rows if row.split == "test")
     if not images:
         raise DataError("test images in the run's split", received=f"none for stage {stage.name}")
     return TestSet(f"test split of stage {stage.name} ({_public(manifest.source)})", images)

@@ -48,7 +48,7 @@ Overrides = Annotated[
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of splits, heads and order.", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results.", show_default=False)]
 
-Resplit = Annotated[bool, typer.Option("--resplit", help="Ignore splits that the folders declare.")]
+Resplit = Annotated[bool, typer.Option("--resplit", help="Ignore splits that folders or a column of the CSV declare.")]
 Resume = Annotated[
     Path | None,
     typer.Option(metavar="RUN", help="Go on with a run that was stopped, by its own recipe.", show_default=False),

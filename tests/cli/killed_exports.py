@@ -1,8 +1,8 @@
 """Export a run again and die at chosen moments of writing, each time in a child forked after one import of TensorFlow.
 
 `test_killed_export.py` runs this as a program: `killed_exports.py RUN FOLDER SEED KILLS`. RUN holds an accepted export. It
-is exported again once undisturbed, with a float16 file beside it, while every event of writing is counted; then once more for each chosen
-event, in a copy, where it dies by SIGKILL. It prints the copies as JSON.
+is exported again once undisturbed, with a float16 file beside it, while every event of writing is counted; then once more for each
+chosen event, in a copy, where it dies by SIGKILL. It prints the copies as JSON.
 """
 
 from __future__ import annotations

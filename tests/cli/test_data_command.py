@@ -26,7 +26,7 @@ def pets(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     for label in ("cat", "dog"):
         (tmp_path / "pets" / label).mkdir(parents=True)
-        for number in range(4):
+        for number in range(12):
             pixels = rng.integers(0, 256, (32, 32), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "pets" / label / f"{label}{number // 2}_{number}.png")
     return tmp_path / "pets"
@@ -42,13 +42,13 @@ def test_the_audit_is_printed_as_tables(app, pets):
     assert result.exit_code == 0
     for phrase in ("cat", "dog/broken.png", "0 bytes", "Patients with several images", "Modes"):
         assert phrase in result.stdout
-    assert "reading 9 files" in result.stderr
+    assert "reading 25 files" in result.stderr
 
 
 def test_json_is_one_document_on_stdout(app, pets):
     result = run(app, str(pets), "--json")
     tree = json.loads(result.stdout)
-    assert tree["classes"] == {"cat": 4, "dog": 4}
+    assert tree["classes"] == {"cat": 12, "dog": 12}
     assert tree["patients_known"] is False
 
 
@@ -58,6 +58,60 @@ def test_findings_that_training_refuses_exit_with_1(app, pets):
     assert result.exit_code == 1
     assert "error: 1 images appear under two labels" in result.stderr
     assert "cat/cat0_0.png, dog/dog9_9.png" in result.stdout
+
+
+def test_what_training_refuses_is_refused_here_too_with_what_to_type_here(app, tmp_path):
+    rng = np.random.default_rng(0)
+    for part, count in (("Training", 8), ("Testing", 4)):
+        for label in ("a", "b"):
+            (tmp_path / "set" / part / label).mkdir(parents=True)
+            for number in range(count):
+                Image.fromarray(rng.integers(0, 256, (16, 16), dtype=np.uint8)).save(
+                    tmp_path / "set" / part / label / f"{number}.png"
+                )
+    result = run(app, str(tmp_path / "set"))
+    assert result.exit_code == 1
+    assert "error: expected at least 50 validation images" in result.stderr
+    assert "Deal anew with --resplit." in result.stderr
+    assert run(app, str(tmp_path / "set"), "--resplit").exit_code == 0
+
+
+def test_too_many_unreadable_files_and_too_few_images_of_a_class_are_findings(app, pets):
+    for number in range(4):
+        (pets / "dog" / f"broken{number}.png").write_bytes(b"")
+    (pets / "bird").mkdir()
+    (pets / "cat" / "cat0_0.png").rename(pets / "bird" / "0.png")
+    result = run(app, str(pets))
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2
+    assert "at most 10% unreadable files. Received: 4 of 28 (dog/broken0.png: 0 bytes" in errors[0]
+    assert "at least 3 images of every class" in errors[1]
+    assert "mstl-edge data check" not in result.stderr
+
+
+def test_what_is_left_out_and_chosen_is_said(app, pets):
+    for number in range(12):
+        Image.open(pets / "cat" / f"cat{number // 2}_{number}.png").save(
+            pets / "cat" / f"cat{number // 2}_{number}_mask.png"
+        )
+    (pets / "notes.csv").write_text("image,age\nx,1\n")
+    result = run(app, str(pets))
+    assert result.exit_code == 0
+    assert "note: notes.csv is not used: the folders are the classes" in result.stderr
+    assert "note: left out: 12 entries (a mask beside its picture): cat/cat0_0_mask.png" in result.stderr
+    assert "cat/cat5_11_mask.png" in result.stdout
+    assert len(json.loads(run(app, str(pets), "--json").stdout)["left_out"]) == 12
+
+
+def test_columns_that_only_the_user_can_choose_are_options(app, pets):
+    rows = ["scan,previous,pathology,sex"]
+    rows += [f"cat{n // 2}_{n}.png,dog{n // 2}_{n}.png,{n % 2},{'mf'[n % 3 // 2]}" for n in range(12)]
+    (pets / "labels.csv").write_text("\n".join(rows))
+    assert "--image-column scan" in str(run(app, str(pets)).exception)
+    assert "--label-column" in str(run(app, str(pets), "--image-column", "scan").exception)
+    result = run(app, str(pets), "--image-column", "scan", "--label-column", "pathology", "--json")
+    assert json.loads(result.stdout)["classes"] == {"normal": 6, "pathology": 6}
 
 
 def test_a_missing_path_is_a_clear_error(app, tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,36 @@ def test_a_remark_about_a_file_stands_in_its_row_and_nowhere_else(model: Path, f
     assert [bool(row["warning"]) for row in rows] == [False, True, False]
     records = [json.loads(line) for line in shown[("--json",)].stdout.splitlines()]
     assert ["warnings" in record for record in records] == [False, True, False]
+
+
+def test_every_file_of_a_folder_has_a_row_or_is_counted(model: Path, folder: Path) -> None:
+    for name in ("deeper/d.jfif", "e.jpe", "noextension"):
+        (folder / name).write_bytes((folder / "b.png").read_bytes())
+    (folder / "scan.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    (folder / "deeper" / "up").symlink_to("..")
+    (folder / "dead.png").symlink_to("nowhere.png")
+    result = _run("predict", model, folder, "--json")
+    assert result.exit_code == 1
+    records = {Path(record["image"]).name: record for record in map(json.loads, result.stdout.splitlines())}
+    assert len(records) == 8
+    assert {name for name, record in records.items() if "error" in record} == {"scan.dcm", "dead.png"}
+    assert "passed over: 1 entry, no image by its name: notes.txt" in result.stderr
+    assert "passed over: 1 entry, leads to the folder itself, which was read already: deeper/up/" in result.stderr
+
+
+def test_a_name_that_breaks_lines_or_is_not_utf8_stays_in_its_row(model: Path, folder: Path) -> None:
+    (folder / "b.png").rename(folder / "b\nb.png")
+    (folder / "a.jpg").rename(folder / os.fsdecode(b"a\xe4.jpg"))
+    rows = _run("predict", model, folder).stdout.splitlines()
+    assert [row.rpartition("/")[2] for row in rows[1:]] == [r"a\xe4.jpg", r"b\nb.png", "c.PNG"]
+    records = [json.loads(line) for line in _run("predict", model, folder, "--json").stdout.splitlines()]
+    assert Path(records[1]["image"]) == folder / "b\nb.png"
+
+
+def test_a_name_that_is_too_long_does_not_stop_the_others(model: Path, folder: Path) -> None:
+    result = _run("predict", model, folder / "b.png", "a" * 300 + ".png", "--json")
+    assert result.exit_code == 1
+    assert [("error" in json.loads(line)) for line in result.stdout.splitlines()] == [False, True]
 
 
 def test_a_quoted_glob_is_expanded(model: Path, folder: Path) -> None:

@@ -58,6 +58,10 @@ def test_the_published_setting_is_what_the_paper_says() -> None:
         ("seed=7", lambda r: r.seed == 7),
         ("name=mine", lambda r: r.name == "mine"),
         ("backbone.alpha=0.5", lambda r: r.backbone.alpha == 0.5),
+        (
+            "stages.target.labels.label=dx",
+            lambda r: (r.stages[-1].labels.image, r.stages[-1].labels.label) == ("", "dx"),
+        ),
         ("backbone.weights=none", lambda r: r.backbone.weights == "none"),
         ('backbone.weights="a b.h5"', lambda r: r.backbone.weights == "a b.h5"),
         ("preprocess.window=[-100, 200.5]", lambda r: r.preprocess.window == (-100.0, 200.5)),

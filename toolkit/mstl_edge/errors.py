@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+_LONGEST = 2_000
+
 
 class MstlEdgeError(Exception):
     """A mistake that the user can mend; the command line prints it as one line and exits with `exit_code`.
@@ -20,14 +22,35 @@ class MstlEdgeError(Exception):
         self.expected = expected.rstrip(".")
         self.received = received
         self.hint = hint
-        parts = [f"expected {self.expected}."]
+        parts = [f"expected {_shortened(self.expected)}."]
         if received is not None:
-            told = str(received)
+            told = _shortened(str(received))
             # What was received may be a sentence of its own.
             parts.append(f"Received: {told}" if told.endswith(".") else f"Received: {told}.")
         if hint:
-            parts.append(hint)
-        super().__init__(" ".join(" ".join(parts).split()))
+            parts.append(_shortened(hint))
+        super().__init__(printable(" ".join(" ".join(parts).split())))
+
+
+def printable(text: str) -> str:
+    r"""Return a text that any terminal and any file takes, on one line.
+
+    What is no printable character is escaped, and so are the bytes of a file name that is no UTF-8 (`Sch\xe4del.png`).
+    """
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":  # by which Python carries a byte of a file name
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _shortened(text: str) -> str:
+    """A cell of a table, say, may hold a whole book."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 class RecipeError(MstlEdgeError):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mstl_edge_cli import options
 from mstl_edge_cli.console import print_json, print_table, progress_bar, say
 
 if TYPE_CHECKING:
@@ -37,19 +38,29 @@ def check(
         str, typer.Option(metavar="REGEX", help="Patient in the file name: the first group or the whole match.")
     ] = "",
     column: Annotated[str, typer.Option(metavar="NAME", help="Column of the CSV that names the patient.")] = "",
+    image_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Column of the CSV that names the image; default: found by its cells.")
+    ] = "",
+    label_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Column of the CSV that holds the label; default: found by its name.")
+    ] = "",
+    resplit: options.Resplit = False,
     json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
 ) -> None:
     """Audit a data set: classes, sizes, unreadable files, duplicates, patients, leaks; exit code 1 if training would refuse it."""
     from mstl_edge.data.audit import audit_source
+    from mstl_edge.data.labelled import left_out_lines
     from mstl_edge.data.scan import scan_source
     from mstl_edge.data.sources import open_source
-    from mstl_edge.recipe import PreprocessSpec
+    from mstl_edge.recipe import PreprocessSpec, SplitSpec
 
-    opened = open_source(source, patient=patient, column=column)
+    opened = open_source(source, patient=patient, column=column, image_column=image_column, label_column=label_column)
     say(f"reading {len(opened.images):,} files of {source}")
     with progress_bar("reading images", len(opened.images)) as advance:
         scan = scan_source(opened, PreprocessSpec(), advance=advance)
-    audit = audit_source(opened, scan)
+    audit = audit_source(opened, scan, SplitSpec(resplit=resplit))
+    for remark in (*audit.notes, *left_out_lines(audit.left_out)):
+        say(f"note: {remark}")
     if json:
         print_json(audit.to_tree())
     else:
@@ -89,6 +100,7 @@ def _print_tables(audit: Audit) -> None:
     )
     _print_list("Labels without an image", ["image"], [(name,) for name in audit.missing])
     _print_list("Images without a label", ["image"], [(name,) for name in audit.unlabelled])
+    _print_list("Left out", ["what", "why"], [(left.name, left.reason) for left in audit.left_out])
 
 
 def _summary(audit: Audit) -> list[tuple[str, object]]:
@@ -105,6 +117,7 @@ def _summary(audit: Audit) -> list[tuple[str, object]]:
         ("height in pixels", _span(heights)),
         ("labels without an image", len(audit.missing)),
         ("images without a label", len(audit.unlabelled)),
+        ("left out: masks, links that lead back, files of systems", len(audit.left_out)),
     ]
 
 
@@ -113,6 +126,9 @@ def _span(values: Sequence[int]) -> str:
 
 
 def _print_list(title: str, columns: list[str], rows: Sequence[tuple[object, ...]], *, shown: int = SHOWN) -> None:
+    from mstl_edge.errors import printable
+
     if rows:
         more = f" (the first {shown} of {len(rows):,})" if len(rows) > shown else ""
-        print_table(f"{title}{more}", columns, rows[:shown])
+        listed = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows[:shown]]
+        print_table(f"{title}{more}", columns, listed)

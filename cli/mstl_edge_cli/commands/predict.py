@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import glob
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,8 +15,6 @@ from mstl_edge_cli.console import print_json_line, progress_bar, say
 
 if TYPE_CHECKING:
     from mstl_edge.classifier import Prediction, Unreadable
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file made by 'mstl-edge export'.")]
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE", help="Image files, folders, or quoted globs.")]
@@ -46,9 +42,12 @@ def predict(
     """Print the label and the calibrated probability that a model gives each image.
 
     Research software: the label is a model's output on a picture, not a finding about a person.
-    An unreadable image is reported and does not stop the others; the exit code is then 1.
+    An unreadable image is reported and does not stop the others; the exit code is then 1. Of a folder, every file gets a row but
+    for documents, hidden files and what links lead back to; those are counted.
     """
     from mstl_edge.classifier import Unreadable, load_classifier
+    from mstl_edge.data.chosen import PassedOver, chosen_files
+    from mstl_edge.errors import printable
 
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
@@ -58,55 +57,22 @@ def predict(
     say(
         f"model: {card.name} {card.scheme} ({card.verdict}), {classifier.runtime.name}: {classifier.runtime.why}; {replayed}"
     )
-    total = sum(1 for _ in image_files(images))
+    passed_over = PassedOver()
+    total = sum(1 for _ in chosen_files(images, passed_over))
     unreadable = 0
     with nullcontext(lambda _: None) if total == 1 else progress_bar("predicting", total) as advance:
         write = _writer(card.labels, as_json=as_json, as_csv=as_csv)
-        for image, outcome in classifier.predict_many(image_files(images)):
-            write(str(image), outcome)
+        for image, outcome in classifier.predict_many(chosen_files(images)):
+            write(str(image) if as_json or as_csv else printable(str(image)), outcome)
             # Whatever reads the rows need not wait for a full buffer.
             sys.stdout.flush()
             unreadable += isinstance(outcome, Unreadable)
             advance(1)
+    for line in passed_over.lines():
+        say(line)
     if unreadable:
         say(f"mstl-edge: {unreadable:,} of {total:,} images could not be read")
         raise typer.Exit(1)
-
-
-def image_files(named: Sequence[str]) -> Iterator[Path]:
-    """Yield the files that `named` stands for, one at a time: files themselves, images of folders and matches of globs.
-
-    Raises:
-        DataError: A folder or a glob without images.
-    """
-    from mstl_edge.errors import DataError
-
-    for name in named:
-        path = Path(name)
-        if path.is_dir():
-            found, what = _images_below(path), f"{name}, a folder without any"
-        elif not path.exists() and glob.has_magic(name):
-            # Not Path.glob, which takes no absolute pattern; sorted, as a shell would give it.
-            matches = sorted(glob.iglob(name, recursive=True))  # noqa: PTH207
-            found = (Path(match) for match in matches if not os.path.isdir(match))  # noqa: PTH112
-            what = f"{name}, which matches no file"
-        else:
-            # A missing file is reported where its answer would stand, beside the others' answers.
-            yield path
-            continue
-        first = next(found, None)
-        if first is None:
-            raise DataError(f"images ({', '.join(sorted(IMAGE_SUFFIXES))})", received=what)
-        yield first
-        yield from found
-
-
-def _images_below(folder: Path) -> Iterator[Path]:
-    for where, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
-                yield Path(where, name)
 
 
 def _writer(labels: Sequence[str], *, as_json: bool, as_csv: bool) -> Write:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -50,6 +51,17 @@ def test_a_file_that_gives_no_image_is_listed_by_name_and_reason(two_classes, na
     assert [lost.name for lost in scan.unreadable] == [f"dog/{name}"]
     assert scan.unreadable[0].reason == reason or (reason is None and scan.unreadable[0].reason)
     assert len(scan.facts) == 24
+
+
+def test_a_pipe_put_in_a_files_place_and_a_file_of_many_gigabytes_do_not_stop_the_scan(two_classes):
+    source = open_source(str(two_classes))
+    (two_classes / "cat" / "p00_0.png").unlink()
+    os.mkfifo(two_classes / "cat" / "p00_0.png")
+    os.truncate(two_classes / "dog" / "p06_0.png", 5 * 10**9)
+    assert [(lost.name, lost.reason) for lost in scan_source(source, PreprocessSpec()).unreadable] == [
+        ("cat/p00_0.png", "a named pipe, no file"),
+        ("dog/p06_0.png", "5.0 GB, above the limit of 1 GB"),
+    ]
 
 
 def test_a_truncated_file_is_listed_by_name(two_classes):

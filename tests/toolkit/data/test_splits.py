@@ -100,7 +100,7 @@ def test_a_patient_in_two_declared_splits_is_a_leak(declared):
 
 def test_a_class_absent_from_a_declared_split_is_an_error(declared):
     shutil.rmtree(declared / "test" / "b")
-    with pytest.raises(DataError, match="images of 'b' in the declared test folder"):
+    with pytest.raises(DataError, match="images of 'b' in the declared test split"):
         split_source(*opened(declared), SplitSpec(), seed=0)
 
 

@@ -10,9 +10,20 @@ from typing import Any
 import msgspec
 
 from mstl_edge.data.duplicates import near_duplicates
-from mstl_edge.data.scan import Scan, Unreadable
-from mstl_edge.data.sources import SPLITS, DataSource, LabelledImage
-from mstl_edge.data.splits import conflicting_labels, group_images, leaks, readable_images
+from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage
+from mstl_edge.data.scan import Scan
+from mstl_edge.data.splits import (
+    conflicting_labels,
+    deal_out,
+    declared_gaps,
+    group_images,
+    leaks,
+    losses,
+    readable_images,
+)
+from mstl_edge.data.walk import LeftOut, Unreadable
+from mstl_edge.errors import DataError
+from mstl_edge.recipe import SplitSpec
 
 SCHEMA = "mstl-edge/audit/1"
 
@@ -67,6 +78,8 @@ class Audit:
     leaks: tuple[Leak, ...]
     missing: tuple[str, ...]
     unlabelled: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
     errors: tuple[str, ...]
     schema: str = SCHEMA
 
@@ -81,8 +94,15 @@ class Audit:
         return tree | {"patients_with_several_images": self.patients_with_several_images}
 
 
-def audit_source(source: DataSource, scan: Scan) -> Audit:
-    """Count, compare and cross-check everything the scan found."""
+def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) -> Audit:
+    """Count, compare and cross-check everything the scan found.
+
+    Args:
+        source: The data set.
+        scan: What its files hold.
+        spec: The split that training would make of it; default that of a recipe which says nothing.
+    """
+    spec = spec or SplitSpec()
     images = readable_images(source, scan)
     groups, patients_known = group_images(source, scan)
     conflicts = tuple(tuple(image.name for image in same) for same in conflicting_labels(images, scan))
@@ -107,7 +127,12 @@ def audit_source(source: DataSource, scan: Scan) -> Audit:
         leaks=leaking,
         missing=source.missing,
         unlabelled=source.unlabelled,
-        errors=_errors(images, conflicts, leaking),
+        left_out=scan.left_out,
+        notes=source.notes,
+        errors=(
+            *_contradictions(images, conflicts, () if spec.resplit else leaking),
+            *(_line(refusal) for refusal in _refusals(source, scan, groups, spec) if images),
+        ),
     )
 
 
@@ -144,7 +169,26 @@ def _near_duplicates(images: Sequence[LabelledImage], scan: Scan) -> tuple[NearD
     )
 
 
-def _errors(
+def _refusals(source: DataSource, scan: Scan, groups: Sequence[str], spec: SplitSpec) -> list[DataError]:
+    """Return what else training would refuse; of declared splits that leak one has been told to deal anew already."""
+    images = readable_images(source, scan)
+    found = list(losses(source, scan, spec.limit_unreadable))
+    if any(image.declared for image in images) and not spec.resplit:
+        return found if leaks(images, groups) else [*found, *declared_gaps(images, source.labels)]
+    try:
+        deal_out(images, groups, spec, seed=0)
+    except DataError as error:
+        found.append(error)
+    return found
+
+
+def _line(refusal: DataError) -> str:
+    """Return an error as a line; what to type is left out where it is this audit."""
+    hint = "" if "mstl-edge data check" in refusal.hint else refusal.hint
+    return f"expected {refusal.expected}. Received: {refusal.received}. {hint}".rstrip()
+
+
+def _contradictions(
     images: Sequence[LabelledImage], conflicts: Sequence[tuple[str, ...]], leaking: Sequence[Leak]
 ) -> tuple[str, ...]:
     found = []

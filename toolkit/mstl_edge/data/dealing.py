@@ -72,5 +72,5 @@ def _check_enough(counts: NDArray[np.int64], classes: Sequence[str], parts: int)
             raise DataError(
                 f"at least {parts} images of every class from different patients, one for each part",
                 received=f"{counts[:, number].sum()} images of {label!r} in {independent} groups",
-                hint="Patients and near-duplicates count once; see 'mstl-edge data check SOURCE'.",
+                hint="Patients and near-duplicates count once. Add images or patients, or merge classes.",
             )

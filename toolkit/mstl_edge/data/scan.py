@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from PIL import Image
+
 from mstl_edge.data.duplicates import fingerprint
-from mstl_edge.data.sources import DataSource, LabelledImage
+from mstl_edge.data.labelled import DataSource, LabelledImage
+from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.data.workers import in_order
 from mstl_edge.preprocess import UnreadableImageError, open_image, upright
 from mstl_edge.recipe import PreprocessSpec
 
+TWO_LEVELS = "two grey levels alone, as masks have and pictures have not"
+LARGEST_BYTES = 10**9
+"""A larger file is read by nobody here: several are read at once, and one picture of the pixel limit takes far less."""
+_FAR = 32
+"""Grey levels that JPEG may move a pixel beside an edge."""
+
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What one readable file is: SHA-256 in hexadecimal, stored size and Pillow mode, thumbnail for near-duplicates."""
+    """What one readable file is: SHA-256 in hexadecimal, stored size and Pillow mode, thumbnail for near-duplicates.
+
+    `two_valued`: it has two grey levels or colours and no more.
+    """
 
     sha256: str
     width: int
     height: int
     mode: str
     fingerprint: bytes
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A file that gives no image, and why."""
-
-    name: str
-    reason: str
+    two_valued: bool = False
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Facts by image name, and the files that could not be read, sorted by name."""
+    """Facts by image name, the files that could not be read, and those that are no pictures, sorted by name."""
 
     facts: Mapping[str, ImageFacts]
     unreadable: tuple[Unreadable, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def scan_source(
     source: DataSource, preprocess: PreprocessSpec, *, advance: Callable[[int], None] | None = None
 ) -> Scan:
     """Read and decode every file once, on all cores; whatever is wrong with a file is recorded, not raised.
+
+    What the source could not reach is listed with what cannot be read. Two-valued pictures are left out as masks, unless they are
+    more than half of the set: then that is what it is made of.
 
     Args:
         source: The files.
@@ -58,7 +69,7 @@ def scan_source(
             return Unreadable(image.name, error.reason)
 
     facts: dict[str, ImageFacts] = {}
-    unreadable: list[Unreadable] = []
+    unreadable = list(source.unreadable)
     for image, outcome in zip(source.images, in_order(examine, source.images), strict=True):
         if isinstance(outcome, Unreadable):
             unreadable.append(outcome)
@@ -66,15 +77,53 @@ def scan_source(
             facts[image.name] = outcome
         if advance is not None:
             advance(1)
-    return Scan(facts, tuple(unreadable))
+    unreadable.sort(key=lambda lost: lost.name)
+    masks = [name for name, fact in facts.items() if fact.two_valued]
+    if 2 * len(masks) > len(facts):
+        masks = []
+    for name in masks:
+        del facts[name]
+    left_out = sorted((*source.left_out, *(LeftOut(name, TWO_LEVELS) for name in masks)), key=lambda entry: entry.name)
+    return Scan(facts, tuple(unreadable), tuple(left_out))
 
 
 def _facts(image: LabelledImage, preprocess: PreprocessSpec) -> ImageFacts:
-    try:
-        content = image.path.read_bytes()
-    except OSError as error:
-        raise UnreadableImageError("a file that can be read", image.name, error.strerror or str(error)) from error
+    content = _content(image)
     opened = open_image(content, preprocess, name=image.name)
     (width, height), mode = opened.size, opened.mode
-    thumbnail = fingerprint(upright(opened, preprocess, name=image.name))
-    return ImageFacts(hashlib.sha256(content).hexdigest(), width, height, mode, thumbnail)
+    decoded = upright(opened, preprocess, name=image.name)
+    two_valued = _is_two_valued(decoded, lossy=opened.format == "JPEG")
+    return ImageFacts(
+        hashlib.sha256(content).hexdigest(), width, height, mode, fingerprint(decoded), two_valued=two_valued
+    )
+
+
+def _content(image: LabelledImage) -> bytes:
+    """Read one regular file; neither a pipe that was put in its place nor a file that the kernel makes up can stop the scan."""
+    try:
+        handle = os.open(image.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableImageError("an image file", image.name, f"{kind_of(status.st_mode)}, no file")
+            if status.st_size > LARGEST_BYTES:
+                size = f"{status.st_size / 1e9:,.1f} GB"
+                raise UnreadableImageError(
+                    "an image file of at most 1 GB", image.name, f"{size}, above the limit of 1 GB"
+                )
+            return file.read(status.st_size)
+    except OSError as error:
+        raise UnreadableImageError("a file that can be read", image.name, error.strerror or str(error)) from error
+
+
+def _is_two_valued(image: Image.Image, *, lossy: bool) -> bool:
+    """Say whether an `L` or `RGB` image has two colours; a JPEG, whether nearly all of it is near its darkest and brightest."""
+    if not lossy:
+        colours = image.getcolors(2)
+        return colours is not None and len(colours) == 2
+    levels = image.convert("L").histogram()
+    low = next(level for level, count in enumerate(levels) if count)
+    high = next(level for level in range(255, -1, -1) if levels[level])
+    pixels = image.width * image.height
+    dark, bright = sum(levels[low : low + _FAR]), sum(levels[max(0, high - _FAR + 1) : high + 1])
+    return high - low >= 4 * _FAR and min(dark, bright) > 0.02 * pixels and dark + bright >= 0.99 * pixels

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import numpy as np
 
 from mstl_edge.data.dealing import deal
 from mstl_edge.data.duplicates import near_duplicates
-from mstl_edge.data.scan import Scan, Unreadable
-from mstl_edge.data.sources import SPLITS, DataSource, LabelledImage, Split
+from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split, left_out_lines, some
+from mstl_edge.data.scan import Scan
+from mstl_edge.data.walk import LeftOut, Unreadable
 from mstl_edge.errors import DataError
 from mstl_edge.recipe import SplitSpec
 from mstl_edge.storage import write_bytes
@@ -22,7 +24,7 @@ SCHEMA = "mstl-edge/manifest/1"
 LEAST_VALIDATION = 50
 """Fewer validation images than this cannot choose an epoch or a threshold (the Kaggle chest set declares 16)."""
 
-_RESPLIT = "Deal anew with --resplit, or --set stages.NAME.split.resplit=true."
+_RESPLIT = "Deal anew with --resplit."
 
 
 @dataclass(frozen=True)
@@ -47,33 +49,38 @@ class Manifest:
     unreadable: tuple[Unreadable, ...]
     missing: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
     schema: str = SCHEMA
 
     def part(self, split: Split) -> tuple[ManifestRow, ...]:
         """Return the rows of one part, sorted by name."""
         return tuple(row for row in self.rows if row.split == split)
 
+    def remarks(self) -> tuple[str, ...]:
+        """Say in words what was chosen among the files and labels, and what was left out."""
+        return (*self.notes, *left_out_lines(self.left_out))
+
 
 def split_source(source: DataSource, scan: Scan, spec: SplitSpec, *, seed: int) -> Manifest:
     """Deal the readable images into training, validation and test.
 
-    Splits that the source declares by its folders are kept if they are free of leaks and have `LEAST_VALIDATION` images to
-    validate on, unless `spec.resplit`.
+    Splits that the source declares, by its folders or by a column of its labels, are kept if they are free of leaks and have
+    `LEAST_VALIDATION` images to validate on, unless `spec.resplit`.
 
     Raises:
         DataError: Too few images or groups of a class, too many unreadable, missing or unlabelled files, one content under
             two labels, or declared splits that cannot be kept.
     """
-    _check_losses(source, scan, spec.limit_unreadable)
+    for refusal in losses(source, scan, spec.limit_unreadable):
+        raise refusal
     images = readable_images(source, scan)
-    _check_labels_agree(images, scan)
+    _check_labels_agree(images, scan, source.check)
     groups, patients_known = group_images(source, scan)
     if any(image.declared for image in images) and not spec.resplit:
         parts = _declared_parts(images, groups, source.labels)
     else:
-        shares = (1 - spec.validation - spec.test, spec.validation, spec.test)
-        dealt = deal([image.label for image in images], groups, shares, seed=seed)
-        parts = [SPLITS[part] for part in dealt]
+        parts = deal_out(images, groups, spec, seed=seed)
     rows = [
         ManifestRow(image.name, image.label, group, part, scan.facts[image.name].sha256)
         for image, group, part in zip(images, groups, parts, strict=True)
@@ -84,7 +91,18 @@ def split_source(source: DataSource, scan: Scan, spec: SplitSpec, *, seed: int) 
     return Manifest(
         source=source.source, labels=source.labels, rows=tuple(rows), patients_known=patients_known,
         unreadable=scan.unreadable, missing=source.missing, unlabelled=source.unlabelled,
+        left_out=scan.left_out, notes=source.notes,
     )  # fmt: skip
+
+
+def deal_out(images: Sequence[LabelledImage], groups: Sequence[str], spec: SplitSpec, *, seed: int) -> list[Split]:
+    """Return the part of each image, whatever splits are declared.
+
+    Raises:
+        DataError: Too few groups of a class.
+    """
+    shares = (1 - spec.validation - spec.test, spec.validation, spec.test)
+    return [SPLITS[part] for part in deal([image.label for image in images], groups, shares, seed=seed)]
 
 
 def readable_images(source: DataSource, scan: Scan) -> tuple[LabelledImage, ...]:
@@ -149,10 +167,24 @@ def _declared_parts(images: Sequence[LabelledImage], groups: Sequence[str], labe
             received=f"{len(leaking)} groups across splits, such as {example[0].name} and {_elsewhere(example).name}",
             hint=_RESPLIT,
         )
+    for gap in declared_gaps(images, labels):
+        raise gap
+    return [image.declared for image in images if image.declared is not None]
+
+
+def declared_gaps(images: Sequence[LabelledImage], labels: Sequence[str]) -> Iterator[DataError]:
+    """Yield what declared splits lack to be trained on."""
+    undeclared = [image.name for image in images if image.declared is None]
+    if undeclared:
+        yield DataError(
+            "every image in one of the declared splits train, validation and test",
+            received=f"{len(undeclared)} of {len(images)} in none, such as {undeclared[0]}",
+            hint=_RESPLIT,
+        )
     counts = Counter(image.declared for image in images)
     if counts["validation"] < LEAST_VALIDATION:
-        raise DataError(
-            f"at least {LEAST_VALIDATION} validation images in the splits that the folders declare",
+        yield DataError(
+            f"at least {LEAST_VALIDATION} validation images in the splits that the data declare",
             received=counts["validation"],
             hint=_RESPLIT,
         )
@@ -160,38 +192,62 @@ def _declared_parts(images: Sequence[LabelledImage], groups: Sequence[str], labe
     for split in SPLITS:
         for label in labels:
             if (split, label) not in present:
-                raise DataError(f"images of {label!r} in the declared {split} folder", received="none", hint=_RESPLIT)
-    return [image.declared for image in images if image.declared is not None]
+                yield DataError(f"images of {label!r} in the declared {split} split", received="none", hint=_RESPLIT)
 
 
 def _elsewhere(images: Sequence[LabelledImage]) -> LabelledImage:
     return next(image for image in images if image.declared != images[0].declared)
 
 
-def _check_losses(source: DataSource, scan: Scan, limit: float) -> None:
-    losses: Mapping[str, Sequence[str]] = {
+def losses(source: DataSource, scan: Scan, limit: float) -> Iterator[DataError]:
+    """Yield why too much of a source is lost to train on what is left.
+
+    Args:
+        source: Its missing and unlabelled images.
+        scan: Its unreadable files.
+        limit: The largest share of each.
+    """
+    told: Mapping[str, Sequence[str]] = {
         "unreadable files": [f"{lost.name}: {lost.reason}" for lost in scan.unreadable],
         "labels without an image": source.missing,
         "images without a label": source.unlabelled,
     }
-    for what, lost in losses.items():
-        total = len(source.images) + (0 if what == "unreadable files" else len(lost))
+    for what, lost in told.items():
+        counted = source.unreadable if what == "unreadable files" else lost
+        total = len(source.images) + len(counted)
         if len(lost) > limit * total:
-            raise DataError(
+            yield DataError(
                 f"at most {limit:.0%} {what}",
                 received=f"{len(lost)} of {total} ({'; '.join(lost[:3])}{' …' if len(lost) > 3 else ''})",
-                hint="List them with 'mstl-edge data check SOURCE', mend them, or raise stages.NAME.split.limit_unreadable.",
+                hint=f"List them: {source.check}; mend them, or raise stages.NAME.split.limit_unreadable.",
+            )
+    folders = [f"{lost.name} ({lost.reason})" for lost in scan.unreadable if lost.name.endswith("/")]
+    if folders:
+        yield DataError(
+            "folders that can be looked into",
+            received=some(folders),
+            hint=f"Give yourself the right to read them: chmod -R u+rX {shlex.quote(str(source.folder))}",
+        )
+    left = {image.label for image in readable_images(source, scan)}
+    reasons = {lost.name: lost.reason for lost in scan.left_out} | {lost.name: lost.reason for lost in scan.unreadable}
+    for label in source.labels:
+        if label not in left:
+            own = [image.name for image in source.images if image.label == label]
+            yield DataError(
+                f"an image of class {label!r} that can be used",
+                received=f"none of {len(own)}, such as {own[0]} ({reasons.get(own[0], 'unreadable')})",
+                hint="Mend its files, or take it out of the data set.",
             )
 
 
-def _check_labels_agree(images: Sequence[LabelledImage], scan: Scan) -> None:
+def _check_labels_agree(images: Sequence[LabelledImage], scan: Scan, check: str) -> None:
     conflicts = conflicting_labels(images, scan)
     if conflicts:
         example = ", ".join(f"{image.name} ({image.label})" for image in conflicts[0][:3])
         raise DataError(
             "one label for one image",
             received=f"{len(conflicts)} contents under two labels, such as {example}",
-            hint="Remove the wrong copies; 'mstl-edge data check SOURCE' lists all.",
+            hint=f"Remove the wrong copies; all of them: {check}",
         )
 
 

@@ -59,6 +59,13 @@ class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     subset: Annotated[int, Meta(ge=0)] = 0
 
 
+class LabelsSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which columns of a label file to read: `image` names the image, `label` the class. Empty: found by their cells and names."""
+
+    image: str = ""
+    label: str = ""
+
+
 class AugmentSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Random views of each training image, drawn once, stored, and dealt out one per epoch.
 
@@ -109,6 +116,7 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     feature_precision: FeaturePrecision = "float32"
     augment: AugmentSpec = AugmentSpec()
     split: SplitSpec = SplitSpec()
+    labels: LabelsSpec = LabelsSpec()
 
 
 class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

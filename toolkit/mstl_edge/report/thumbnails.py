@@ -11,11 +11,11 @@ import msgspec
 from msgspec import Struct
 from PIL import Image
 
-from mstl_edge.data.sources import open_source
-from mstl_edge.data.splits import Manifest, load_manifest
+from mstl_edge.data.sources import source_folder
+from mstl_edge.data.splits import load_manifest
 from mstl_edge.errors import RunError
 from mstl_edge.preprocess import load_image
-from mstl_edge.recipe import PreprocessSpec, Recipe, StageSpec
+from mstl_edge.recipe import PreprocessSpec, Recipe
 from mstl_edge.report.records import read_tree
 from mstl_edge.runs import RunFolder
 
@@ -55,7 +55,7 @@ def study_thumbnails(folder: Path, wanted: set[str]) -> Thumbnails:
     except msgspec.ValidationError as error:
         raise RunError(f"a study's plan ({error})", received=folder / PLAN_FILE) from error
     manifest = load_manifest(folder / IMAGES_FILE)
-    base = _folder(manifest, recipe.stages[-1])
+    base = source_folder(manifest.source)
     return _draw(((row.name, base / row.name) for row in manifest.rows), wanted, recipe.preprocess)
 
 
@@ -67,12 +67,8 @@ def test_images(folder: RunFolder) -> list[tuple[Path, str, str]]:
     """
     stage = folder.recipe().stages[-1]
     manifest = load_manifest(folder.manifest(stage.name))
-    base = _folder(manifest, stage)
+    base = source_folder(manifest.source)
     return [(base / row.name, row.name, row.label) for row in manifest.part("test")]
-
-
-def _folder(manifest: Manifest, stage: StageSpec) -> Path:
-    return open_source(manifest.source, patient=stage.split.patient, column=stage.split.column).folder
 
 
 def _draw(images: Iterable[tuple[str, Path]], wanted: set[str], spec: PreprocessSpec) -> Thumbnails:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mstl_edge.data.phantom import phantom_folder
 from mstl_edge.data.pixels import load_pixels
-from mstl_edge.data.sources import open_source
+from mstl_edge.data.sources import source_folder
 from mstl_edge.data.splits import ManifestRow, load_manifest
 from mstl_edge.preprocess import spec_digest
 from mstl_edge.recipe import AugmentSpec
@@ -170,10 +170,9 @@ def other_panels(trained: Trained) -> Iterator[Panel]:
         manifest = load_manifest(trained.run.manifest(stage.name))
         rows = [row for row in manifest.rows if row.split != "train"]
         if rows:
-            source = open_source(stage.data, patient=stage.split.patient, column=stage.split.column)
             chosen = np.sort(np.random.default_rng(trained.seed).permutation(len(rows))[:BESIDE])
             yield _plain_panel(
-                trained, f"{stage.name} held-out", source.folder, [rows[i] for i in chosen], carries=False
+                trained, f"{stage.name} held-out", source_folder(stage.data), [rows[i] for i in chosen], carries=False
             )
 
 

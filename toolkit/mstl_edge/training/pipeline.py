@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from mstl_edge.data.sources import open_source
+from mstl_edge.data.sources import open_stage
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, read_json
@@ -26,7 +26,7 @@ def check_ingredients(recipe: Recipe) -> None:
         WeightsError: The first weights are missing or belong to another network.
     """
     for stage in recipe.stages:
-        source = open_source(stage.data, patient=stage.split.patient, column=stage.split.column)
+        source = open_stage(stage)
         stages.positive_class(stage, source.labels)
     stages.build_network(recipe, recipe.stages[0], 2, None)
 

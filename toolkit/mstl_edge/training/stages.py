@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mstl_edge.data.pixels import load_pixels
 from mstl_edge.data.scan import scan_source
-from mstl_edge.data.sources import Split, open_source
+from mstl_edge.data.sources import Split, open_stage
 from mstl_edge.data.splits import Manifest, load_manifest, save_manifest, split_source
 from mstl_edge.errors import DataError, RunError
 from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature, softmax
@@ -67,7 +67,7 @@ def prepare_stage(recipe: Recipe, stage: StageSpec, run: RunFolder, reporter: Re
     Raises:
         DataError: The data set cannot be used, or shares an image with what an earlier stage was trained on.
     """
-    source = open_source(stage.data, patient=stage.split.patient, column=stage.split.column)
+    source = open_stage(stage)
     manifest_file = run.manifest(stage.name)
     if manifest_file.is_file():
         manifest = load_manifest(manifest_file)
@@ -108,6 +108,8 @@ def _tell(stage: StageSpec, manifest: Manifest, reporter: Reporter) -> None:
     counts = ", ".join(f"{split} {len(manifest.part(split))}" for split in ("train", "validation", "test"))
     patients = "" if manifest.patients_known else "; patients unknown, near-duplicates kept together"
     reporter.say(f"{stage.name}: {' / '.join(manifest.labels)}; {counts}{patients}")
+    for remark in manifest.remarks():
+        reporter.say(f"{stage.name}: {remark}")
     if manifest.unreadable:
         first = ", ".join(f"{entry.name} ({entry.reason})" for entry in manifest.unreadable[:5])
         reporter.say(f"{stage.name}: {len(manifest.unreadable)} unreadable files left out: {first}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 
 from mstl_edge.data.scan import scan_source
-from mstl_edge.data.sources import DataSource, open_source
+from mstl_edge.data.sources import DataSource, open_stage
 from mstl_edge.data.splits import Manifest, split_source
 from mstl_edge.errors import DataError
 from mstl_edge.progress import SILENT, Reporter
@@ -32,7 +32,7 @@ def gather_images(plan: StudyPlan, reporter: Reporter) -> Manifest:
     for arm in plan.arms:
         pipeline.check_ingredients(arm.recipe)
     target = plan.target
-    source = open_source(target.data, patient=target.split.patient, column=target.split.column)
+    source = open_stage(target)
     if plan.sensitivity and len(source.labels) > 2:
         raise DataError(
             "two classes for --sensitivity, which moves the threshold between them",
@@ -54,7 +54,7 @@ def gather_images(plan: StudyPlan, reporter: Reporter) -> Manifest:
 
 def _check_agrees(plan: StudyPlan, arm: Arm, source: DataSource) -> None:
     first, hint = plan.target, f"Name one data set for all: --data {arm.stage.name}=PATH"
-    own = open_source(arm.stage.data, patient=arm.stage.split.patient, column=arm.stage.split.column)
+    own = open_stage(arm.stage)
     if own.labels != source.labels:
         raise DataError(
             f"the same labels in every arm ({', '.join(source.labels)} as in {plan.recipe.name})",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge import __version__
-from mstl_edge.data.sources import Split, open_source
+from mstl_edge.data.sources import Split, source_folder
 from mstl_edge.data.splits import Manifest
 from mstl_edge.metrics import softmax
 from mstl_edge.preprocess import normalize
@@ -105,8 +105,8 @@ def _open_arm(study_path: Path, name: str) -> OpenArm:
     study = StudyFolder(study_path)
     plan = study.plan()
     arm = plan.arm(name)
-    source = open_source(plan.target.data)
-    data = stages.read_images(arm.recipe, arm.stage, study.manifest(), source.folder, SILENT)
+    folder = source_folder(plan.target.data)
+    data = stages.read_images(arm.recipe, arm.stage, study.manifest(), folder, SILENT)
     bridge = study.bridge(arm)
     carried = None if bridge is None else _carried(bridge.stage(arm.recipe.stages[-2].name).weights)
     return OpenArm(plan, arm, data, bridge, carried)

@@ -1,0 +1,5 @@
+"""A table of labels: from a file of cells to labelled images.
+
+The order of the story: `table` reads it, `names` finds the files its cells speak of, `columns` tells its columns apart, `values`
+says what its labels mean, and `rows` makes labelled images of it.
+"""
