@@ -154,7 +154,7 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_no_torn_file(mstl_edge, one
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage.os, "fsync", full)
+        patch.setattr("os.fsync", full)
         ended = mstl_edge(*one_stage, "--out", "early")
         assert ended.exit_code == 1
         assert "expected more space on the disk of early/recipe.toml. Received: " in ended.stderr

@@ -74,7 +74,7 @@ def test_a_full_or_closed_disk_is_one_clear_line(tmp_path, monkeypatch, number, 
     def refuse(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(storage.os, "fsync", refuse)
+    monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(MstlEdgeError, match=message):
         write_text(tmp_path / "a.txt", "content")
     assert not list(tmp_path.iterdir())
@@ -173,7 +173,7 @@ def test_rows_beyond_the_limit_of_the_cache_are_refused_before_anything_is_compu
 
 def test_a_file_that_another_process_removes_meanwhile_does_not_count_against_the_limit(tmp_path, monkeypatch):
     (tmp_path / "kept").write_bytes(b"x" * 30)
-    monkeypatch.setattr(storage.os, "walk", lambda folder: [(str(folder), [], ["kept", "gone"])])
+    monkeypatch.setattr("os.walk", lambda folder: [(str(folder), [], ["kept", "gone"])])
     monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path))
     monkeypatch.setenv("MSTL_EDGE_CACHE_GB", "5e-8")
     storage.check_cache_limit(20)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mstl_edge.errors import GateRefusedError
+from mstl_edge.errors import GateRefusedError, typed
 from mstl_edge_cli import options
 from mstl_edge_cli.commands.train import percent
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
@@ -39,6 +39,7 @@ def export(
         float | None, typer.Option(min=0.0, max=1.0, help="Share of equal labels the gate demands.", show_default=False)
     ] = None,
     allow_float: Annotated[bool, typer.Option("--allow-float", help="Let layers that int8 hurts stay float.")] = False,
+    data: options.MovedData = None,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
@@ -48,9 +49,10 @@ def export(
     """
     import os
 
-    from mstl_edge.runs import open_run
+    from mstl_edge.runs import open_run, relocate_run
 
     opened = open_run(run)
+    relocate_run(opened, options.stage_data(data), Terminal())
     say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
     from mstl_edge.training.candidates import Kind
     from mstl_edge.training.export import Int8Options, export_float, export_int8
@@ -79,7 +81,7 @@ def _show(run: Path, tree: dict[str, Any], *, json: bool) -> None:
     print_candidates(tree)
     if tree["model"] is not None:
         say(f"model: {run / tree['model']}")
-        say(f"next: mstl-edge bench {run / tree['model']}")
+        say(f"next: {typed('mstl-edge', 'bench', run / tree['model'])}")
 
 
 def print_candidates(tree: dict[str, Any]) -> None:

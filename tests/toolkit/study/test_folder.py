@@ -6,8 +6,9 @@ import json
 import pytest
 
 from mstl_edge.errors import RunError
+from mstl_edge.output_folder import check_unused
 from mstl_edge.recipe import load_recipe
-from mstl_edge.training.study.folder import check_free, open_study, refuse_other_recipe
+from mstl_edge.training.study.folder import open_study, refuse_other_recipe
 from mstl_edge.training.study.plan import build_arms
 
 
@@ -75,4 +76,4 @@ def test_a_damaged_plan_is_one_clear_line(tmp_path, content):
 def test_an_output_folder_that_holds_a_study_says_how_to_resume_it(drawn_study):
     study = drawn_study({"single": 0.8})
     with pytest.raises(RunError, match="mstl-edge study --resume"):
-        check_free(study.path)
+        check_unused(study.path)

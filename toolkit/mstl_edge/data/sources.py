@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from mstl_edge.data.kaggle import kaggle_folder
 from mstl_edge.data.labels_csv import ImageIndex, read_labels
 from mstl_edge.errors import DataError
+from mstl_edge.storage import expanded
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -76,7 +77,7 @@ def open_source(source: str, *, patient: str = "", column: str = "", seed: int =
     elif kind == "kaggle":
         folder = kaggle_folder(rest)
     else:
-        folder = Path(source).expanduser()
+        folder = expanded(source)
     found = _open_path(source, folder, column)
     if not found.images:
         raise DataError("images with labels", received=f"none in {source}", hint=_LAYOUTS)

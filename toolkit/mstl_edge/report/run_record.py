@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from mstl_edge.artifact import Artifact, open_artifact
-from mstl_edge.errors import RunError
+from mstl_edge.errors import RunError, typed
 from mstl_edge.metrics import Agreement, ClassificationMetrics, Interval, McNemar
 from mstl_edge.recipe import Recipe
 from mstl_edge.report.answers import Answered, answered
@@ -159,7 +159,7 @@ def read_run(folder: RunFolder) -> RunRecord:
         RunError: Training is not finished, or a file of it is missing, damaged or of another version.
         ArtifactError: The exported file is damaged.
     """
-    again = f"Finish it: mstl-edge train --resume {folder.path}"
+    again = f"Finish it: {typed('mstl-edge', 'train', '--resume', folder.path)}"
     if not folder.metrics.is_file():
         raise RunError("a run whose training is finished", received=folder.path, hint=again)
     stages = read_record(folder.metrics, _Metrics, METRICS_SCHEMA, hint=again).stages
@@ -193,7 +193,9 @@ def _export(folder: RunFolder) -> Export | None:
     path = folder.exports / "export.json"
     if not path.is_file():
         return None
-    return read_record(path, Export, EXPORT_SCHEMA, hint=f"Export it again: mstl-edge export {folder.path}")
+    return read_record(
+        path, Export, EXPORT_SCHEMA, hint=f"Export it again: {typed('mstl-edge', 'export', folder.path)}"
+    )
 
 
 def _answers(path: Path, entry: StageEntry) -> Answered:

@@ -1,0 +1,102 @@
+"""Ctrl-C and SIGTERM end the program with exit code 130, whatever it is doing at that moment.
+
+Python raises KeyboardInterrupt wherever the program happens to be, and not every place hands it on: a callback of the garbage
+collector loses it, and imports catch it, or turn it into an ImportError. Inside an import there is nothing to lose, so the
+program ends there at once; what a callback has lost is asked for again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal; after SIGTERM too."""
+AGAIN_AFTER_S = 0.05
+_SIGNALS: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+"""The signals, with the handler that Python gives them; another one is left alone, such as a background job's SIG_IGN."""
+
+
+class _Asked:
+    """Whether a signal has asked the program to stop."""
+
+    def __init__(self) -> None:
+        self.once = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal: raise KeyboardInterrupt, or end at once the second time and inside an import."""
+        if self.once or _imports(frame):
+            end_at_once()
+        self.once = True
+        raise KeyboardInterrupt
+
+    def again(self, lost: Any) -> None:
+        """Ask again for an interruption that a callback of the garbage collector has lost."""
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(lost)
+            return
+        self.once = False
+        timer = threading.Timer(AGAIN_AFTER_S, os.kill, (os.getpid(), signal.SIGINT))
+        timer.daemon = True
+        timer.start()
+
+
+def _imports(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def end_at_once() -> None:
+    """End the program without another line of Python."""
+    with suppress(OSError):  # nobody to tell
+        os.write(2, b"\nmstl-edge: stopped\n")
+    os._exit(INTERRUPTED)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into SystemExit with `INTERRUPTED`, whatever else was made of the interruption on its way."""
+    asked = _Asked()
+    replaced = [number for number, usual in _SIGNALS.items() if _take(number, usual, asked)]
+    hook = sys.unraisablehook
+    if replaced:
+        sys.unraisablehook = asked.again
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise stopped() from None
+    except BaseException as ended:
+        if asked.once and not (isinstance(ended, SystemExit) and ended.code == INTERRUPTED):
+            raise stopped() from None
+        raise
+    else:
+        if asked.once:
+            raise stopped()
+    finally:
+        sys.unraisablehook = hook
+        for number in replaced:
+            signal.signal(number, _SIGNALS[number])
+
+
+def stopped() -> SystemExit:
+    """Say that the program was stopped, and return what ends it."""
+    with suppress(OSError, ValueError, AttributeError):  # a stderr that is closed, full or gone
+        sys.stderr.write("mstl-edge: stopped\n")
+        sys.stderr.flush()
+    return SystemExit(INTERRUPTED)
+
+
+def _take(number: signal.Signals, usual: Any, handler: _Asked) -> bool:
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(number) != usual:
+        return False
+    signal.signal(number, handler)
+    return True
