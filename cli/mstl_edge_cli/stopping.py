@@ -7,6 +7,7 @@ program ends there at once; what a callback has lost is asked for again.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
@@ -19,6 +20,8 @@ from typing import Any
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 and the number of the signal; after SIGTERM too."""
 AGAIN_AFTER_S = 0.05
+ABOVE_THE_STANDARD_ONES = 10
+"""Descriptors from here on take no place of a standard one that is closed."""
 _SIGNALS: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 """The signals, with the handler that Python gives them; another one is left alone, such as a background job's SIG_IGN."""
 
@@ -28,11 +31,14 @@ class _Asked:
 
     def __init__(self) -> None:
         self.once = False
+        self.stderr: int | None = None
+        with suppress(OSError):  # closed; kept, since it is muted while TensorFlow is imported
+            self.stderr = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, ABOVE_THE_STANDARD_ONES)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: raise KeyboardInterrupt, or end at once the second time and inside an import."""
         if self.once or _imports(frame):
-            end_at_once()
+            self.end_at_once()
         self.once = True
         raise KeyboardInterrupt
 
@@ -46,6 +52,18 @@ class _Asked:
         timer.daemon = True
         timer.start()
 
+    def end_at_once(self) -> None:
+        """End the program without another line of Python."""
+        if self.stderr is not None:
+            with suppress(OSError):  # nobody to tell
+                os.write(self.stderr, b"mstl-edge: stopped\n")
+        os._exit(INTERRUPTED)
+
+    def close(self) -> None:
+        """Give back what was kept."""
+        if self.stderr is not None:
+            os.close(self.stderr)
+
 
 def _imports(frame: FrameType | None) -> bool:
     while frame is not None:
@@ -53,13 +71,6 @@ def _imports(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def end_at_once() -> None:
-    """End the program without another line of Python."""
-    with suppress(OSError):  # nobody to tell
-        os.write(2, b"\nmstl-edge: stopped\n")
-    os._exit(INTERRUPTED)
 
 
 @contextmanager
@@ -85,6 +96,7 @@ def ended_by_signals() -> Iterator[None]:
         sys.unraisablehook = hook
         for number in replaced:
             signal.signal(number, _SIGNALS[number])
+        asked.close()
 
 
 def stopped() -> SystemExit:

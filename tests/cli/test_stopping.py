@@ -44,7 +44,7 @@ def stopped_at(count: int, number: int, arguments: list[object], folder: Path) -
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-@pytest.mark.parametrize("count", random.Random(7).sample(range(40, 400), 3))
+@pytest.mark.parametrize("count", random.Random(7).sample(range(20, 160), 3))
 def test_a_signal_while_the_command_is_found_ends_it_with_130(count, number, tmp_path):
     done = stopped_at(count, number, ["recipes", "list"], tmp_path)
     assert done.returncode == 130, (done.stdout, done.stderr)
@@ -53,8 +53,10 @@ def test_a_signal_while_the_command_is_found_ends_it_with_130(count, number, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-@pytest.mark.parametrize("count", random.Random(11).sample(range(800, 9000), 3))
+@pytest.mark.parametrize(
+    ("count", "number"),
+    zip(random.Random(11).sample(range(400, 3000), 4), (signal.SIGINT, signal.SIGTERM) * 2, strict=True),
+)
 def test_a_signal_while_tensorflow_loads_ends_it_with_130_and_leaves_nothing(count, number, tiny_recipe_file, tmp_path):
     done = stopped_at(count, number, ["train", tiny_recipe_file, "--out", "run"], tmp_path)
     assert done.returncode == 130, (done.stdout, done.stderr)

@@ -68,7 +68,7 @@ def start_run(
         MstlEdgeError: A recipe, an option or a folder that does not hold.
     """
     from mstl_edge.output_folder import check_unused
-    from mstl_edge.recipe import load_recipe
+    from mstl_edge.recipe import load_recipe, with_absolute_paths
 
     if resume is not None:
         changed = recipe != DEFAULT or weights or overrides or resplit or out or seed is not None
@@ -83,6 +83,7 @@ def start_run(
             resplit=resplit,
         )
         check_unused(out)
+        with_absolute_paths(loaded)  # before seconds of TensorFlow: a path that no run can hold
         default = " (default)" if recipe == DEFAULT else ""
         say(f"recipe: {recipe}{default}; {len(loaded.stages)} stages; starting TensorFlow")
         run = _started(loaded, out)

@@ -36,6 +36,12 @@ def kaggle_folder(handle: str) -> Path:
             f"the package kagglehub for kaggle:{handle}",
             hint=f"Install it with {install_extra('train')}, {alternative}.",
         ) from error
+    except RuntimeError as error:  # no HOME, and a user number that the list of users lacks
+        raise DataError(
+            "a home folder, where kagglehub keeps its settings",
+            received="neither HOME nor an entry for this user",
+            hint=f"Set HOME to a folder, {alternative}.",
+        ) from error
     try:
         return Path(kagglehub.dataset_download(handle))
     except (

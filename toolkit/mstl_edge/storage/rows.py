@@ -72,7 +72,7 @@ class RowStore:
             try:
                 self._fill(keys, compute, block)
             except OSError as error:
-                raise explained(error, self.folder) from error
+                raise explained(error, self._rows_path) from error
 
     def _fill(
         self, keys: Sequence[bytes], compute: Callable[[Sequence[int]], Iterator[NDArray[np.generic]]], block: int

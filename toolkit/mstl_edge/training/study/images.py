@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -129,6 +130,7 @@ def train_bridges(study: StudyFolder, threads: int, reporter: Reporter) -> None:
         if earlier is None or run is None or run.metrics.is_file():
             continue
         if not run.recipe_file.is_file():
+            shutil.rmtree(run.path, ignore_errors=True)  # of a process that was killed while it made the folder
             create_run(earlier, run.path, versions={"versions": versions()})
         _refuse_target_images(arm, manifest, pipeline.dealt(run, reporter))
         reporter.say(f"{arm.name}: training what comes before {arm.stage.name}, once for all folds")
