@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -20,6 +21,8 @@ from typing import Any
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 and the number of the signal; after SIGTERM too."""
 AGAIN_AFTER_S = 0.05
+ONE_REQUEST_S = 1.0
+"""`timeout` and shells send a signal to the process and to its group: twice, and meant once."""
 ABOVE_THE_STANDARD_ONES = 10
 """Descriptors from here on take no place of a standard one that is closed."""
 _SIGNALS: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
@@ -31,24 +34,28 @@ class _Asked:
 
     def __init__(self) -> None:
         self.once = False
+        self.number, self.asked_at = int(signal.SIGINT), 0.0
+        self.hook = sys.unraisablehook
         self.stderr: int | None = None
         with suppress(OSError):  # closed; kept, since it is muted while TensorFlow is imported
             self.stderr = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, ABOVE_THE_STANDARD_ONES)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal: raise KeyboardInterrupt, or end at once the second time and inside an import."""
+        """Handle a signal: raise KeyboardInterrupt, or end at once when asked again and inside an import."""
+        if self.once and time.monotonic() - self.asked_at < ONE_REQUEST_S:
+            return
         if self.once or _imports(frame):
             self.end_at_once()
-        self.once = True
+        self.once, self.number, self.asked_at = True, number, time.monotonic()
         raise KeyboardInterrupt
 
     def again(self, lost: Any) -> None:
         """Ask again for an interruption that a callback of the garbage collector has lost."""
         if not issubclass(lost.exc_type, KeyboardInterrupt):
-            sys.__unraisablehook__(lost)
+            self.hook(lost)
             return
         self.once = False
-        timer = threading.Timer(AGAIN_AFTER_S, os.kill, (os.getpid(), signal.SIGINT))
+        timer = threading.Timer(AGAIN_AFTER_S, os.kill, (os.getpid(), self.number))
         timer.daemon = True
         timer.start()
 
@@ -78,7 +85,6 @@ def ended_by_signals() -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM into SystemExit with `INTERRUPTED`, whatever else was made of the interruption on its way."""
     asked = _Asked()
     replaced = [number for number, usual in _SIGNALS.items() if _take(number, usual, asked)]
-    hook = sys.unraisablehook
     if replaced:
         sys.unraisablehook = asked.again
     try:
@@ -93,7 +99,8 @@ def ended_by_signals() -> Iterator[None]:
         if asked.once:
             raise stopped()
     finally:
-        sys.unraisablehook = hook
+        if replaced:
+            sys.unraisablehook = asked.hook
         for number in replaced:
             signal.signal(number, _SIGNALS[number])
         asked.close()

@@ -115,6 +115,24 @@ def test_an_interruption_that_something_on_its_way_has_lost_still_ends_the_progr
     assert done.stderr == "mstl-edge: stopped\n"
 
 
+def test_a_signal_that_is_sent_twice_at_once_still_says_how_to_go_on():
+    program = """
+import os, signal
+from mstl_edge_cli.stopping import ended_by_signals
+
+with ended_by_signals():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("how to go on", flush=True)
+        raise
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stdout == "how to go on\n"
+
+
 def test_an_interruption_in_any_command_is_one_line(mstl_edge, monkeypatch):
     from mstl_edge import runs
 
