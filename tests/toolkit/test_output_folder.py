@@ -139,3 +139,14 @@ def test_work_goes_on_where_the_file_system_has_no_locks(monkeypatch):
     with output_folder.working_alone(run.path):
         done.append(run)
     assert done
+
+
+def test_an_export_does_not_write_into_a_run_that_another_process_is_at_work_on(capsys, monkeypatch):
+    from mstl_edge_cli.app import main
+
+    run = runs.create_run(load_recipe("phantom"), Path("run"), versions={})
+    monkeypatch.setattr("sys.argv", ["mstl-edge", "export", "run"])
+    with output_folder.working_alone(run.path), pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert "expected a folder that no other process is working on. Received: run." in capsys.readouterr().err

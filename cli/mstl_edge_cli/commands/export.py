@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ from mstl_edge.errors import GateRefusedError, typed
 from mstl_edge_cli import options
 from mstl_edge_cli.commands.train import percent
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from mstl_edge.training.candidates import Kind
+    from mstl_edge.training.seal import FloatScheme
 
 
 def register(app: typer.Typer) -> None:
@@ -49,28 +53,29 @@ def export(
     """
     import os
 
+    from mstl_edge.output_folder import working_alone
     from mstl_edge.runs import open_run, relocate_run
 
     opened = open_run(run)
-    relocate_run(opened, options.stage_data(data), Terminal())
-    say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
-    from mstl_edge.training.candidates import Kind
-    from mstl_edge.training.export import Int8Options, export_float, export_int8
-    from mstl_edge.training.seal import FloatScheme
-
+    kinds: list[Kind] = ["qat"] if qat else ["ptq"] if qat is False else ["ptq", "qat"]
     flags: tuple[tuple[FloatScheme, bool], ...] = (("float32", float32), ("float16", float16), ("dynamic", dynamic))
     schemes = [scheme for scheme, flag in flags if flag]
     threads, reporter = threads or os.cpu_count() or 1, Terminal()
-    if schemes and not int8:
-        tree = export_float(opened, schemes, threads=threads, reporter=reporter)
-    else:
-        kinds: list[Kind] = ["qat"] if qat else ["ptq"] if qat is False else ["ptq", "qat"]
-        wanted = Int8Options((*kinds, "mixed") if allow_float else tuple(kinds), max_drop, min_agreement, allow_float)
-        try:
-            tree = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
-        except GateRefusedError as refused:
-            _show(opened.path, refused.tree, json=json)
-            raise
+    with working_alone(opened.path):
+        relocate_run(opened, options.stage_data(data), reporter)
+        say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
+        from mstl_edge.training.export import Int8Options, export_float, export_int8
+
+        if schemes and not int8:
+            tree = export_float(opened, schemes, threads=threads, reporter=reporter)
+        else:
+            built = (*kinds, "mixed") if allow_float else tuple(kinds)
+            wanted = Int8Options(built, max_drop, min_agreement, allow_float)
+            try:
+                tree = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
+            except GateRefusedError as refused:
+                _show(opened.path, refused.tree, json=json)
+                raise
     _show(opened.path, tree, json=json)
 
 
