@@ -10,7 +10,7 @@ from typing import Literal
 from mstl_edge.data.sources import open_source
 from mstl_edge.data.splits import load_manifest
 from mstl_edge.errors import DataError
-from mstl_edge.moved import check_same_data
+from mstl_edge.moved import check_same_data, read_places
 from mstl_edge.runs import RunFolder
 
 SplitChoice = Literal["auto", "test", "all"]
@@ -52,11 +52,12 @@ def test_split_of(run: RunFolder, moved: str | None = None) -> TestSet:  # noqa:
     stage = run.recipe().stages[-1]
     manifest = load_manifest(run.manifest(stage.name))
     rows = manifest.part("test")
-    folder = open_source(stage.data).folder if moved is None else check_same_data(stage, moved, rows)
+    source = read_places(run.places_file).get(stage.name, manifest.source)
+    folder = open_source(source).folder if moved is None else check_same_data(stage, moved, rows)
     images = tuple(TestImage(folder / row.name, row.label, row.sha256) for row in rows)
     if not images:
         raise DataError("test images in the run's split", received=f"none for stage {stage.name}")
-    return TestSet(f"test split of stage {stage.name} ({_public(stage.data)})", images)
+    return TestSet(f"test split of stage {stage.name} ({_public(moved or source)})", images)
 
 
 def moved_data(run: RunFolder | None, named: str) -> str | None:

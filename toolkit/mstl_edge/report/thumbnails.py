@@ -12,11 +12,11 @@ from msgspec import Struct
 from PIL import Image
 
 from mstl_edge.data.sources import open_source
-from mstl_edge.data.splits import load_manifest
+from mstl_edge.data.splits import Manifest, load_manifest
 from mstl_edge.errors import RunError
 from mstl_edge.moved import read_places
 from mstl_edge.preprocess import load_image
-from mstl_edge.recipe import PreprocessSpec, Recipe, StageSpec, with_data
+from mstl_edge.recipe import PreprocessSpec, Recipe, StageSpec
 from mstl_edge.report.records import read_tree
 from mstl_edge.runs import RunFolder
 
@@ -57,7 +57,7 @@ def study_thumbnails(folder: Path, wanted: set[str]) -> Thumbnails:
     except msgspec.ValidationError as error:
         raise RunError(f"a study's plan ({error})", received=folder / PLAN_FILE) from error
     manifest = load_manifest(folder / IMAGES_FILE)
-    base = _folder(with_data(recipe, read_places(folder / PLACES_FILE)).stages[-1])
+    base = _folder(manifest, recipe.stages[-1], folder)
     return _draw(((row.name, base / row.name) for row in manifest.rows), wanted, recipe.preprocess)
 
 
@@ -69,12 +69,14 @@ def test_images(folder: RunFolder) -> list[tuple[Path, str, str]]:
     """
     stage = folder.recipe().stages[-1]
     manifest = load_manifest(folder.manifest(stage.name))
-    base = _folder(stage)
+    base = _folder(manifest, stage, folder.path)
     return [(base / row.name, row.name, row.label) for row in manifest.part("test")]
 
 
-def _folder(stage: StageSpec) -> Path:
-    return open_source(stage.data, patient=stage.split.patient, column=stage.split.column).folder
+def _folder(manifest: Manifest, stage: StageSpec, made: Path) -> Path:
+    """Return what the names of a manifest are relative to; `made` is the run or study, which knows of data that has moved."""
+    source = read_places(made / PLACES_FILE).get(stage.name, manifest.source)
+    return open_source(source, patient=stage.split.patient, column=stage.split.column).folder
 
 
 def _draw(images: Iterable[tuple[str, Path]], wanted: set[str], spec: PreprocessSpec) -> Thumbnails:
