@@ -15,7 +15,7 @@ from mstl_edge_bench import latency
 from mstl_edge_bench.accuracy import Answers, Judged, answer_images, score
 from mstl_edge_bench.baseline import Baseline, check_host, check_rows, keys_to_come
 from mstl_edge_bench.comparison import compare_models
-from mstl_edge_bench.images import SplitChoice, TestSet, images_of, test_split_of
+from mstl_edge_bench.images import SplitChoice, TestSet, images_of, moved_data, test_split_of
 from mstl_edge_bench.lineup import Lineup, line_up
 from mstl_edge_bench.loaded import Loaded, load
 from mstl_edge_bench.measure import Setting, Surroundings, time_models
@@ -156,6 +156,9 @@ def _score(plan: BenchPlan, lineup: Lineup, loaded: Sequence[Loaded], reporter: 
 def _test_set(plan: BenchPlan, lineup: Lineup, note: Callable[[str], None]) -> TestSet | None:
     """Return the data that was named, else the run's own test split, else None and a note why."""
     if plan.data is not None:
+        moved = moved_data(lineup.run, plan.data)
+        if lineup.run is not None and moved is not None:
+            return test_split_of(lineup.run, moved)
         return images_of(plan.data, plan.split)
     if lineup.run is None:
         note("not measured, since no data was named: --data SOURCE")

@@ -10,6 +10,7 @@ from typing import Literal
 from mstl_edge.data.sources import open_source, source_folder
 from mstl_edge.data.splits import load_manifest
 from mstl_edge.errors import DataError
+from mstl_edge.moved import check_same_data, read_places
 from mstl_edge.runs import RunFolder
 
 SplitChoice = Literal["auto", "test", "all"]
@@ -38,19 +39,33 @@ class TestSet:
         return tuple(sorted({image.label for image in self.images}))
 
 
-def test_split_of(run: RunFolder) -> TestSet:
+def test_split_of(run: RunFolder, moved: str | None = None) -> TestSet:  # noqa: PT028 - no test
     """Return the test split of a run's last stage; nothing was fitted to it or chosen by it.
 
+    Args:
+        run: The run.
+        moved: Where the stage's data lies now, if it has moved.
+
     Raises:
-        DataError: The manifest or the data set it speaks of is gone.
+        DataError: The manifest or the data set it speaks of is gone, or what was named is another one.
     """
     stage = run.recipe().stages[-1]
     manifest = load_manifest(run.manifest(stage.name))
-    folder = source_folder(manifest.source)
-    images = tuple(TestImage(folder / row.name, row.label, row.sha256) for row in manifest.rows if row.split == "test")
+    rows = manifest.part("test")
+    source = read_places(run.places_file).get(stage.name, manifest.source)
+    folder = source_folder(source) if moved is None else check_same_data(stage, moved, rows)
+    images = tuple(TestImage(folder / row.name, row.label, row.sha256) for row in rows)
     if not images:
         raise DataError("test images in the run's split", received=f"none for stage {stage.name}")
-    return TestSet(f"test split of stage {stage.name} ({_public(manifest.source)})", images)
+    return TestSet(f"test split of stage {stage.name} ({_public(moved or source)})", images)
+
+
+def moved_data(run: RunFolder | None, named: str) -> str | None:
+    """Return PATH where `named` is `STAGE=PATH` of the run's last stage; None where it is a data source."""
+    stage, separator, place = named.partition("=")
+    if run is None or not separator or Path(named).exists() or stage != run.recipe().stages[-1].name:
+        return None
+    return place
 
 
 def images_of(source: str, split: SplitChoice = "auto") -> TestSet:

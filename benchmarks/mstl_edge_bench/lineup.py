@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mstl_edge.artifact import Artifact, not_a_classifier, open_artifact
-from mstl_edge.errors import ArtifactError, MstlEdgeError, RunError
+from mstl_edge.errors import ArtifactError, MstlEdgeError, RunError, typed
 from mstl_edge.runs import RunFolder, open_run
 from mstl_edge.schemas.export import EXPORT, Export
 from mstl_edge_models import backbones
@@ -89,7 +89,7 @@ def exported_models(run: RunFolder) -> Exported:
         RunError: Nothing was exported yet, by another version, or the gate refused every candidate.
     """
     file = run.exports / EXPORT_FILE
-    hint = f"Export it: mstl-edge export {run.path}"
+    hint = f"Export it: {typed('mstl-edge', 'export', run.path)}"
     if not file.is_file():
         raise RunError("a run with exported models", received=f"{run.path}, without {EXPORT_FILE}", hint=hint)
     export = EXPORT.read(file, hint=hint)
@@ -104,11 +104,14 @@ def exported_models(run: RunFolder) -> Exported:
 
 def _refused(run: RunFolder, export: Export) -> RunError:
     floating = export.float_model
-    alone = f", or measure the float model alone: mstl-edge bench {run.path / floating}" if floating else ""
+    alone = (
+        f", or measure the float model alone: {typed('mstl-edge', 'bench', run.path / floating)}" if floating else ""
+    )
+    again = f"{typed('mstl-edge', 'export', run.path)} --int8 --max-drop 5 --min-agreement 0.95"
     return RunError(
         "a run whose export passed the gate",
         received=f"{run.path}, whose int8 candidates the gate refused",
-        hint=f"Export it with other bounds: mstl-edge export {run.path} --int8 --max-drop 5 --min-agreement 0.95{alone}",
+        hint=f"Export it with other bounds: {again}{alone}",
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +12,8 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from mstl_edge.errors import MstlEdgeError
-from mstl_edge_cli.console import results_on_stdout
+from mstl_edge_cli.console import narration_on_stderr, results_on_stdout, say
+from mstl_edge_cli.stopping import ended_by_signals, stopped
 
 COMMANDS = ("run", "train", "export", "bench", "report", "predict", "inspect", "study", "recipes", "runs", "data")
 """Modules of `mstl_edge_cli.commands`, in the order of `--help`; each has `register(app)`."""
@@ -44,6 +44,13 @@ class CommandGroup(TyperGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = _Commands()  # type: ignore[assignment]  # nothing is added to it
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Typer would answer Ctrl-C with "Aborted!" and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise stopped() from None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List every command with the beginning of its help; its options are not worked out for that."""
@@ -84,10 +91,26 @@ def _no_options_of_its_own() -> None:
 
 
 def main() -> None:
-    """Run the command line; a `MstlEdgeError` becomes one line on stderr and its exit code."""
-    with results_on_stdout():
+    """Run the command line; a `MstlEdgeError`, and what a file system refuses, become one line on stderr and an exit code."""
+    with ended_by_signals(), narration_on_stderr():
         try:
-            app()
-        except MstlEdgeError as error:
-            sys.stderr.write(f"mstl-edge: {error}\n")
-            raise SystemExit(error.exit_code) from None
+            with results_on_stdout():
+                try:
+                    app()
+                except MstlEdgeError as error:
+                    say(f"mstl-edge: {error}")
+                    raise SystemExit(error.exit_code) from None
+        except OSError as error:
+            say(f"mstl-edge: {_of_the_system(error)}")
+            raise SystemExit(1) from None
+
+
+def _of_the_system(error: OSError) -> MstlEdgeError:
+    """Return the error for what no part of the program could explain better."""
+    files = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    reason = error.strerror or str(error) or type(error).__name__
+    return MstlEdgeError(
+        "a file system that does what it is asked" if files else "a system that does what it is asked",
+        received=f"{' and '.join(files)} ({reason})" if files else reason,
+        hint="See whether the file may be read and written, and whether its disk is sound, mounted and not full.",
+    )

@@ -7,8 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Literal, NoReturn
+from contextlib import contextmanager, suppress
+from typing import Any, Literal, NoReturn, TextIO
 
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge.progress import Advance
@@ -20,9 +20,68 @@ _BETWEEN_COLUMNS = 2
 
 
 def say(message: str) -> None:
-    """Narrate on stderr, one line."""
+    """Narrate on stderr, one line; `narration_on_stderr` sees to a stderr that takes none."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
+
+
+class Narration:
+    """A stderr that forgets what it cannot write: losing the narration is no reason to lose the work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write what can be written of each line."""
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Return whether a person can watch."""
+        try:
+            return self._stream.isatty()
+        except (OSError, ValueError):
+            return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def narration_on_stderr() -> Iterator[None]:
+    """Let the program go on without a stderr: closed, on a full disk, or a terminal that has gone.
+
+    Python gives a closed descriptor to the next file that is opened, and whatever a library then writes to stderr would go into
+    that file: the three standard ones are opened on nothing first.
+    """
+    closed = sys.stderr is None
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
+    kept = sys.stderr
+    sys.stderr = Narration(io.StringIO() if closed else kept)
+    try:
+        yield
+    finally:
+        try:
+            if not closed:
+                kept.flush()
+            sys.stderr = kept
+        except (OSError, ValueError):
+            pass  # Python flushes once more when it ends, and would make exit code 120 of it
 
 
 @contextmanager

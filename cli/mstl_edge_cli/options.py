@@ -20,13 +20,26 @@ def _limit_tensorflow(threads: int | None) -> int | None:
     return threads
 
 
+def at_home(path: Path | None) -> Path | None:
+    """Replace `~` in a path, which a shell leaves in `--out=~/runs`.
+
+    Raises:
+        MstlEdgeError: It is the home folder of nobody.
+    """
+    from mstl_edge.storage import expanded  # and with it NumPy, only where it is needed
+
+    return None if path is None else expanded(path)
+
+
 Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads; default all.", show_default=False, callback=_limit_tensorflow),
 ]
 RunArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[RUN]", help="A run folder; default the latest under runs/.", show_default=False),
+    typer.Argument(
+        metavar="[RUN]", help="A run folder; default the latest under runs/.", show_default=False, callback=at_home
+    ),
 ]
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="[RECIPE]", help="A built-in recipe or the path of a TOML file.")
@@ -35,6 +48,12 @@ Data = Annotated[
     list[str] | None,
     typer.Option(
         "--data", metavar="STAGE=PATH", help="Data of a stage: a folder, a CSV, kaggle:owner/name or phantom:KIND."
+    ),
+]
+MovedData = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data", metavar="STAGE=PATH", help="Where the data of a stage lies now; hashes prove that it is the same."
     ),
 ]
 Weights = Annotated[
@@ -46,12 +65,19 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe: stages.bridge.epochs=5."),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of splits, heads and order.", show_default=False)]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results.", show_default=False)]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder for the results.", show_default=False, callback=at_home)
+]
 
 Resplit = Annotated[bool, typer.Option("--resplit", help="Ignore splits that folders or a column of the CSV declare.")]
 Resume = Annotated[
     Path | None,
-    typer.Option(metavar="RUN", help="Go on with a run that was stopped, by its own recipe.", show_default=False),
+    typer.Option(
+        metavar="RUN",
+        help="Go on with a run that was stopped, by its own recipe; --data then says where data has moved.",
+        show_default=False,
+        callback=at_home,
+    ),
 ]
 
 

@@ -128,7 +128,9 @@ def run_child(
 def choose(events: list[str], seed: int) -> list[int]:
     """Return ten events to die at, the named dangers among them; the run folder has to exist."""
     rng = random.Random(seed)
-    start = next(i for i, name in enumerate(events) if name.startswith("after renaming") and name.endswith("run.json"))
+    start = next(
+        i for i, name in enumerate(events) if name.startswith("after renaming") and name.endswith("recipe.toml")
+    )
     possible = range(start, len(events))
     named = [
         [i for i in possible if events[i] == "features: rows not flushed"],

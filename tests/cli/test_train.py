@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,7 +85,7 @@ def test_it_speaks_before_tensorflow_is_imported_and_says_how_to_install_it(tmp_
     assert lines[0] == "recipe: phantom (default); 2 stages; starting TensorFlow"
     assert lines[1] == "import of tensorflow"
     assert lines[-1].startswith("mstl-edge: expected TensorFlow and tf-keras to train and export (tensorflow).")
-    assert lines[-1].endswith("Install them with: pip install 'mstl-edge[train]'")
+    assert "Install them with: pip install '.[train]' in a checkout, or pip install './mstl_edge-" in lines[-1]
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -154,10 +155,11 @@ def test_a_disk_that_fills_up_is_one_line_and_leaves_no_torn_file(mstl_edge, one
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage.os, "fsync", full)
+        patch.setattr("os.fsync", full)
         ended = mstl_edge(*one_stage, "--out", "early")
         assert ended.exit_code == 1
-        assert "expected more space on the disk of early/recipe.toml. Received: " in ended.stderr
+        assert "expected more space on the disk of early/splits/bridge.json. Received: " in ended.stderr
+        assert not (tmp_path / "early").exists()
     with monkeypatch.context() as patch:
         patch.setattr(storage.RowStore, "_commit", staticmethod(full))
         ended = mstl_edge(*one_stage, "--out", "run")
@@ -191,13 +193,52 @@ def test_declared_splits_that_cannot_be_kept_name_resplit_and_resplit_mends_it(
     for number, split in enumerate(("train", "val", "test")):
         draw_classes(tmp_path / "declared" / split, count=8, seed=10 + number)
     arguments = [*one_stage, "--data", f"bridge={tmp_path / 'declared'}"]
-    ended = mstl_edge(*arguments, "--out", "kept")
+    ended = mstl_edge(*arguments, "--out", "run")
     assert ended.exit_code == 1
     assert "at least 50 validation images" in ended.stderr
     assert "Deal anew with --resplit" in ended.stderr
-    dealt = mstl_edge(*arguments, "--out", "dealt", "--resplit")
+    assert not (tmp_path / "run").exists()
+    dealt = mstl_edge(*arguments, "--out", "run", "--resplit")
     assert dealt.exit_code == 130
     assert "bridge: cat / dog; train " in dealt.stderr
+
+
+def test_wrong_data_of_the_last_stage_is_refused_before_the_first_is_trained(
+    mstl_edge, tiny_recipe_file, draw_classes, tmp_path
+):
+    twice = draw_classes(tmp_path / "twice", ("healthy", "ill"), seed=5)
+    shutil.copy(twice / "healthy" / "healthy00.png", twice / "ill" / "copy.png")
+    ended = mstl_edge("train", tiny_recipe_file, "--data", f"target={twice}", "--out", "run")
+    assert ended.exit_code == 1
+    assert "expected one label for one image" in ended.stderr.splitlines()[-1]
+    assert "epoch" not in ended.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_from_another_folder_and_where_its_data_has_moved(
+    mstl_edge, one_stage, draw_classes, tmp_path, monkeypatch, stopped_before_fitting
+):
+    draw_classes(tmp_path / "d", seed=1)
+    assert mstl_edge(*one_stage, "--data", "bridge=d", "--out", "run").exit_code == 130
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    on = ["train", "--resume", tmp_path / "run"]
+    assert mstl_edge(*on).exit_code == 130
+
+    (tmp_path / "d").rename(tmp_path / "moved")
+    lost = mstl_edge(*on)
+    assert lost.exit_code == 1
+    assert f"Received: {tmp_path / 'd'}." in lost.stderr
+    other = draw_classes(tmp_path / "other", seed=2)
+    wrong = mstl_edge(*on, "--data", f"bridge={other}")
+    assert wrong.exit_code == 1
+    assert "Received: cat/cat00.png, with other content." in wrong.stderr.splitlines()[-1]
+    for command in (["export", tmp_path / "run"], on):
+        refused = mstl_edge(*command, "--data", "bird=x")
+        assert "expected a stage of the recipe (bridge). Received: bird." in refused.stderr
+    found = mstl_edge(*on, "--data", f"bridge={tmp_path / 'moved'}")
+    assert found.exit_code == 130
+    assert mstl_edge(*on).exit_code == 130  # and remembered
 
 
 def test_a_wrong_option_is_a_usage_error(mstl_edge):

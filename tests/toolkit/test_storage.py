@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,10 @@ def filled(store: RowStore, *numbers: int) -> list[int]:
     return computed
 
 
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EEXIST)
+BROKEN = (errno.EIO, errno.EINVAL, errno.ENXIO, errno.ESTALE, errno.ENODEV, errno.EREMOTEIO, errno.ETIMEDOUT)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> RowStore:
     return RowStore(tmp_path / "rows", (2, 3), np.int32, reserve_bytes=0)
@@ -68,13 +73,19 @@ def test_a_failure_while_writing_leaves_the_old_file_and_no_litter(tmp_path):
 
 @pytest.mark.parametrize(
     ("number", "message"),
-    [(errno.ENOSPC, "more space on the disk.*runs clean"), (errno.EACCES, "can be written.*--out")],
+    [
+        (errno.ENOSPC, "more space on the disk.*a.txt.*runs clean"),
+        (errno.EDQUOT, "more space on the disk.*a.txt.*runs clean"),
+        (errno.EFBIG, r"Received: .*a.txt \(File too large\).*ulimit -f"),
+        *((number, r"can be written.*a.txt \(.*--out") for number in CLOSED),
+        *((number, r"a disk that takes the whole file. Received: .*a.txt \(") for number in BROKEN),
+    ],
 )
 def test_a_full_or_closed_disk_is_one_clear_line(tmp_path, monkeypatch, number, message):
     def refuse(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(storage.os, "fsync", refuse)
+    monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(MstlEdgeError, match=message):
         write_text(tmp_path / "a.txt", "content")
     assert not list(tmp_path.iterdir())
@@ -173,7 +184,7 @@ def test_rows_beyond_the_limit_of_the_cache_are_refused_before_anything_is_compu
 
 def test_a_file_that_another_process_removes_meanwhile_does_not_count_against_the_limit(tmp_path, monkeypatch):
     (tmp_path / "kept").write_bytes(b"x" * 30)
-    monkeypatch.setattr(storage.os, "walk", lambda folder: [(str(folder), [], ["kept", "gone"])])
+    monkeypatch.setattr("os.walk", lambda folder: [(str(folder), [], ["kept", "gone"])])
     monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path))
     monkeypatch.setenv("MSTL_EDGE_CACHE_GB", "5e-8")
     storage.check_cache_limit(20)
@@ -211,3 +222,62 @@ def test_a_killed_writer_leaves_whole_rows_and_an_open_lock(store, kill_at):
     assert len(store.index()) == kill_at // 3 * 3
     filled(store, *range(20))
     assert [int(row[0, 0]) for row in store.rows(keys(*range(20)))[:]] == list(range(20))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EFBIG, errno.EINVAL, errno.EROFS, errno.ENOSPC])
+def test_rows_that_the_disk_does_not_take_are_one_line_that_names_the_folder(store, monkeypatch, number):
+    def refuse(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.fsync", refuse)
+    with pytest.raises(MstlEdgeError, match=f"{store.folder}"):
+        filled(store, 1)
+
+
+def test_a_cache_below_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MstlEdgeError, match="an output folder that can be written"):
+        RowStore(tmp_path / "file" / "rows", (2, 3), np.int32)
+
+
+def test_without_a_home_folder_the_variable_is_named(monkeypatch):
+    def nobody() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("MSTL_EDGE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", staticmethod(nobody))
+    with pytest.raises(MstlEdgeError, match=r"neither HOME nor an entry for this user\. Set MSTL_EDGE_CACHE"):
+        cache_folder()
+    monkeypatch.setenv("MSTL_EDGE_CACHE", "~nobody9/cache")
+    with pytest.raises(MstlEdgeError, match="Received: ~nobody9/cache"):
+        cache_folder()
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without locks, as NFS, CIFS and FUSE may be."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+
+
+def test_rows_are_kept_where_the_file_system_has_no_locks(store, no_locks):
+    assert filled(store, 1, 2) == [1, 2]
+    assert filled(store, 2, 3) == [3]
+    assert not (store.folder / "owner").exists()
+
+
+def test_without_locks_a_second_process_is_refused_and_a_dead_one_is_replaced(store, no_locks):
+    owner = store.folder / "owner"
+    for alive in (f"{socket.gethostname()} {os.getpid()}", "another-host 1", ""):
+        owner.write_text(alive)
+        with pytest.raises(MstlEdgeError, match=r"one process at a time in it. Received: .*owner.*MSTL_EDGE_CACHE"):
+            filled(store, 1)
+        assert owner.read_text() == alive
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
+    owner.write_text(f"{socket.gethostname()} {dead.stdout.strip()}")
+    assert filled(store, 1) == [1]
+    assert [path.name for path in store.folder.iterdir() if "owner" in path.name] == []

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 _LONGEST = 2_000
+
+
+def typed(*words: object) -> str:
+    """Return a command as it can be typed: words that hold spaces or other signs of the shell are quoted."""
+    return shlex.join(map(str, words))
+
+
+def install_extra(extra: str) -> str:
+    """Return how to install an extra; no index has this package, so that its checkout and its wheel are named."""
+    wheel = f"mstl_edge-VERSION-py3-none-any.whl[{extra}]"
+    return f"pip install '.[{extra}]' in a checkout, or pip install './{wheel}' beside the wheel"
 
 
 class MstlEdgeError(Exception):

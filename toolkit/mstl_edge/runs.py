@@ -1,6 +1,7 @@
 """Run folders: where a training run keeps what it decided, learned and measured.
 
 recipe.toml  run.json  metrics.json
+data.json                               where data lies now that has moved since, by stage
 splits/STAGE.json                       the manifest: file, label, group, split, sha256
 stages/STAGE/{checkpoint.npz, weights.npz, history.csv, metrics.json, predictions.csv}
 exports/*.tflite
@@ -10,13 +11,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mstl_edge.errors import RunError
-from mstl_edge.recipe import Recipe, load_recipe, to_toml
+from mstl_edge.data.splits import Manifest, load_manifest, save_manifest
+from mstl_edge.errors import RunError, typed
+from mstl_edge.moved import check_same_data, read_places, write_places
+from mstl_edge.output_folder import new_folder
+from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.recipe import Recipe, absolute_source, load_recipe, stage_named, to_toml, with_absolute_paths, with_data
 from mstl_edge.storage import write_text
 
 RUNS = Path("runs")
@@ -67,6 +72,11 @@ class RunFolder:
         return self.path / "recipe.toml"
 
     @property
+    def run_file(self) -> Path:
+        """Schema, name of the recipe, versions."""
+        return self.path / "run.json"
+
+    @property
     def metrics(self) -> Path:
         """The run's metrics, every stage of it; its presence means that training is finished."""
         return self.path / "metrics.json"
@@ -94,53 +104,48 @@ class RunFolder:
         """The folder of `name`."""
         return StageFolder(self.path / "stages" / name)
 
+    @property
+    def places_file(self) -> Path:
+        """Where the data of a stage lies now, if it has moved since the run was made."""
+        return self.path / "data.json"
+
     def recipe(self) -> Recipe:
-        """Return the recipe this run was made with."""
-        return load_recipe(self.recipe_file)
+        """Return the recipe this run was made with, its data where they lie now."""
+        return with_data(load_recipe(self.recipe_file), read_places(self.places_file))
 
 
-def create_run(recipe: Recipe, out: Path | None, *, versions: dict[str, Any]) -> RunFolder:
-    """Make a fresh run folder that holds the resolved recipe.
+def create_run(
+    recipe: Recipe, out: Path | None, *, versions: dict[str, Any], manifests: Mapping[str, Manifest] | None = None
+) -> RunFolder:
+    """Make a fresh run folder that holds the resolved recipe, every path in it absolute.
 
     Args:
         recipe: What will be trained.
-        out: The folder; default `runs/RECIPE-DATE-TIME`.
+        out: The folder; default `runs/RECIPE-DATE-TIME`. Of two processes that name one at the same moment, one gets it.
         versions: Versions and hashes worth keeping with the run.
+        manifests: The splits by stage; those that are absent are dealt when the run is trained.
 
     Raises:
-        RunError: `out` already holds something.
+        RunError: `out` already holds something, or another process is making it.
+        MstlEdgeError: It cannot be written; nothing of it is left.
     """
-    check_unused(out)
-    path = out or _unused(RUNS / f"{recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-    run = RunFolder(path)
-    write_text(run.recipe_file, to_toml(recipe))
-    write_text(path / "run.json", json.dumps({"schema": SCHEMA, "recipe": recipe.name, **versions}, indent=2) + "\n")
+    whole = with_absolute_paths(recipe)
+    with new_folder(out, RUNS / recipe.name) as path:
+        run = RunFolder(path)
+        for stage, manifest in (manifests or {}).items():
+            save_manifest(run.manifest(stage), manifest)
+        facts = {"schema": SCHEMA, "recipe": recipe.name, **versions}
+        write_text(run.run_file, json.dumps(facts, indent=2) + "\n")
+        write_text(run.recipe_file, to_toml(whole))
     return run
-
-
-def check_unused(out: Path | None) -> None:
-    """Refuse an output folder that holds something; asked before anything slow begins.
-
-    Raises:
-        RunError: It does.
-    """
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        resume = f"Go on with it by 'mstl-edge train --resume {out}', or choose" if is_run(out) else "Choose"
-        raise RunError(
-            "an output folder that does not exist or is empty", received=out, hint=f"{resume} another --out."
-        )
 
 
 def is_run(path: Path) -> bool:
     """Return whether a folder was made by `create_run`."""
-    return (path / "run.json").is_file() and (path / "recipe.toml").is_file()
-
-
-def _unused(path: Path) -> Path:
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return candidate
+    try:
+        return (path / "run.json").is_file() and (path / "recipe.toml").is_file()
+    except OSError:  # a name that is too long, or a folder that may not be entered
+        return False
 
 
 def open_run(path: Path | None) -> RunFolder:
@@ -155,13 +160,13 @@ def open_run(path: Path | None) -> RunFolder:
         raise RunError("a run folder", received=path, hint="See 'mstl-edge runs list'.")
     try:
         schema = json.loads((path / "run.json").read_text(encoding="utf-8")).get("schema")
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise RunError(f"a readable run.json ({error})", received=path, hint="Train again: mstl-edge train") from error
     if schema != SCHEMA:
         raise RunError(
             f"a run of this version ({SCHEMA})",
             received=f"{path} ({schema})",
-            hint=f"Train again: mstl-edge train {path / 'recipe.toml'}",
+            hint=f"Train again: {typed('mstl-edge', 'train', path / 'recipe.toml')}",
         )
     return RunFolder(path)
 
@@ -196,6 +201,30 @@ def remove_run(path: Path) -> None:
         RunError: The folder is no run.
     """
     shutil.rmtree(open_run(path).path)
+
+
+def relocate_run(run: RunFolder, moved: Mapping[str, str], reporter: Reporter = SILENT) -> None:
+    """Remember where the data of a run lies now, once the manifests have proven that it is the same.
+
+    A stage without a manifest was not dealt yet, and takes any data.
+
+    Args:
+        run: The run.
+        moved: Data source by stage.
+        reporter: Told of progress.
+
+    Raises:
+        RecipeError: The run has no such stage.
+        DataError: Another data set; the first file that differs is named.
+    """
+    recipe = run.recipe()
+    places = {stage: absolute_source(source) for stage, source in moved.items()}
+    for name, source in places.items():
+        stage = stage_named(recipe, name)
+        if run.manifest(name).is_file():
+            check_same_data(stage, source, load_manifest(run.manifest(name)).rows, reporter)
+    if places:
+        write_places(run.places_file, places)
 
 
 def read_json(path: Path, *, hint: str = "Train again: mstl-edge train") -> Any:

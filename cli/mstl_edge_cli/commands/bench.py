@@ -29,8 +29,8 @@ Source = Annotated[
     str | None,
     typer.Option(
         "--data",
-        metavar="SOURCE",
-        help="Labelled images for accuracy; default the run's own test split.",
+        metavar="SOURCE|STAGE=PATH",
+        help="Labelled images for accuracy; default the run's own test split, which STAGE=PATH finds where it has moved.",
         show_default=False,
     ),
 ]

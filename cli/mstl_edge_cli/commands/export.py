@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mstl_edge.errors import GateRefusedError
+from mstl_edge.errors import GateRefusedError, typed
 from mstl_edge_cli import options
 from mstl_edge_cli.commands.train import percent
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
@@ -15,6 +15,8 @@ from mstl_edge_cli.console import Terminal, print_json, print_table, say
 if TYPE_CHECKING:
     from mstl_edge.metrics import Interval
     from mstl_edge.schemas.export import Export, ExportedFile, Origin
+    from mstl_edge.training.candidates import Kind
+    from mstl_edge.training.seal import FloatScheme
 
 
 def register(app: typer.Typer) -> None:
@@ -56,6 +58,7 @@ def export(
     metadata: Annotated[
         bool, typer.Option("--metadata", help="Also a copy of each file for MediaPipe Tasks and ML Kit.")
     ] = False,
+    data: options.MovedData = None,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
@@ -65,34 +68,34 @@ def export(
     """
     import os
 
-    from mstl_edge.runs import open_run
+    from mstl_edge.output_folder import working_alone
+    from mstl_edge.runs import open_run, relocate_run
 
     opened = open_run(run)
-    say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
-    from mstl_edge.training.candidates import Kind
-    from mstl_edge.training.export import Int8Options, export_float, export_int8
-    from mstl_edge.training.mediapipe import write_mediapipe_files
-    from mstl_edge.training.seal import FloatScheme
-
+    kinds: list[Kind] = ["qat"] if qat else ["ptq"] if qat is False else ["ptq", "qat"]
     flags: tuple[tuple[FloatScheme, bool], ...] = (("float32", float32), ("float16", float16), ("dynamic", dynamic))
     schemes = [scheme for scheme, flag in flags if flag]
     threads, reporter = threads or os.cpu_count() or 1, Terminal()
-    if schemes and not int8:
-        record = export_float(opened, schemes, threads=threads, reporter=reporter)
-    else:
-        kinds: list[Kind] = ["qat"] if qat else ["ptq"] if qat is False else ["ptq", "qat"]
-        wanted = Int8Options(
-            (*kinds, "mixed") if allow_float else tuple(kinds), max_drop, min_agreement, cross_fit, allow_float
-        )
-        try:
-            record = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
-        except GateRefusedError as refused:
-            if metadata:
-                write_mediapipe_files(opened, reporter)
-            _show(opened.path, refused_export(refused), json=json)
-            raise
-    if metadata:
-        record = write_mediapipe_files(opened, reporter)
+    with working_alone(opened.path):
+        relocate_run(opened, options.stage_data(data), reporter)
+        say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
+        from mstl_edge.training.export import Int8Options, export_float, export_int8
+        from mstl_edge.training.mediapipe import write_mediapipe_files
+
+        if schemes and not int8:
+            record = export_float(opened, schemes, threads=threads, reporter=reporter)
+        else:
+            built = (*kinds, "mixed") if allow_float else tuple(kinds)
+            wanted = Int8Options(built, max_drop, min_agreement, cross_fit, allow_float)
+            try:
+                record = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
+            except GateRefusedError as refused:
+                if metadata:
+                    write_mediapipe_files(opened, reporter)
+                _show(opened.path, refused_export(refused), json=json)
+                raise
+        if metadata:
+            record = write_mediapipe_files(opened, reporter)
     _show(opened.path, record, json=json)
 
 
@@ -112,7 +115,7 @@ def _show(run: Path, record: Export, *, json: bool) -> None:
         say(f"for MediaPipe Tasks: {run / copy.path}")
     if record.model is not None:
         say(f"model: {run / record.model}")
-        say(f"next: mstl-edge bench {run / record.model}")
+        say(f"next: {typed('mstl-edge', 'bench', run / record.model)}")
 
 
 def plain(record: Export) -> dict[str, Any]:

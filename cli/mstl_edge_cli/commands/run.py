@@ -43,11 +43,13 @@ def run(
     folder = start_run(recipe, data, weights, overrides, seed, resplit=resplit, out=out, resume=resume)
     threads = threads or os.cpu_count() or 1
     metrics = trained(folder, threads)
+    from mstl_edge.output_folder import working_alone
     from mstl_edge.training.export import Int8Options, export_int8
 
     refusal = None
     try:
-        exported = export_int8(folder, Int8Options(), threads=threads, reporter=Terminal())
+        with working_alone(folder.path):
+            exported = export_int8(folder, Int8Options(), threads=threads, reporter=Terminal())
     except GateRefusedError as refused:  # the user who needs the report most
         refusal, exported = refused, refused_export(refused)
     measured = None if refusal else _bench(folder.path, threads)

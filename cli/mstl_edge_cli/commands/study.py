@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mstl_edge.errors import MstlEdgeError, RunError
+from mstl_edge.errors import MstlEdgeError, RunError, typed
 from mstl_edge_cli import options
-from mstl_edge_cli.commands.train import INTERRUPTED, percent
+from mstl_edge_cli.commands.train import percent
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
+from mstl_edge_cli.stopping import INTERRUPTED
 
 if TYPE_CHECKING:
     from mstl_edge.recipe import Recipe
@@ -83,7 +84,13 @@ def study(
     ] = None,
     out: options.Out = None,
     resume: Annotated[
-        Path | None, typer.Option(metavar="STUDY", help="Go on with a study that was stopped.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Go on with a study that was stopped; --data then says where data has moved.",
+            show_default=False,
+            callback=options.at_home,
+        ),
     ] = None,
     threads: options.Threads = None,
     json: options.Json = False,
@@ -100,22 +107,26 @@ def study(
     def read(source: str, stages_data: dict[str, str]) -> Recipe:
         return load_recipe(source, overrides=overrides or (), data=stages_data, weights=for_all, seed=seed)
 
-    of_recipe = recipe or data or for_all or overrides or seed is not None
+    moved = options.stage_data(data)
+    of_recipe = recipe or for_all or overrides or seed is not None
     if resume is not None:
         of_plan = (arm, arms, schemes, folds, repeats, fold_seed, sensitivity, learning_curve, out)
         opened = _reopened(resume, alone=all(option is None for option in of_plan))
         if of_recipe:
             from mstl_edge.training.study.folder import refuse_other_recipe
 
-            refuse_other_recipe(opened, read(recipe or DEFAULT, options.stage_data(data)))
+            refuse_other_recipe(opened, read(recipe or DEFAULT, moved), moved)
+        from mstl_edge.training.study.folder import relocate_study
+
+        relocate_study(opened, moved, Terminal())
         say(f"resuming {resume}; starting TensorFlow")
     else:
-        from mstl_edge.training.study.folder import check_free
+        from mstl_edge.output_folder import check_unused
         from mstl_edge.training.study.plan import OWN_ARMS, SCHEMES, StudyPlan, build_arms
 
-        check_free(out)
-        whole = read(recipe or DEFAULT, options.stage_data(data))
-        extra = [_extra_arm(*_named(pair), options.stage_data(data), files, for_all, seed) for pair in arm or []]
+        check_unused(out)
+        whole = read(recipe or DEFAULT, moved)
+        extra = [_extra_arm(*_named(pair), moved, files, for_all, seed) for pair in arm or []]
         built = build_arms(whole, wanted=_listed(arms) or OWN_ARMS, extra=extra, schemes=_listed(schemes) or SCHEMES)
         plan = StudyPlan(
             recipe=whole,
@@ -135,7 +146,7 @@ def study(
         print_json({**tree, "study": str(opened.path)})
     else:
         print_study(tree)
-        say(f"next: mstl-edge report {opened.path}")
+        say(f"next: {typed('mstl-edge', 'report', opened.path)}")
 
 
 def _reopened(resume: Path, *, alone: bool) -> StudyFolder:
@@ -146,7 +157,7 @@ def _reopened(resume: Path, *, alone: bool) -> StudyFolder:
         raise RunError(
             "--resume without options that would change the study, since it goes on by its own plan",
             received="such an option",
-            hint=f"Go on with it: mstl-edge study --resume {resume}",
+            hint=f"Go on with it: {typed('mstl-edge', 'study', '--resume', resume)}",
         )
     return opened
 
@@ -170,7 +181,7 @@ def _first_weights(given: list[str] | None, arms: Sequence[str]) -> dict[str, st
             raise MstlEdgeError(
                 f"--weights FILE for all arms, or ARM=FILE for one that --arm names ({', '.join(arms) or 'none here'})",
                 received=one,
-                hint=f"A file of that name is --weights ./{one}",
+                hint=f"A file of that name is {typed('--weights', f'./{one}')}",
             )
         if name in found:
             raise MstlEdgeError(
@@ -221,7 +232,7 @@ def _finished(opened: StudyFolder, threads: int | None) -> dict[str, Any]:
     try:
         return run_study(opened, threads=threads, reporter=Terminal())
     except KeyboardInterrupt:
-        say(f"stopped; go on with: mstl-edge study --resume {opened.path}")
+        say(f"stopped; go on with: {typed('mstl-edge', 'study', '--resume', opened.path)}")
         raise typer.Exit(INTERRUPTED) from None
 
 

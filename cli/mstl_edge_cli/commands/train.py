@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mstl_edge.errors import RunError
+from mstl_edge.errors import RunError, typed
 from mstl_edge_cli import options
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
+from mstl_edge_cli.stopping import INTERRUPTED
 
 if TYPE_CHECKING:
     from mstl_edge.recipe import Recipe
     from mstl_edge.runs import RunFolder
 
 DEFAULT = "phantom"
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +48,7 @@ def train(
         print_json({**metrics, "run": str(run.path)})
     else:
         print_metrics(metrics)
-        say(f"next: mstl-edge export {run.path}")
+        say(f"next: {typed('mstl-edge', 'export', run.path)}")
 
 
 def start_run(
@@ -68,12 +67,12 @@ def start_run(
     Raises:
         MstlEdgeError: A recipe, an option or a folder that does not hold.
     """
-    from mstl_edge.recipe import load_recipe
-    from mstl_edge.runs import check_unused
+    from mstl_edge.output_folder import check_unused
+    from mstl_edge.recipe import load_recipe, with_absolute_paths
 
     if resume is not None:
-        changed = recipe != DEFAULT or data or weights or overrides or resplit or out or seed is not None
-        run = _reopened(resume, alone=not changed)
+        changed = recipe != DEFAULT or weights or overrides or resplit or out or seed is not None
+        run = _reopened(resume, options.stage_data(data), alone=not changed)
     else:
         loaded = load_recipe(
             recipe,
@@ -84,6 +83,7 @@ def start_run(
             resplit=resplit,
         )
         check_unused(out)
+        with_absolute_paths(loaded)  # before seconds of TensorFlow: a path that no run can hold
         default = " (default)" if recipe == DEFAULT else ""
         say(f"recipe: {recipe}{default}; {len(loaded.stages)} stages; starting TensorFlow")
         run = _started(loaded, out)
@@ -91,27 +91,25 @@ def start_run(
     return run
 
 
-def _reopened(resume: Path, *, alone: bool) -> RunFolder:
-    from mstl_edge.runs import open_run
+def _reopened(resume: Path, moved: dict[str, str], *, alone: bool) -> RunFolder:
+    from mstl_edge.runs import open_run, relocate_run
 
     run = open_run(resume)
     if not alone:
         raise RunError(
-            "--resume alone, since a run goes on by its own recipe",
-            received="a recipe or options that would change it",
-            hint=f"Go on with it: mstl-edge train --resume {resume}",
+            "--resume without a recipe or options that would change it, since a run goes on by its own recipe",
+            received="such an option",
+            hint=f"Go on with it: {typed('mstl-edge', 'train', '--resume', resume)}",
         )
+    relocate_run(run, moved, Terminal())
     say(f"resuming {resume}; starting TensorFlow")
     return run
 
 
 def _started(recipe: Recipe, out: Path | None) -> RunFolder:
-    from mstl_edge.runs import create_run
-    from mstl_edge.training import pipeline
-    from mstl_edge.training._keras import versions
+    from mstl_edge.training.pipeline import start_run
 
-    pipeline.check_ingredients(recipe)
-    return create_run(recipe, out, versions={"versions": versions()})
+    return start_run(recipe, out, reporter=Terminal())
 
 
 def trained(run: RunFolder, threads: int | None) -> dict[str, Any]:
@@ -121,7 +119,7 @@ def trained(run: RunFolder, threads: int | None) -> dict[str, Any]:
     try:
         return pipeline.train(run, threads=threads, reporter=Terminal())
     except KeyboardInterrupt:
-        say(f"stopped; go on with: mstl-edge train --resume {run.path}")
+        say(f"stopped; go on with: {typed('mstl-edge', 'train', '--resume', run.path)}")
         raise typer.Exit(INTERRUPTED) from None
 
 

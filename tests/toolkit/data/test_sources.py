@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mstl_edge.data.sources import open_source
-from mstl_edge.errors import DataError, MissingExtraError
+from mstl_edge.errors import DataError, MissingExtraError, MstlEdgeError
 
 
 def test_a_folder_per_class_gives_sorted_labels_and_posix_names(two_classes):
@@ -128,8 +128,26 @@ def test_kaggle_without_network_is_one_line_that_names_the_alternative(monkeypat
 
 def test_kaggle_without_its_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(MissingExtraError, match=r"mstl-edge\[train\].*--data STAGE=PATH"):
+    with pytest.raises(MissingExtraError, match=r"install .\.\[train\].*\.whl\[train\].*--data STAGE=PATH"):
         open_source("kaggle:owner/pets")
+
+
+def test_kaggle_without_a_home_folder_is_one_line(monkeypatch):
+    class Homeless:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "kagglehub":
+                raise RuntimeError("Could not determine home directory.")
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "kagglehub"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Homeless(), *sys.meta_path])
+    with pytest.raises(DataError, match=r"neither HOME nor an entry for this user\. Set HOME .*--data STAGE=PATH"):
+        open_source("kaggle:owner/pets")
+
+
+def test_the_home_folder_of_nobody_is_one_line():
+    with pytest.raises(MstlEdgeError, match=r"Received: ~nobody9/x\. Write the whole path"):
+        open_source("~nobody9/x")
 
 
 def test_a_kaggle_handle_needs_owner_and_name():

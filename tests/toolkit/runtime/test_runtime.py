@@ -125,7 +125,7 @@ def test_tflite_runtime_beside_numpy_2_is_explained_before_it_fails(
         choose_runtime(choice)  # type: ignore[arg-type]
     assert "NumPy below 2" in str(caught.value)
     assert "Received: NumPy 2.4.6" in str(caught.value)
-    assert "mstl-edge[tflite-runtime]" in str(caught.value)
+    assert "pip install 'tflite-runtime==2.14.0' 'numpy<2'" in str(caught.value)
 
 
 def _break_litert(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import pytest
 
-from mstl_edge.errors import RunError
+from mstl_edge.errors import DataError, RecipeError, RunError
+from mstl_edge.output_folder import check_unused
 from mstl_edge.recipe import load_recipe
-from mstl_edge.training.study.folder import check_free, open_study, refuse_other_recipe
-from mstl_edge.training.study.plan import build_arms
+from mstl_edge.training.study.folder import open_study, refuse_other_recipe, relocate_study
+from mstl_edge.training.study.plan import StudyPlan, build_arms
 
 
 def test_a_study_is_read_back_as_it_was_planned(drawn_study):
@@ -75,4 +77,45 @@ def test_a_damaged_plan_is_one_clear_line(tmp_path, content):
 def test_an_output_folder_that_holds_a_study_says_how_to_resume_it(drawn_study):
     study = drawn_study({"single": 0.8})
     with pytest.raises(RunError, match="mstl-edge study --resume"):
-        check_free(study.path)
+        check_unused(study.path)
+
+
+def test_data_of_a_study_that_has_moved_is_found_again_with_its_bridge(recipe, folders, tmp_path, monkeypatch):
+    from mstl_edge.training.study.run import start_study
+
+    for name, folder in folders.items():
+        shutil.copytree(folder, tmp_path / "old" / name)
+    monkeypatch.chdir(tmp_path)
+    whole = recipe("bridge", "target", data={name: f"old/{name}" for name in folders})
+    study = start_study(StudyPlan(recipe=whole, arms=build_arms(whole, wanted=["multi"]), folds=2), tmp_path / "study")
+    (multi,) = study.plan().arms
+    bridge = study.bridge(multi)
+    assert [stage.data for stage in multi.recipe.stages] == [str(tmp_path / "old" / name) for name in folders]
+    assert sorted(path.name for path in (bridge.path / "splits").iterdir()) == ["bridge.json"]
+
+    (tmp_path / "old").rename(tmp_path / "new")
+    with pytest.raises(DataError, match=r"that stage target was dealt in .*bridge. Received: healthy/healthy00.png"):
+        relocate_study(study, {"target": str(folders["bridge"])})
+    with pytest.raises(RecipeError, match="Received: bird"):
+        relocate_study(study, {"bird": "new"})
+    relocate_study(study, {name: f"new/{name}" for name in folders})
+    (multi,) = study.plan().arms
+    assert [stage.data for stage in multi.recipe.stages] == [str(tmp_path / "new" / name) for name in folders]
+    assert study.bridge(multi) == bridge
+    assert bridge.recipe().stages[0].data == str(tmp_path / "new" / "bridge")
+    refuse_other_recipe(study, recipe("bridge", "target", data={name: tmp_path / "new" / name for name in folders}))
+    elsewhere = recipe("bridge", "target")
+    with pytest.raises(RunError, match=r"stages.bridge.data"):
+        refuse_other_recipe(study, elsewhere)
+    refuse_other_recipe(study, elsewhere, dict.fromkeys(folders, "named"))
+
+
+def test_wrong_data_of_a_bridge_leaves_no_study(recipe, folders, tmp_path):
+    from mstl_edge.training.study.run import start_study
+
+    wrong = shutil.copytree(folders["bridge"], tmp_path / "wrong")
+    shutil.copy(wrong / "cat" / "cat00.png", wrong / "dog" / "copy.png")
+    whole = recipe("bridge", "target", data={"bridge": wrong})
+    with pytest.raises(DataError, match="one label for one image"):
+        start_study(StudyPlan(recipe=whole, arms=build_arms(whole), folds=2), tmp_path / "study")
+    assert not (tmp_path / "study").exists()

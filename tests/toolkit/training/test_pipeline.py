@@ -183,7 +183,7 @@ def test_a_full_disk_is_said_before_features_are_written_and_the_run_goes_on_lat
     run = create_run(tiny_recipe("target", epochs=1), tmp_path / "run", versions={})
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(storage.shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+        patch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1_000_000))
         with pytest.raises(MstlEdgeError, match=r"Received: 1 MB free. Free some, try 'mstl-edge runs clean'"):
             pipeline.train(run, threads=1)
     assert not list((tmp_path / "cache").rglob("rows.bin"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,18 @@ def test_weights_of_another_alpha_are_one_line_with_the_way_out(half_width_file:
         loaded(spec(weights=str(half_width_file)))
     assert "\n" not in str(caught.value)
     assert loaded(spec(weights=str(half_width_file), alpha=0.5))
+
+
+def test_weights_on_a_disk_without_file_locks_name_the_variable_that_helps(
+    half_width_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise OSError("Unable to synchronously open file (unable to lock file, errno = 37)")
+
+    assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"  # unless the user has said otherwise
+    monkeypatch.setattr(keras.Model, "load_weights", locked)
+    with pytest.raises(WeightsError, match=r"half.weights.h5 \(Unable.*Set HDF5_USE_FILE_LOCKING=FALSE"):
+        loaded(spec(weights=str(half_width_file), alpha=0.5))
 
 
 def test_a_file_that_holds_no_weights_is_one_line(tmp_path: Path) -> None:

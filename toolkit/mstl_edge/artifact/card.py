@@ -11,12 +11,10 @@ from msgspec import Meta, Struct
 
 from mstl_edge.artifact.inspection import WEIGHT_BITS, ModelFacts
 from mstl_edge.errors import ArtifactError
-from mstl_edge.recipe import PreprocessSpec
+from mstl_edge.recipe import NAMED_WEIGHTS, REMOTE_SOURCES, PreprocessSpec
 
 CARD_SCHEMA: Literal["mstl-edge/card/1"] = "mstl-edge/card/1"
 NORMALIZATION: Literal["(p - 128) / 128"] = "(p - 128) / 128"
-REMOTE_SOURCES = ("phantom:", "kaggle:")
-"""Data sources that name no place on somebody's machine."""
 
 Scheme = Literal["float32", "float16", "dynamic", "int8", "mixed"]
 Verdict = Literal["float", "proven", "undecided", "unchecked"]
@@ -201,6 +199,6 @@ def without_paths(recipe: Mapping[str, Any], local: Callable[[str], str] = lambd
         if isinstance(stage, dict) and not str(stage.get("data", "")).startswith(REMOTE_SOURCES):
             stage["data"] = local(str(stage.get("data", "")))
     backbone = tree.get("backbone")
-    if isinstance(backbone, dict) and backbone.get("weights", "none") not in ("imagenet", "bundled", "none"):
+    if isinstance(backbone, dict) and backbone.get("weights", "none") not in NAMED_WEIGHTS:
         backbone["weights"] = local(str(backbone["weights"]))
     return tree

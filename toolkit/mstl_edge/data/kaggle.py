@@ -6,7 +6,7 @@ import re
 import textwrap
 from pathlib import Path
 
-from mstl_edge.errors import DataError, MissingExtraError
+from mstl_edge.errors import DataError, MissingExtraError, install_extra
 
 HANDLE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
 
@@ -34,7 +34,13 @@ def kaggle_folder(handle: str) -> Path:
     except ImportError as error:
         raise MissingExtraError(
             f"the package kagglehub for kaggle:{handle}",
-            hint=f"Install it with pip install 'mstl-edge[train]', {alternative}.",
+            hint=f"Install it with {install_extra('train')}, {alternative}.",
+        ) from error
+    except RuntimeError as error:  # no HOME, and a user number that the list of users lacks
+        raise DataError(
+            "a home folder, where kagglehub keeps its settings",
+            received="neither HOME nor an entry for this user",
+            hint=f"Set HOME to a folder, {alternative}.",
         ) from error
     try:
         return Path(kagglehub.dataset_download(handle))

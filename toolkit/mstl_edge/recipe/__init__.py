@@ -4,6 +4,14 @@ A recipe names a backbone, how an image becomes an array, any number of training
 resolved recipe (every default written out) is saved with a run and travels inside the exported model.
 """
 
+from mstl_edge.recipe.places import (
+    NAMED_WEIGHTS,
+    REMOTE_SOURCES,
+    absolute_source,
+    stage_named,
+    with_absolute_paths,
+    with_data,
+)
 from mstl_edge.recipe.source import load_recipe
 from mstl_edge.recipe.spec import (
     AugmentSpec,
@@ -19,6 +27,8 @@ from mstl_edge.recipe.spec import (
 from mstl_edge.recipe.tree import resolve, to_toml, to_tree
 
 __all__ = [
+    "NAMED_WEIGHTS",
+    "REMOTE_SOURCES",
     "AugmentSpec",
     "BackboneSpec",
     "FeaturePrecision",
@@ -28,8 +38,12 @@ __all__ = [
     "Recipe",
     "SplitSpec",
     "StageSpec",
+    "absolute_source",
     "load_recipe",
     "resolve",
+    "stage_named",
     "to_toml",
     "to_tree",
+    "with_absolute_paths",
+    "with_data",
 ]

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from mstl_edge.artifact import Artifact, open_artifact
-from mstl_edge.errors import RunError
+from mstl_edge.errors import RunError, typed
 from mstl_edge.metrics import ClassificationMetrics
 from mstl_edge.recipe import Recipe
 from mstl_edge.report.answers import Answered, answered
@@ -86,7 +86,7 @@ def read_run(folder: RunFolder) -> RunRecord:
         RunError: Training is not finished, or a file of it is missing, damaged or of another version.
         ArtifactError: The exported file is damaged.
     """
-    again = f"Finish it: mstl-edge train --resume {folder.path}"
+    again = f"Finish it: {typed('mstl-edge', 'train', '--resume', folder.path)}"
     if not folder.metrics.is_file():
         raise RunError("a run whose training is finished", received=folder.path, hint=again)
     stages = read_record(folder.metrics, _Metrics, METRICS_SCHEMA, hint=again).stages
@@ -120,7 +120,7 @@ def _export(folder: RunFolder) -> Export | None:
     path = folder.exports / "export.json"
     if not path.is_file():
         return None
-    return EXPORT.read(path, hint=f"Export it again: mstl-edge export {folder.path}")
+    return EXPORT.read(path, hint=f"Export it again: {typed('mstl-edge', 'export', folder.path)}")
 
 
 def _answers(path: Path, entry: StageEntry) -> Answered:

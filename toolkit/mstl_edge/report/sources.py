@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mstl_edge.errors import MstlEdgeError
+from mstl_edge.errors import MstlEdgeError, typed
 from mstl_edge.report.records import read_tree
 from mstl_edge.report.run_record import METRICS_SCHEMA
 from mstl_edge.report.study_record import STUDY_SCHEMA
@@ -88,7 +88,7 @@ def _file(path: Path) -> Source:
         recipe = tree.get("recipe")
         return Source("study", path, recipe if isinstance(recipe, str) and recipe else path.resolve().parent.name)
     if schema == METRICS_SCHEMA:
-        raise _unknown(f"{path}, a part of a run", f"Name its folder: mstl-edge report {path.parent}")
+        raise _unknown(f"{path}, a part of a run", f"Name its folder: {typed('mstl-edge', 'report', path.parent)}")
     raise _unknown(f"{path} (schema {schema})")
 
 

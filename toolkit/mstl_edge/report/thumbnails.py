@@ -12,16 +12,18 @@ from msgspec import Struct
 from PIL import Image
 
 from mstl_edge.data.sources import source_folder
-from mstl_edge.data.splits import load_manifest
+from mstl_edge.data.splits import Manifest, load_manifest
 from mstl_edge.errors import RunError
+from mstl_edge.moved import read_places
 from mstl_edge.preprocess import load_image
-from mstl_edge.recipe import PreprocessSpec, Recipe
+from mstl_edge.recipe import PreprocessSpec, Recipe, StageSpec
 from mstl_edge.report.records import read_tree
 from mstl_edge.runs import RunFolder
 
 THUMBNAIL_PIXELS = 128
 PLAN_FILE = "plan.json"
 IMAGES_FILE = "images.json"
+PLACES_FILE = "data.json"
 
 Thumbnails = Mapping[str, str]
 """Name of an image → `data:` address of a small PNG. Empty where names may be shown and there are no pictures."""
@@ -55,7 +57,7 @@ def study_thumbnails(folder: Path, wanted: set[str]) -> Thumbnails:
     except msgspec.ValidationError as error:
         raise RunError(f"a study's plan ({error})", received=folder / PLAN_FILE) from error
     manifest = load_manifest(folder / IMAGES_FILE)
-    base = source_folder(manifest.source)
+    base = _folder(manifest, recipe.stages[-1], folder)
     return _draw(((row.name, base / row.name) for row in manifest.rows), wanted, recipe.preprocess)
 
 
@@ -67,8 +69,13 @@ def test_images(folder: RunFolder) -> list[tuple[Path, str, str]]:
     """
     stage = folder.recipe().stages[-1]
     manifest = load_manifest(folder.manifest(stage.name))
-    base = source_folder(manifest.source)
+    base = _folder(manifest, stage, folder.path)
     return [(base / row.name, row.name, row.label) for row in manifest.part("test")]
+
+
+def _folder(manifest: Manifest, stage: StageSpec, made: Path) -> Path:
+    """Return what the names of a manifest are relative to; `made` is the run or study, which knows of data that has moved."""
+    return source_folder(read_places(made / PLACES_FILE).get(stage.name, manifest.source))
 
 
 def _draw(images: Iterable[tuple[str, Path]], wanted: set[str], spec: PreprocessSpec) -> Thumbnails:

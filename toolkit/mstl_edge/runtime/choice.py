@@ -82,5 +82,5 @@ def _require(kind: RuntimeKind) -> None:
         raise MissingExtraError(
             "NumPy below 2 beside tflite-runtime, which was built against NumPy 1",
             received=f"NumPy {np.__version__}",
-            hint="Give it an environment of its own: pip install 'mstl-edge[tflite-runtime]'. Or use --runtime litert.",
+            hint=f"Give it an environment of its own: {install_command('tflite-runtime')}. Or use --runtime litert.",
         )

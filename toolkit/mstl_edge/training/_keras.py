@@ -12,19 +12,25 @@ import sys
 import warnings
 from typing import Any
 
-from mstl_edge.errors import MissingExtraError
+from mstl_edge.errors import MissingExtraError, install_extra
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# First weights are only read; HDF5 would refuse to on a network disk without file locks.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 
 def _import() -> tuple[Any, Any]:
     """Import TensorFlow and tf_keras with the C++ start-up chatter, which no log level silences, kept off stderr."""
-    sys.stderr.flush()
-    kept = os.dup(2)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: nothing to mute, but TensorFlow shall not write into the next file that is opened
+        kept = os.open(os.devnull, os.O_WRONLY)
     muted = os.open(os.devnull, os.O_WRONLY)
     os.dup2(muted, 2)
     try:
@@ -37,7 +43,7 @@ def _import() -> tuple[Any, Any]:
     except ImportError as error:
         raise MissingExtraError(
             f"TensorFlow and tf-keras to train and export ({error.name or error})",
-            hint="Install them with: pip install 'mstl-edge[train]'",
+            hint=f"Install them with: {install_extra('train')}",
         ) from error
     finally:
         os.dup2(kept, 2)
@@ -60,7 +66,7 @@ def import_tfmot() -> Any:
     except ImportError as error:
         raise MissingExtraError(
             "tensorflow-model-optimization for quantization-aware training",
-            hint="Install it with: pip install 'mstl-edge[train]'",
+            hint=f"Install it with: {install_extra('train')}",
         ) from error
     return tfmot
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mstl_edge.data.sources import open_stage
+from mstl_edge.data.splits import Manifest, load_manifest, save_manifest
+from mstl_edge.output_folder import check_unused, working_alone
 from mstl_edge.progress import SILENT, Reporter
-from mstl_edge.recipe import Recipe, StageSpec
-from mstl_edge.runs import RunFolder, read_json
+from mstl_edge.recipe import Recipe, StageSpec, with_absolute_paths
+from mstl_edge.runs import RunFolder, create_run, read_json
 from mstl_edge.storage import write_text
 from mstl_edge.training import graph, stages
+from mstl_edge.training._keras import versions
 from mstl_edge.training.checkpoint import seconds_spent
 
 METRICS_SCHEMA = "mstl-edge/metrics/1"
@@ -29,6 +34,60 @@ def check_ingredients(recipe: Recipe) -> None:
         source = open_stage(stage)
         stages.positive_class(stage, source.labels)
     stages.build_network(recipe, recipe.stages[0], 2, None)
+
+
+def deal_out(
+    recipe: Recipe, kept: Mapping[str, Manifest] | None = None, reporter: Reporter = SILENT
+) -> dict[str, Manifest]:
+    """Read and deal out the data of all stages, so that wrong data of the last is refused before the first is trained.
+
+    Args:
+        recipe: The stages.
+        kept: Manifests by stage that were dealt before; their data is not read again.
+        reporter: Told of progress.
+
+    Raises:
+        DataError: The data of a stage cannot be used, or judges by an image that an earlier stage is trained on.
+    """
+    manifests: dict[str, Manifest] = {}
+    for stage in recipe.stages:
+        known = (kept or {}).get(stage.name)
+        manifests[stage.name] = known or stages.deal_stage(recipe, stage, manifests, reporter)
+    return manifests
+
+
+def dealt(run: RunFolder, reporter: Reporter = SILENT) -> dict[str, Manifest]:
+    """Return the manifests of a run by stage; those that it lacks are dealt and kept.
+
+    Raises:
+        DataError: See `deal_out`.
+    """
+    recipe = run.recipe()
+    files = {stage.name: run.manifest(stage.name) for stage in recipe.stages}
+    kept = {name: load_manifest(file) for name, file in files.items() if file.is_file()}
+    if len(kept) == len(files):
+        return kept
+    manifests = deal_out(recipe, kept, reporter)
+    for name in files.keys() - kept.keys():
+        save_manifest(files[name], manifests[name])
+    return manifests
+
+
+def start_run(recipe: Recipe, out: Path | None, *, reporter: Reporter = SILENT) -> RunFolder:
+    """Make a run folder, once everything that training needs is there and the splits of all stages stand.
+
+    Args:
+        recipe: What will be trained.
+        out: See `create_run`.
+        reporter: Told of progress.
+
+    Raises:
+        MstlEdgeError: Data, weights or the folder do not allow it; nothing is left behind.
+    """
+    check_unused(out)
+    check_ingredients(recipe)
+    whole = with_absolute_paths(recipe)
+    return create_run(whole, out, versions={"versions": versions()}, manifests=deal_out(whole, reporter=reporter))
 
 
 def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SILENT) -> dict[str, Any]:
@@ -49,10 +108,15 @@ def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SI
     Raises:
         MstlEdgeError: Data, weights or disk do not allow it; what is finished stays.
     """
+    with working_alone(run.path):
+        return _train(run, threads or os.cpu_count() or 1, reporter)
+
+
+def _train(run: RunFolder, threads: int, reporter: Reporter) -> dict[str, Any]:
     recipe = run.recipe()
-    threads = threads or os.cpu_count() or 1
     for leftover in run.path.rglob("*.partial"):  # of a process that was killed while it wrote
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
+    dealt(run, reporter)
     carried: graph.Weights | None = None
     measured = []
     for stage in recipe.stages:
@@ -80,7 +144,6 @@ def _train_stage(
     folder = run.stage(stage.name)
     started = time.monotonic() - seconds_spent(folder.checkpoint)
     data = stages.prepare_stage(recipe, stage, run, reporter)
-    stages.positive_class(stage, data.manifest.labels)
     model = stages.build_network(recipe, stage, len(data.manifest.labels), carried)
     history, scores = stages.fine_tune(model, data, recipe, stage, folder, threads, reporter)
     entry = stages.measure_stage(stage, data, scores, history, model)

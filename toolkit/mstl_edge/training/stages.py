@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from mstl_edge.data.pixels import load_pixels
 from mstl_edge.data.scan import scan_source
-from mstl_edge.data.sources import Split, open_stage
-from mstl_edge.data.splits import Manifest, load_manifest, save_manifest, split_source
-from mstl_edge.errors import DataError, RunError
+from mstl_edge.data.sources import Split, open_stage, source_folder
+from mstl_edge.data.splits import Manifest, load_manifest, split_source
+from mstl_edge.errors import DataError, RunError, typed
 from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature, softmax
 from mstl_edge.preprocess import spec_digest
 from mstl_edge.progress import Reporter
@@ -61,24 +61,36 @@ def stage_seed(recipe: Recipe, stage: StageSpec) -> int:
     return int.from_bytes(digest(str(recipe.seed), stage.name)[:4], "little")
 
 
-def prepare_stage(recipe: Recipe, stage: StageSpec, run: RunFolder, reporter: Reporter) -> StageData:
-    """Read the stage's images and deal them out; the manifest of an earlier attempt is kept.
+def deal_stage(recipe: Recipe, stage: StageSpec, earlier: Mapping[str, Manifest], reporter: Reporter) -> Manifest:
+    """Read every file of the stage's data once, and deal out the images.
+
+    Args:
+        recipe: Says how an image is read, and the seed.
+        stage: Whose data.
+        earlier: The manifests of the stages before it, by name.
+        reporter: Told of progress.
 
     Raises:
-        DataError: The data set cannot be used, or shares an image with what an earlier stage was trained on.
+        DataError: The data set cannot be used, or shares an image with what an earlier stage is trained on.
     """
     source = open_stage(stage)
-    manifest_file = run.manifest(stage.name)
-    if manifest_file.is_file():
-        manifest = load_manifest(manifest_file)
-    else:
-        with reporter.bar(f"{stage.name}: checking images", len(source.images)) as advance:
-            scan = scan_source(source, recipe.preprocess, advance=advance)
-        manifest = split_source(source, scan, stage.split, seed=recipe.seed)
-        refuse_overlap(recipe, stage, manifest, run)
-        save_manifest(manifest_file, manifest)
+    with reporter.bar(f"{stage.name}: checking images", len(source.images)) as advance:
+        scan = scan_source(source, recipe.preprocess, advance=advance)
+    manifest = split_source(source, scan, stage.split, seed=recipe.seed)
+    positive_class(stage, manifest.labels)
+    refuse_overlap(stage, manifest, earlier)
+    return manifest
+
+
+def prepare_stage(recipe: Recipe, stage: StageSpec, run: RunFolder, reporter: Reporter) -> StageData:
+    """Read the images of a stage that was dealt out.
+
+    Raises:
+        DataError: The manifest or the data set is gone, or a file is another one than when it was dealt.
+    """
+    manifest = load_manifest(run.manifest(stage.name))
     _tell(stage, manifest, reporter)
-    return read_images(recipe, stage, manifest, source.folder, reporter)
+    return read_images(recipe, stage, manifest, source_folder(stage.data), reporter)
 
 
 def read_images(recipe: Recipe, stage: StageSpec, manifest: Manifest, folder: Path, reporter: Reporter) -> StageData:
@@ -115,20 +127,18 @@ def _tell(stage: StageSpec, manifest: Manifest, reporter: Reporter) -> None:
         reporter.say(f"{stage.name}: {len(manifest.unreadable)} unreadable files left out: {first}")
 
 
-def refuse_overlap(recipe: Recipe, stage: StageSpec, manifest: Manifest, run: RunFolder) -> None:
+def refuse_overlap(stage: StageSpec, manifest: Manifest, earlier: Mapping[str, Manifest]) -> None:
     """Refuse data of `stage` that is not its training part and that an earlier stage has seen.
 
     Raises:
         DataError: An image is in both.
     """
     judged = {row.sha256: row.name for row in manifest.rows if row.split != "train"}
-    for earlier in recipe.stages:
-        if earlier.name == stage.name:
-            return
-        for row in load_manifest(run.manifest(earlier.name)).rows:
+    for name, other in earlier.items():
+        for row in other.rows:
             if row.sha256 in judged:
                 raise DataError(
-                    f"data of stage {stage.name} that stage {earlier.name} has not seen",
+                    f"data of stage {stage.name} that stage {name} has not seen",
                     received=f"{judged[row.sha256]}, which is {row.name} there",
                     hint=f"Name another data set: --data {stage.name}=PATH",
                 )
@@ -280,7 +290,8 @@ def read_weights(path: Path) -> graph.Weights:
         raise RunError(
             f"a stage's weights ({type(error).__name__})",
             received=path,
-            hint=f"Train that stage again: delete {path.parent} and type mstl-edge train --resume {path.parents[2]}",
+            hint=f"Train that stage again: {typed('rm', '-r', path.parent)}, then "
+            + typed("mstl-edge", "train", "--resume", path.parents[2]),
         ) from error
     for name, array in arrays.items():
         weights.setdefault(name.rpartition("/")[0], []).append(np.asarray(array, dtype=np.float32))

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
-from mstl_edge.errors import RunError
+from mstl_edge.errors import RunError, typed
 from mstl_edge.metrics import decide
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
@@ -98,7 +98,7 @@ def open_trained(run: RunFolder, reporter: Reporter) -> Trained:
         raise RunError(
             f"a run whose last stage ({stage.name}) is finished",
             received=run.path,
-            hint=f"Finish it: mstl-edge train --resume {run.path}",
+            hint=f"Finish it: {typed('mstl-edge', 'train', '--resume', run.path)}",
         )
     entry = _stage_entry(folder.metrics)
     keras.backend.clear_session()  # Keras numbers layers, and their names go into the file: the same bytes every time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mstl_edge.errors import WeightsError
+from mstl_edge.errors import WeightsError, typed
 from mstl_edge.recipe import BackboneSpec
+from mstl_edge.storage import expanded
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
 from mstl_edge_models import backbones
+
+_LOCKING = "HDF5_USE_FILE_LOCKING"
 
 
 def load_backbone_weights(model: Any, spec: BackboneSpec, seed: int) -> None:
@@ -36,6 +40,12 @@ def load_backbone_weights(model: Any, spec: BackboneSpec, seed: int) -> None:
     try:
         backbone.load_weights(str(source))
     except (ValueError, OSError, KeyError) as error:
+        if "lock" in str(error):
+            raise WeightsError(
+                f"a weights file that HDF5 can lock, or {_LOCKING}=FALSE in the environment",
+                received=f"{source} ({str(error).splitlines()[0][:160]})",
+                hint=f"Set {_LOCKING}=FALSE: the file is only read.",
+            ) from error
         raise WeightsError(
             f"weights of {spec.name} with alpha={spec.alpha}",
             received=f"{source.name} ({str(error).splitlines()[0][:160]})",
@@ -56,7 +66,7 @@ def _weights_file(spec: BackboneSpec) -> Path:
         return Path(str(resources.files("mstl_edge_models.weights").joinpath(backbone.bundled_file)))
     if spec.weights == "imagenet":
         return _imagenet_file(spec)
-    path = Path(spec.weights)
+    path = expanded(spec.weights)
     if not path.is_file():
         raise WeightsError(
             "a weights file that exists, 'imagenet', 'bundled' or 'none'",
@@ -76,9 +86,10 @@ def _imagenet_file(spec: BackboneSpec) -> Path:
             received=f"alpha={spec.alpha}",
             hint="Use --weights none, or --weights FILE.",
         )
-    cached = Path.home() / ".keras" / "models" / name
-    if cached.is_file():
-        return cached
+    with suppress(RuntimeError):  # without a home folder, Keras takes one under /tmp
+        cached = Path.home() / ".keras" / "models" / name
+        if cached.is_file():
+            return cached
     try:
         return Path(keras.utils.get_file(name, backbone.imagenet_url + name, cache_subdir="models"))
     except Exception as error:
@@ -87,7 +98,7 @@ def _imagenet_file(spec: BackboneSpec) -> Path:
         raise WeightsError(
             f"the ImageNet weights {name}, which could not be downloaded",
             received=str(error).splitlines()[0][:120],
-            hint=f"Put that file at ~/.keras/models/{name}, or name it: --weights {name}",
+            hint=f"Put that file at ~/.keras/models/{name}, or name it: {typed('--weights', name)}",
         ) from error
 
 

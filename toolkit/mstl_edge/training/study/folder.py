@@ -1,6 +1,7 @@
 """Study folders: what was planned, who is in which fold, every answer, the result.
 
 plan.json                               arms with their resolved recipes, folds, repeats, seeds
+data.json                               where data lies now that has moved since, by stage
 images.json  folds.csv                  the images, and which fold each is tested in
 bridges/KEY/                            a run folder for the stages before the target, shared by folds and arms
 folds/ARM-SCHEME-REPEAT-FOLD.csv        out-of-fold answers; -nIMAGES behind it for a point of the learning curve
@@ -14,8 +15,7 @@ from __future__ import annotations
 
 import csv
 import io
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,12 @@ from typing import Any
 import msgspec
 
 from mstl_edge.data.splits import Manifest, load_manifest, save_manifest
-from mstl_edge.errors import RunError
-from mstl_edge.recipe import Recipe, to_tree
-from mstl_edge.runs import RunFolder, check_unused
+from mstl_edge.errors import RunError, typed
+from mstl_edge.moved import check_same_data, read_places, write_places
+from mstl_edge.output_folder import new_folder
+from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.recipe import Recipe, absolute_source, stage_named, to_tree, with_absolute_paths, with_data
+from mstl_edge.runs import RunFolder, relocate_run
 from mstl_edge.storage import digest, write_bytes, write_text
 from mstl_edge.training.study.folds import Fold
 from mstl_edge.training.study.plan import Arm, Scheme, StudyPlan
@@ -61,9 +64,14 @@ class StudyFolder:
         return self.path / "study.json"
 
     def bridge(self, arm: Arm) -> RunFolder | None:
-        """The run of the stages before the arm's target; None where there are none."""
-        earlier = bridge_recipe(arm.recipe)
-        return None if earlier is None else RunFolder(self.path / "bridges" / _key(earlier))
+        """The run of the stages before the arm's target; None where there are none.
+
+        Named by the plan as it was made, so that data that has moved finds its bridge again.
+        """
+        moved = read_places(self.places_file)
+        as_made = next(one for one in _read_plan(self.plan_file).arms if one.name == arm.name) if moved else arm
+        earlier = bridge_recipe(as_made.recipe)
+        return None if earlier is None else RunFolder(self.path / "bridges" / bridge_key(earlier))
 
     @property
     def all_answers(self) -> Path:
@@ -82,9 +90,14 @@ class StudyFolder:
         """A folder for the checkpoints of one arm in one fold."""
         return RunFolder(self.path / "work" / f"{arm}-{repeat}-{fold}{_suffix(images)}")
 
+    @property
+    def places_file(self) -> Path:
+        """Where the data of a stage lies now, if it has moved since the study was made."""
+        return self.path / "data.json"
+
     def plan(self) -> StudyPlan:
-        """Return the plan this study was made with."""
-        return _read_plan(self.plan_file)
+        """Return the plan this study was made with, its data where they lie now."""
+        return _with_data(_read_plan(self.plan_file), read_places(self.places_file))
 
     def manifest(self) -> Manifest:
         """Return the images of this study."""
@@ -100,7 +113,7 @@ def bridge_recipe(recipe: Recipe) -> Recipe | None:
     return msgspec.structs.replace(recipe, stages=recipe.stages[:-1]) if len(recipe.stages) > 1 else None
 
 
-def _key(earlier: Recipe) -> str:
+def bridge_key(earlier: Recipe) -> str:
     """Name what decides the weights of a bridge; names, descriptions and quantization do not."""
     deciding = [earlier.seed, earlier.backbone, earlier.preprocess, earlier.stages]
     return digest(msgspec.json.encode(deciding)).hex()[:12]
@@ -118,28 +131,24 @@ def create_study(plan: StudyPlan, manifest: Manifest, folds: Sequence[Fold], out
     Raises:
         RunError: `out` already holds something.
     """
-    check_free(out)
-    study = StudyFolder(out or _unused(STUDIES / f"{plan.recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
-    save_manifest(study.manifest_file, manifest)
-    write_text(study.folds_file, _folds_csv(manifest, folds))
-    tree = {"schema": SCHEMA, **msgspec.to_builtins(plan)}
-    write_bytes(study.plan_file, msgspec.json.format(msgspec.json.encode(tree), indent=2) + b"\n")
+    with new_folder(out, STUDIES / plan.recipe.name) as path:
+        study = StudyFolder(path)
+        save_manifest(study.manifest_file, manifest)
+        write_text(study.folds_file, _folds_csv(manifest, folds))
+        tree = {"schema": SCHEMA, **msgspec.to_builtins(plan)}
+        write_bytes(study.plan_file, msgspec.json.format(msgspec.json.encode(tree), indent=2) + b"\n")
     return study
 
 
-def check_free(out: Path | None) -> None:
-    """Refuse an output folder that holds something; asked before anything slow begins.
+def _with_data(plan: StudyPlan, moved: Mapping[str, str]) -> StudyPlan:
+    arms = tuple(msgspec.structs.replace(arm, recipe=with_data(arm.recipe, moved)) for arm in plan.arms)
+    return msgspec.structs.replace(plan, recipe=with_data(plan.recipe, moved), arms=arms)
 
-    Raises:
-        RunError: It does.
-    """
-    if out is not None and (out / "plan.json").is_file():
-        raise RunError(
-            "an output folder that does not exist or is empty",
-            received=out,
-            hint=f"Go on with that study by 'mstl-edge study --resume {out}', or choose another --out.",
-        )
-    check_unused(out)
+
+def with_absolute_places(plan: StudyPlan) -> StudyPlan:
+    """Return the plan with every path of its recipes resolved against the working folder."""
+    arms = tuple(msgspec.structs.replace(arm, recipe=with_absolute_paths(arm.recipe)) for arm in plan.arms)
+    return msgspec.structs.replace(plan, recipe=with_absolute_paths(plan.recipe), arms=arms)
 
 
 def open_study(path: Path) -> StudyFolder:
@@ -167,21 +176,55 @@ def _read_plan(path: Path) -> StudyPlan:
         ) from error
 
 
-def refuse_other_recipe(study: StudyFolder, given: Recipe) -> None:
+def refuse_other_recipe(study: StudyFolder, given: Recipe, moved: Mapping[str, str] | None = None) -> None:
     """Refuse to go on with a study by another recipe than its own.
+
+    Args:
+        study: The study.
+        given: The recipe that was named.
+        moved: Stages whose data may lie elsewhere now; `relocate_study` proves that it is the same.
 
     Raises:
         RunError: The recipes differ; the message names the first key that does.
     """
-    own = study.plan().recipe
+    own, given = with_absolute_paths(study.plan().recipe), with_absolute_paths(given)
+    given = with_data(given, {stage.name: stage.data for stage in own.stages if stage.name in (moved or {})})
     if given == own:
         return
     key, there, here = next(_differences(to_tree(own), to_tree(given)))
     raise RunError(
         f"the recipe that this study was made with ({key} = {there!r})",
         received=f"{key} = {here!r}",
-        hint=f"Go on with its own recipe: mstl-edge study --resume {study.path}",
+        hint=f"Go on with its own recipe: {typed('mstl-edge', 'study', '--resume', study.path)}",
     )
+
+
+def relocate_study(study: StudyFolder, moved: Mapping[str, str], reporter: Reporter = SILENT) -> None:
+    """Remember where the data of a study lies now, once hashes have proven that it is the same.
+
+    Args:
+        study: The study.
+        moved: Data source by stage.
+        reporter: Told of progress.
+
+    Raises:
+        RecipeError: No recipe of the study has such a stage.
+        DataError: Another data set; the first file that differs is named.
+    """
+    plan = study.plan()
+    places = {stage: absolute_source(source) for stage, source in moved.items()}
+    bridges = {run.path: run for arm in plan.arms if (run := study.bridge(arm)) is not None and run.run_file.is_file()}
+    targets = {arm.stage.name: arm.stage for arm in plan.arms}
+    for name, source in places.items():
+        if name in targets:
+            check_same_data(targets[name], source, study.manifest().rows, reporter)
+        elif not any(name == stage.name for arm in plan.arms for stage in arm.recipe.stages):
+            stage_named(plan.recipe, name)  # which says what stages there are
+    for run in bridges.values():
+        names = {stage.name for stage in run.recipe().stages}
+        relocate_run(run, {name: source for name, source in places.items() if name in names}, reporter)
+    if places:
+        write_places(study.places_file, places)
 
 
 def _differences(own: Any, given: Any, where: str = "") -> Any:
@@ -207,11 +250,3 @@ def _folds_csv(manifest: Manifest, folds: Sequence[Fold]) -> str:
     for position, row in enumerate(manifest.rows):
         writer.writerow([row.name, row.label, row.group, *(tested[repeat, position] for repeat in repeats)])
     return text.getvalue()
-
-
-def _unused(path: Path) -> Path:
-    """Return `path`, or the first of `path-2`, `path-3` … that does not exist."""
-    candidate, number = path, 2
-    while candidate.exists():
-        candidate, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return candidate

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 
 import msgspec
@@ -10,11 +12,11 @@ from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import DataSource, open_stage
 from mstl_edge.data.splits import Manifest, split_source
 from mstl_edge.errors import DataError
-from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.progress import Reporter
 from mstl_edge.runs import create_run
 from mstl_edge.training import pipeline, stages
 from mstl_edge.training._keras import versions
-from mstl_edge.training.study.folder import StudyFolder, bridge_recipe
+from mstl_edge.training.study.folder import StudyFolder, bridge_key, bridge_recipe
 from mstl_edge.training.study.plan import Arm, StudyPlan
 
 
@@ -76,6 +78,46 @@ def _check_agrees(plan: StudyPlan, arm: Arm, source: DataSource) -> None:
         )
 
 
+def deal_bridges(plan: StudyPlan, manifest: Manifest, reporter: Reporter) -> dict[str, dict[str, Manifest]]:
+    """Deal out the data of the stages before the target, once for all arms that share them.
+
+    Args:
+        plan: The study's plan.
+        manifest: The target's images.
+        reporter: Told of progress.
+
+    Returns:
+        Manifests by stage, by the key of the bridge.
+
+    Raises:
+        DataError: Data cannot be used, or a bridge is trained on an image of the target.
+    """
+    dealt: dict[str, dict[str, Manifest]] = {}
+    for arm in plan.arms:
+        earlier = bridge_recipe(arm.recipe)
+        if earlier is None:
+            continue
+        key = bridge_key(earlier)
+        if key not in dealt:
+            dealt[key] = pipeline.deal_out(earlier, reporter=reporter)
+        _refuse_target_images(arm, manifest, dealt[key])
+    return dealt
+
+
+def make_bridges(study: StudyFolder, dealt: Mapping[str, Mapping[str, Manifest]]) -> None:
+    """Make the run folders of the stages before the target, with the splits of `deal_bridges`."""
+    for arm in study.plan().arms:
+        earlier, run = bridge_recipe(arm.recipe), study.bridge(arm)
+        if earlier is not None and run is not None and not run.recipe_file.is_file():
+            create_run(earlier, run.path, versions={"versions": versions()}, manifests=dealt[run.path.name])
+
+
+def _refuse_target_images(arm: Arm, manifest: Manifest, bridge: Mapping[str, Manifest]) -> None:
+    # Whatever part of the manifest an image was dealt to, some fold tests it.
+    judged = tuple(replace(row, split="test") for row in manifest.rows)
+    stages.refuse_overlap(arm.stage, replace(manifest, rows=judged), bridge)
+
+
 def train_bridges(study: StudyFolder, threads: int, reporter: Reporter) -> None:
     """Train the stages before the target, once for all folds and for all arms that share them.
 
@@ -88,11 +130,8 @@ def train_bridges(study: StudyFolder, threads: int, reporter: Reporter) -> None:
         if earlier is None or run is None or run.metrics.is_file():
             continue
         if not run.recipe_file.is_file():
+            shutil.rmtree(run.path, ignore_errors=True)  # of a process that was killed while it made the folder
             create_run(earlier, run.path, versions={"versions": versions()})
-        for stage in earlier.stages:
-            stages.prepare_stage(earlier, stage, run, SILENT)
-        # Whatever part of the manifest an image was dealt to, some fold tests it.
-        judged = tuple(replace(row, split="test") for row in manifest.rows)
-        stages.refuse_overlap(arm.recipe, arm.stage, replace(manifest, rows=judged), run)
+        _refuse_target_images(arm, manifest, pipeline.dealt(run, reporter))
         reporter.say(f"{arm.name}: training what comes before {arm.stage.name}, once for all folds")
         pipeline.train(run, threads=threads, reporter=reporter)

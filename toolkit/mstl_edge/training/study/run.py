@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
+from mstl_edge.output_folder import check_unused, working_alone
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.storage import write_text
 from mstl_edge.training.study.executor import Executor, FoldResult, FoldTask, OneAfterTheOther, seconds_left
-from mstl_edge.training.study.folder import StudyFolder, check_free, create_study
+from mstl_edge.training.study.folder import StudyFolder, create_study, with_absolute_places
 from mstl_edge.training.study.folds import EVERYTHING, Fold
-from mstl_edge.training.study.images import gather_images, train_bridges
+from mstl_edge.training.study.images import deal_bridges, gather_images, make_bridges, train_bridges
 from mstl_edge.training.study.one_fold import plan_folds, run_fold
 from mstl_edge.training.study.plan import StudyPlan
 from mstl_edge.training.study.summary import summarize
@@ -34,16 +35,20 @@ def start_study(plan: StudyPlan, out: Path | None = None, *, reporter: Reporter 
 
     Raises:
         RunError: `out` already holds something.
-        DataError: Arms differ in images or labels, or folds or subsets cannot hold every class.
+        DataError: Arms differ in images or labels, folds or subsets cannot hold every class, or a bridge's data cannot be used.
         WeightsError: First weights are missing or belong to another network.
     """
-    check_free(out)
+    check_unused(out)
     manifest = gather_images(plan, reporter)
+    plan = with_absolute_places(plan)
+    bridges = deal_bridges(plan, manifest, reporter)
     folds = plan_folds(plan, manifest, EVERYTHING)
     plan = _with_real_subsets(plan, folds, reporter)
     for images in plan.learning_curve:
         plan_folds(plan, manifest, images)
-    return create_study(plan, manifest, folds, out)
+    study = create_study(plan, manifest, folds, out)
+    make_bridges(study, bridges)
+    return study
 
 
 def _with_real_subsets(plan: StudyPlan, folds: Sequence[Fold], reporter: Reporter) -> StudyPlan:
@@ -75,15 +80,19 @@ def run_study(
     Raises:
         MstlEdgeError: Images or disk do not allow it; what is finished stays.
     """
-    threads = threads or os.cpu_count() or 1
+    with working_alone(study.path):
+        return _run_study(study, threads or os.cpu_count() or 1, executor or OneAfterTheOther(run_fold), reporter)
+
+
+def _run_study(study: StudyFolder, threads: int, executor: Executor, reporter: Reporter) -> dict[str, Any]:
     for leftover in study.path.rglob("*.partial"):  # of a process that was killed while it wrote
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)
     train_bridges(study, threads, reporter)
     tasks = plan_tasks(study, threads)
     waiting = [task for task in tasks if not _is_done(study, task)]
     if len(waiting) < len(tasks):
         reporter.say(f"{len(tasks) - len(waiting)} of {len(tasks)} trainings finished earlier, kept")
-    _run(executor or OneAfterTheOther(run_fold), waiting, reporter)
+    _run(executor, waiting, reporter)
     tree = summarize(study)
     write_text(study.all_answers, _together(study, tasks))
     write_text(study.result, json.dumps(tree, indent=2) + "\n")
