@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from mstl_edge.errors import MstlEdgeError
-from mstl_edge.metrics import Interval
+from mstl_edge.metrics import ClassAgreement, ClassScores, Interval
 
 BENCH_SCHEMA: Literal["mstl-edge/bench/1"] = "mstl-edge/bench/1"
 
@@ -58,7 +58,7 @@ class Startup(Struct, frozen=True, kw_only=True):
 
 
 class Accuracy(Struct, frozen=True, kw_only=True):
-    """Scores on labelled images with 95 % intervals; the positive class is the card's.
+    """Scores on labelled images with 95 % intervals; the positive class is the card's, and more than two have none.
 
     `data_sha256` names the images and their order, `correct` says for each by `1` or `0` whether the answer was right, so that
     two reports on the same images can be compared in pairs.
@@ -73,10 +73,12 @@ class Accuracy(Struct, frozen=True, kw_only=True):
     specificity: Interval | None
     auc: Interval | None
     confusion: tuple[tuple[int, ...], ...]
-    threshold: float
+    threshold: float | None
     unreadable: int
     data_sha256: str
     correct: str
+    macro_f1: Interval | None = None
+    classes: dict[str, ClassScores] = {}
 
 
 class Conditions(Struct, frozen=True, kw_only=True):
@@ -190,6 +192,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     quantized_only_correct: int | None = None
     mcnemar_p: float | None = None
     largest_difference: float | None = None
+    agreement_by_class: tuple[ClassAgreement, ...] = ()
 
 
 class Protocol(Struct, frozen=True, kw_only=True):

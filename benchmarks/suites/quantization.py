@@ -67,7 +67,7 @@ def main() -> None:
 
 def _measure(path: Path) -> dict[str, Any]:
     trained = open_trained(open_run(path), SILENT)
-    folded = fold_batch_norm(graph.with_softmax(trained.model, trained.entry["temperature"]))
+    folded = fold_batch_norm(graph.with_softmax(trained.model, trained.entry.temperature))
     pool = gather_pool(trained, trained.recipe.quantize.agreement_images, SILENT)
     test = trained.data.part("test")
     answered = _Answered(trained, pool, trained.pixels(test[0]), test[1], to_float_flatbuffer(folded))
@@ -119,7 +119,7 @@ class _Answered:
 
     def judged(self, flatbuffer: bytes) -> dict[str, Any]:
         """Return a file's agreement with float, and which validation and test images (1 or 0 each) it has right."""
-        positive, threshold = self.trained.positive, self.trained.entry["threshold"]
+        positive, threshold = self.trained.positive, self.trained.entry.threshold
         answers = qat.answers(flatbuffer, self.pool.pixels, threads=THREADS)
         agreement = paired_agreement(answers, self.float_answers, positive=positive, thresholds=(threshold, threshold))
         splits = {
@@ -187,7 +187,7 @@ def _plain_tfmot(trained: Trained, lessons: list[qat.Lesson], *, frozen: bool) -
     answers = np.concatenate(
         [hard[lesson.classes] if lesson.soft_targets is None else lesson.soft_targets for lesson in lessons]
     )
-    model = graph.with_softmax(trained.model, trained.entry["temperature"])
+    model = graph.with_softmax(trained.model, trained.entry.temperature)
     keras.utils.set_random_seed(trained.seed % 2**31)
     started = time.perf_counter()
     quantized = import_tfmot().quantization.keras.quantize_model(model)

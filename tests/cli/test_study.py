@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mstl_edge.errors import MstlEdgeError, RecipeError, RunError
-from mstl_edge.training.study.plan import StudyPlan
+from mstl_edge.schemas.study_plan import StudyPlan
 from mstl_edge_cli.commands import study
 
 

@@ -196,6 +196,8 @@ def print_report(report: BenchReport, form: str = "table") -> None:
         if scored is not None:
             title = f"\naccuracy: {scored.data} (95 % intervals)"
             print_table(title, tables.ACCURACY_COLUMNS, tables.accuracy_rows(report))
+        if by_class := tables.class_rows(report):
+            print_table("\neach class by itself (95 % intervals)", tables.CLASS_COLUMNS, by_class)
         title = "\nfootprint; memory grown at each step of a fresh process, and its peak"
         print_table(title, tables.FOOTPRINT_COLUMNS, tables.footprint_rows(report))
         for line in [line for comparison in report.comparisons for line in tables.comparison_lines(comparison)]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mstl_edge.errors import GateRefusedError
 from mstl_edge_cli import options
-from mstl_edge_cli.commands.train import percent
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
+from mstl_edge_cli.scores import percent, print_classes, share
+
+if TYPE_CHECKING:
+    from mstl_edge.metrics import ClassificationMetrics
 
 
 def register(app: typer.Typer) -> None:
@@ -95,19 +98,27 @@ def print_candidates(tree: dict[str, Any]) -> None:
     for reason in tree.get("reasons", ()):
         say(f"gate: {tree['verdict']}: {reason}")
     if "test" in tree:
-        test = tree["test"]
-        print_table(
-            f"test split, {_times(test['scored'])}: float32 and the chosen int8 file",
-            ("model", "images", "accuracy %", "sensitivity %", "specificity %"),
-            [
-                (
-                    name,
-                    test[name]["n"],
-                    *(percent(test[name][key]) for key in ("accuracy", "sensitivity", "specificity")),
-                )
-                for name in ("float32", "int8")
-            ],
-        )
+        _print_test(tree["test"])
+
+
+def _print_test(test: dict[str, Any]) -> None:
+    """Print both files' scores on the test split, and each class of more than two by itself."""
+    import msgspec
+
+    from mstl_edge.metrics import ClassificationMetrics
+
+    scored = {name: msgspec.convert(test[name], ClassificationMetrics) for name in ("float32", "int8")}
+    many = len(scored["int8"].confusion) > 2
+    columns = ("macro-F1",) if many else ("sensitivity %", "specificity %")
+    rows = [(name, one.n, percent(one.accuracy), *_beside_accuracy(one, many=many)) for name, one in scored.items()]
+    title = f"test split, {_times(test['scored'])}: float32 and the chosen int8 file"
+    print_table(title, ("model", "images", "accuracy %", *columns), rows)
+    if many:
+        print_classes("\nint8: each class by itself, and what its test images were answered", scored["int8"])
+
+
+def _beside_accuracy(scored: ClassificationMetrics, *, many: bool) -> tuple[str, ...]:
+    return (share(scored.macro_f1),) if many else (percent(scored.sensitivity), percent(scored.specificity))
 
 
 def _times(scored: int) -> str:

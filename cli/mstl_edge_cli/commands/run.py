@@ -16,6 +16,7 @@ from mstl_edge_cli.commands.train import DEFAULT, print_metrics, start_run, trai
 from mstl_edge_cli.console import Terminal, print_json, say
 
 if TYPE_CHECKING:
+    from mstl_edge.schemas.metrics import RunMetrics
     from mstl_edge_bench.result import BenchReport
 
 
@@ -55,7 +56,7 @@ def run(
 
     report = write_report([folder.path], reporter=Terminal()).path
     if json:
-        tree: dict[str, Any] = {"run": str(folder.path), "metrics": metrics, "export": exported}
+        tree: dict[str, Any] = {"run": str(folder.path), "metrics": _plain(metrics), "export": exported}
         print_json({**tree, "bench": _plain(measured), "report": str(report)})
     else:
         print_metrics(metrics)
@@ -79,7 +80,7 @@ def _bench(folder: Path, threads: int) -> BenchReport:
     return measured
 
 
-def _plain(report: BenchReport | None) -> Any:
+def _plain(record: BenchReport | RunMetrics | None) -> Any:
     import msgspec
 
-    return msgspec.to_builtins(report)
+    return msgspec.to_builtins(record)

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from mstl_edge.metrics import Interval
-from mstl_edge.report.records import read_record
+from mstl_edge.schemas.versioned import Schema
 
 BENCH_SCHEMA = "mstl-edge/bench/1"
 
@@ -106,4 +106,4 @@ def read_bench(path: Path) -> Bench:
     Raises:
         RunError: Unreadable, of another schema, or a field is missing or wrong.
     """
-    return read_record(path, Bench, BENCH_SCHEMA, hint="Write one with 'mstl-edge bench --out FILE'.")
+    return Schema("bench", 1, Bench).read(path, hint="Write one with 'mstl-edge bench --out FILE'.")

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mstl_edge.report import wording
-from mstl_edge.report.study_record import FLOAT, Comparison, Study
+from mstl_edge.report.study_record import FLOAT
+from mstl_edge.schemas.study import Comparison, Study
 
 BRIDGE = ("single", "multi")
 """The arms without and with the stages before the target."""

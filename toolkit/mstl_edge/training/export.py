@@ -133,7 +133,7 @@ def export_int8(
             candidate.flatbuffer,
             bounds,
             positive=trained.positive,
-            threshold=trained.entry["threshold"],
+            threshold=trained.entry.threshold,
             allow_float=options.allow_float,
         )
         judged.append(Judged(candidate, report))
@@ -143,7 +143,7 @@ def export_int8(
 
 
 def _with_softmax(trained: Trained) -> Any:
-    return with_softmax(trained.model, trained.entry["temperature"])
+    return with_softmax(trained.model, trained.entry.temperature)
 
 
 def _gather_jury(trained: Trained, twin: bytes, wanted: int, threads: int, reporter: Reporter) -> _Jury:
@@ -165,7 +165,7 @@ def _float_files(
                 given,
                 jury.pool,
                 positive=trained.positive,
-                threshold=trained.entry["threshold"],
+                threshold=trained.entry.threshold,
             )
             rows.append(seal_float(trained, scheme, flatbuffer, accuracy, agreement))
     return rows

@@ -94,8 +94,8 @@ def judge(
     flatbuffer: bytes,
     bounds: Bounds,
     *,
-    positive: int,
-    threshold: float,
+    positive: int | None,
+    threshold: float | None,
     allow_float: bool,
 ) -> GateReport:
     """Hold an int8 candidate against the float model and against `bounds`.
@@ -166,7 +166,12 @@ def judge(
 
 
 def compare(
-    float_answers: NDArray[np.float32], given: NDArray[np.float32], pool: Pool, *, positive: int, threshold: float
+    float_answers: NDArray[np.float32],
+    given: NDArray[np.float32],
+    pool: Pool,
+    *,
+    positive: int | None,
+    threshold: float | None,
 ) -> tuple[Interval, Agreement]:
     """Return a file's accuracy on the validation images, and its agreement with the float twin on all."""
     correct = _correct(given[: len(pool.classes)], pool.classes, positive, threshold)
@@ -175,7 +180,7 @@ def compare(
 
 
 def _correct(
-    rows: NDArray[np.float32], classes: NDArray[np.int64], positive: int, threshold: float
+    rows: NDArray[np.float32], classes: NDArray[np.int64], positive: int | None, threshold: float | None
 ) -> NDArray[np.bool_]:
     return np.asarray(decide(rows, positive=positive, threshold=threshold) == classes)
 

@@ -27,7 +27,7 @@ def paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: byte
     """
     images, classes = trained.data.part("test")
     pixels = trained.pixels(images)
-    positive, threshold = trained.positive, trained.entry["threshold"]
+    positive, threshold = trained.positive, trained.entry.threshold
     rows = {
         "float32": answers(float_flatbuffer, pixels, threads=1),
         "int8": answers(int8_flatbuffer, pixels, threads=1),
@@ -37,7 +37,8 @@ def paired_test(trained: Trained, float_flatbuffer: bytes, int8_flatbuffer: byte
         name: np.asarray(decide(p, positive=positive, threshold=threshold) == classes) for name, p in rows.items()
     }
     scored = {
-        name: classification_metrics(classes, p, positive=positive, threshold=threshold) for name, p in rows.items()
+        name: classification_metrics(classes, p, positive=positive, threshold=threshold, names=trained.labels)
+        for name, p in rows.items()
     }
     compared = {
         "drop": paired_difference(correct["float32"], correct["int8"]),

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from typing import Any
+
+import msgspec
 
 from mstl_edge.data.sources import open_source
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import Recipe, StageSpec
-from mstl_edge.runs import RunFolder, read_json
-from mstl_edge.storage import write_text
+from mstl_edge.runs import RunFolder
+from mstl_edge.schemas.metrics import METRICS, RunMetrics, read_stage_metrics
 from mstl_edge.training import graph, stages
 from mstl_edge.training.checkpoint import seconds_spent
-
-METRICS_SCHEMA = "mstl-edge/metrics/1"
+from mstl_edge.training.positive import positive_class
 
 
 def check_ingredients(recipe: Recipe) -> None:
@@ -27,11 +26,11 @@ def check_ingredients(recipe: Recipe) -> None:
     """
     for stage in recipe.stages:
         source = open_source(stage.data, patient=stage.split.patient, column=stage.split.column)
-        stages.positive_class(stage, source.labels)
+        positive_class(stage, source.labels)
     stages.build_network(recipe, recipe.stages[0], 2, None)
 
 
-def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SILENT) -> dict[str, Any]:
+def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SILENT) -> RunMetrics:
     """Train every stage of the run's recipe that is not finished yet.
 
     Godasu, El-Gayar and Sutrave, "Multi-stage transfer learning system with light-weight architectures in medical image
@@ -44,7 +43,7 @@ def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SI
         reporter: Told of progress.
 
     Returns:
-        The tree of `metrics.json`.
+        What is in `metrics.json`.
 
     Raises:
         MstlEdgeError: Data, weights or disk do not allow it; what is finished stays.
@@ -62,15 +61,14 @@ def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SI
         else:
             _train_stage(recipe, stage, run, carried, threads, reporter)
         carried = stages.read_weights(folder.weights)
-        measured.append(read_json(folder.metrics))
-    metrics = {
-        "schema": METRICS_SCHEMA,
-        "recipe": recipe.name,
-        "seed": recipe.seed,
-        "stages": measured,
-        "seconds": round(sum(entry["seconds"] for entry in measured), 1),
-    }
-    write_text(run.metrics, json.dumps(metrics, indent=2) + "\n")
+        measured.append(read_stage_metrics(folder.metrics))
+    metrics = RunMetrics(
+        recipe=recipe.name,
+        seed=recipe.seed,
+        stages=tuple(measured),
+        seconds=round(sum(entry.seconds or 0.0 for entry in measured), 1),
+    )
+    METRICS.write(run.metrics, metrics)
     return metrics
 
 
@@ -80,9 +78,9 @@ def _train_stage(
     folder = run.stage(stage.name)
     started = time.monotonic() - seconds_spent(folder.checkpoint)
     data = stages.prepare_stage(recipe, stage, run, reporter)
-    stages.positive_class(stage, data.manifest.labels)
+    positive_class(stage, data.manifest.labels)
     model = stages.build_network(recipe, stage, len(data.manifest.labels), carried)
     history, scores = stages.fine_tune(model, data, recipe, stage, folder, threads, reporter)
     entry = stages.measure_stage(stage, data, scores, history, model)
-    entry["seconds"] = round(time.monotonic() - started, 1)
+    entry = msgspec.structs.replace(entry, seconds=round(time.monotonic() - started, 1))
     stages.save_stage(folder, data, model, history, scores, entry)

@@ -60,11 +60,11 @@ def seal(trained: Trained, path: Path, flatbuffer: bytes, scheme: Any, verdict: 
         name=trained.recipe.name,
         recipe=to_tree(trained.recipe),
         labels=trained.labels,
-        positive=trained.entry["positive"],
+        positive=trained.entry.positive,
         input=input_contract(inspect_flatbuffer(flatbuffer), trained.recipe.preprocess),
         scheme=scheme,
-        threshold=trained.entry["threshold"],
-        temperature=trained.entry["temperature"],
+        threshold=trained.entry.threshold,
+        temperature=trained.entry.temperature,
         verdict=verdict,
         metrics=metrics,
         hashes=Hashes(
@@ -93,11 +93,13 @@ def seal_float(
         agreement: With the float32 twin; None for itself.
     """
     path = trained.run.exports / f"{trained.recipe.name}-{scheme}.tflite"
-    measured = trained.entry["validation"]["accuracy"] if accuracy is None else msgspec.to_builtins(accuracy)
+    measured = msgspec.to_builtins(trained.measured.validation.accuracy if accuracy is None else accuracy)
     agreed = msgspec.to_builtins(agreement)
     twin = agreement is None
     metrics = (
-        {"float32": trained.entry["test"]} if twin else {"validation": {"accuracy": measured, "agreement": agreed}}
+        {"float32": msgspec.to_builtins(trained.measured.test)}
+        if twin
+        else {"validation": {"accuracy": measured, "agreement": agreed}}
     )
     seal(trained, path, flatbuffer, scheme, "float" if twin else "unchecked", metrics)
     return {

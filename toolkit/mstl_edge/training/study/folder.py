@@ -26,12 +26,11 @@ from mstl_edge.data.splits import Manifest, load_manifest, save_manifest
 from mstl_edge.errors import RunError
 from mstl_edge.recipe import Recipe, to_tree
 from mstl_edge.runs import RunFolder, check_unused
-from mstl_edge.storage import digest, write_bytes, write_text
+from mstl_edge.schemas.study_plan import STUDY_PLAN, Arm, Scheme, StudyPlan
+from mstl_edge.storage import digest, write_text
 from mstl_edge.training.study.folds import Fold
-from mstl_edge.training.study.plan import Arm, Scheme, StudyPlan
 
 STUDIES = Path("studies")
-SCHEMA = "mstl-edge/study-plan/1"
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class StudyFolder:
 
     def plan(self) -> StudyPlan:
         """Return the plan this study was made with."""
-        return _read_plan(self.plan_file)
+        return STUDY_PLAN.read(self.plan_file, hint="Start a new study: mstl-edge study RECIPE")
 
     def manifest(self) -> Manifest:
         """Return the images of this study."""
@@ -122,8 +121,7 @@ def create_study(plan: StudyPlan, manifest: Manifest, folds: Sequence[Fold], out
     study = StudyFolder(out or _unused(STUDIES / f"{plan.recipe.name}-{time.strftime('%Y%m%d-%H%M%S')}"))
     save_manifest(study.manifest_file, manifest)
     write_text(study.folds_file, _folds_csv(manifest, folds))
-    tree = {"schema": SCHEMA, **msgspec.to_builtins(plan)}
-    write_bytes(study.plan_file, msgspec.json.format(msgspec.json.encode(tree), indent=2) + b"\n")
+    STUDY_PLAN.write(study.plan_file, plan)
     return study
 
 
@@ -153,18 +151,6 @@ def open_study(path: Path) -> StudyFolder:
         raise RunError("a study folder (it holds plan.json)", received=path, hint="Start one: mstl-edge study RECIPE")
     study.plan()
     return study
-
-
-def _read_plan(path: Path) -> StudyPlan:
-    try:
-        tree = msgspec.json.decode(path.read_bytes())
-        if not isinstance(tree, dict) or tree.pop("schema", None) != SCHEMA:
-            raise RunError(f"a study of schema {SCHEMA}", received=path, hint="Start a new one: mstl-edge study RECIPE")
-        return msgspec.convert(tree, StudyPlan)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise RunError(
-            f"a study's plan ({error})", received=path, hint="Start a new study: mstl-edge study RECIPE"
-        ) from error
 
 
 def refuse_other_recipe(study: StudyFolder, given: Recipe) -> None:
