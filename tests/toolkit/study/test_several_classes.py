@@ -11,12 +11,19 @@ from scipy import stats
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from mstl_edge.schemas.study import STUDY
+from mstl_edge.training.study import statistics
 from mstl_edge.training.study.run import _together, plan_tasks
 from mstl_edge.training.study.summary import summarize
 from mstl_edge_cli.commands.study import print_study
 
 LABELS = ("benign", "malignant", "normal")
 COUNTS = dict(zip(LABELS, (30, 18, 12), strict=True))
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch):
+    """The bootstrap is tested elsewhere."""
+    monkeypatch.setattr(statistics, "DRAWS", 40)
 
 
 @pytest.fixture

@@ -77,13 +77,10 @@ def _area(answers: FoldAnswers, number: int) -> float | None:
 
 def _calibration_error(pooled: Sequence[FoldAnswers], number: int) -> Interval:
     """Return the error of the class's probability over the images of a repeat, averaged over repeats."""
+    parts = [(one.classes == number, one.probabilities[:, number]) for one in pooled]
 
     def measure(positions: NDArray[np.int64]) -> float:
-        errors = [
-            class_calibration_error(one.classes[positions] == number, one.probabilities[positions, number])
-            for one in pooled
-        ]
-        return float(np.mean(errors))
+        return float(np.mean([class_calibration_error(true[positions], given[positions]) for true, given in parts]))
 
     return bootstrap_interval(measure, len(pooled[0].images))
 
