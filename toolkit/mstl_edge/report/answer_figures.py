@@ -191,10 +191,13 @@ def _scatter_figure(pairs: Sequence[tuple[str, Paired]], asked: str) -> Figure:
     dashed = "" if thresholds == {None} else " Dashed: the decision threshold, where all answers have one"
     if len(thresholds) == 1 and first.threshold is not None:
         dashed = f" Dashed: the decision threshold, {first.threshold:.3f}"
+    alike = ""
+    if len(first.labels) > 2:
+        alike = f" Alike: of the images that float32 answers {first.positive_label}, those that int8 answers so too."
     caption = (
         f"Probability of {first.positive_label} by the float32 and by the int8 file on {asked} "
         f"({counted([(name, pair.int8) for name, pair in pairs])}); the farther from the diagonal, the more quantization "
-        f"changed. Δp: difference in probability, over all classes.{dashed}{'.' if dashed else ''}"
+        f"changed. Δp: difference in probability, over all classes.{alike}{dashed}{'.' if dashed else ''}"
     )
     others = " / ".join(label for label in first.labels if label != first.positive_label)
     legend = (Key("dot", "b", first.positive_label), Key("ring", "a", others))
@@ -216,10 +219,11 @@ def _scatter(name: str, paired: Paired, panels: int) -> Markup:
         style = "b" if is_positive else "ring a"
         marks.append(dot(frame, float(floating), float(quantized), style, note=note, radius=radius))
     told = f"{paired.labelled_differently} of {len(answers.classes)} labels differ"
+    largest, mean = f"largest Δp {paired.differences.max():.3f}", f"mean Δp {paired.differences.mean():.3f}"
+    notes = [told, largest, mean]
     if len(answers.labels) > 2:
         alike, said = paired.alike_by_float
-        told += f"; {alike} of {said} that float32 calls {wording.short(answers.positive_label, 16)} stay so"
-    largest, mean = f"largest Δp {paired.differences.max():.3f}", f"mean Δp {paired.differences.mean():.3f}"
-    marks += [inside_note(frame, text, row=row) for row, text in enumerate((told, largest, mean))]
-    seen = f"{len(answers.classes)} points around the diagonal; {told}; {largest}; {mean}"
+        notes.append(f"{alike} of {said} {wording.short(answers.positive_label, 12)} alike")
+    marks += [inside_note(frame, text, row=row) for row, text in enumerate(notes)]
+    seen = f"{len(answers.classes)} points around the diagonal; {'; '.join(notes)}"
     return chart(frame, marks, heading=wording.short(name, 34), description=seen)

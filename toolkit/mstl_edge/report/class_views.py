@@ -16,7 +16,7 @@ class View(Generic[T]):
     """What is drawn in one figure.
 
     Attributes:
-        shown: Names with what is shown of them, all by the same class.
+        shown: Names, the class behind them where there are more than two, with what is shown, all by the same class.
         of: That class, where there are more than two; nothing where it is the positive one of two.
     """
 
@@ -54,5 +54,5 @@ def _views(
             groups.setdefault(answers(one).labels, []).append((name, one))
     for labels, several in groups.items():
         for number, label in enumerate(labels):
-            views.append(View(tuple((name, look(one, number)) for name, one in several), label))
+            views.append(View(tuple((f"{name}: {label}", look(one, number)) for name, one in several), label))
     return views

@@ -114,7 +114,7 @@ def _stages_table(run: RunRecord) -> Table:
     caption = (
         f"The float model after each stage, on that stage's own test split ({counts}), with 95 % intervals (Wilson; for the AUC "
         f"Newcombe{'; for the macro-F1 the delta method' if many else ''}). "
-        "Temperature, threshold and epoch were chosen on validation images; the test split was scored once. "
+        f"Temperature{', threshold' if of_two else ''} and epoch were chosen on validation images; the test split was scored once. "
         "Where patients are unknown, near-duplicate images were kept on one side of the split."
     )
     return Table(head, tuple(rows), caption, words=frozenset((0, 1)))
