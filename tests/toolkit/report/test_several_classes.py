@@ -115,6 +115,21 @@ def test_the_bridge_of_two_classes_keeps_its_positive_class_beside_a_target_of_t
     assert "the decision threshold that validation chose" in text
 
 
+def test_an_export_of_an_older_version_says_nothing_of_its_last_class(
+    three_classes: Path, report_words: Callable[..., str]
+) -> None:
+    path = three_classes / "exports" / "export.json"
+    tree = json.loads(path.read_text())
+    some = tree["test"]["int8"]["accuracy"]
+    for name in ("float32", "int8"):
+        scores = tree["test"][name] | {"sensitivity": some, "specificity": some, "auc": some, "threshold": 0.5}
+        tree["test"][name] = {key: value for key, value in scores.items() if key not in ("classes", "macro_f1")}
+    path.write_text(json.dumps(tree))
+    text = report_words(three_classes)
+    assert "Sensitivity for" not in text
+    assert "ROC of malignant against the rest" in text
+
+
 def test_a_confusion_matrix_names_its_classes_in_full(three_classes: Path) -> None:
     text = write_report([three_classes]).path.read_text(encoding="utf-8")
     heads = re.findall(r'<th scope="(?:col|row)" title="[^"]*">([^<]*)</th>', text)

@@ -74,7 +74,7 @@ def _headline(run: RunRecord) -> tuple[str, ...]:
         f"The {model} labels {right} of {test.n} test images right: {wording.interval_in_words(test.accuracy)}. "
         f"One image is {100 / test.n:.1f} points."
     ]
-    if test.sensitivity and test.specificity and test.auc:
+    if entry.positive and test.sensitivity and test.specificity and test.auc:
         sentences.append(
             f"Sensitivity for {entry.positive} {wording.interval_in_words(test.sensitivity)}, specificity "
             f"{wording.interval_in_words(test.specificity)}, area under the ROC curve {wording.share_interval(test.auc)}."

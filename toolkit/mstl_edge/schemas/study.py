@@ -25,7 +25,7 @@ class ClassResult(Struct, frozen=True, kw_only=True):
     calibration_error: Interval | None = None
 
 
-class FoldResult(Struct, frozen=True, kw_only=True):
+class FoldScores(Struct, frozen=True, kw_only=True):
     """An arm in one fold, and what was chosen on the fold's validation images.
 
     With more than two classes there is no positive one: sensitivity, specificity, AUC and threshold are None.
@@ -69,7 +69,7 @@ class ArmResult(Struct, frozen=True, kw_only=True):
     pooled_calibration_error: Interval | float | None = None
     float_agreement: tuple[ClassAgreement, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
-    per_fold: tuple[FoldResult, ...] = ()
+    per_fold: tuple[FoldScores, ...] = ()
 
     @property
     def title(self) -> str:

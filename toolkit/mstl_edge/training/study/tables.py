@@ -19,7 +19,7 @@ from mstl_edge.metrics import (
     roc_auc,
     wilson,
 )
-from mstl_edge.schemas.study import ArmResult, Comparison, FoldResult, RepeatMcNemar
+from mstl_edge.schemas.study import ArmResult, Comparison, FoldScores, RepeatMcNemar
 from mstl_edge.schemas.study_plan import StudyPlan
 from mstl_edge.training.study.classes import (
     class_results,
@@ -88,11 +88,11 @@ class Table:
             per_fold=tuple(self._fold(number, row, contender) for number, row in enumerate(by_fold)),
         )
 
-    def _fold(self, number: int, measured: dict[str, float], contender: Contender) -> FoldResult:
+    def _fold(self, number: int, measured: dict[str, float], contender: Contender) -> FoldScores:
         repeat, fold = divmod(number, self.plan.folds)
         answers = contender.answers[number]
         decision = answers.decision
-        return FoldResult(
+        return FoldScores(
             repeat=repeat + 1,
             fold=fold + 1,
             n=len(answers.images),
@@ -174,7 +174,7 @@ def _calibration_error(pooled: Sequence[FoldAnswers]) -> Interval:
 
 
 def _measured(answers: FoldAnswers, positive: int | None) -> dict[str, float]:
-    """Return one fold's values by the names of `FoldResult`; those of a positive class only where there is one."""
+    """Return one fold's values by the names of `FoldScores`; those of a positive class only where there is one."""
     found = {"accuracy": float(answers.correct.mean()), "macro_f1": fold_macro_f1(answers)}
     if positive is not None:
         is_positive = answers.classes == positive
