@@ -100,6 +100,7 @@ def test_every_class_is_drawn_against_the_rest_and_scored_by_itself(
     assert "Macro-F1" in text
     assert "Found of each class: benign lesion of the breast" in text
     assert "Class by float32" in text
+    assert "Least alike by class: of" in text
     assert "none: the most probable of 3 classes is the answer" in text
 
 
@@ -144,6 +145,7 @@ def test_two_classes_are_drawn_as_ever(run_folder: Path, report_words: Callable[
     assert "against the rest" not in text
     assert "Macro-F1" not in text
     assert "Class by float32" not in text
+    assert "Least alike" not in text
     assert "Sensitivity for hemorrhage" in text
 
 

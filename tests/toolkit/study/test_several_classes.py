@@ -138,6 +138,8 @@ def test_a_report_of_three_classes_draws_every_class_against_the_rest(three_clas
         assert f"Reliability of {label} against the rest" in text
         assert f"Probability of {label} by the float32 and by the int8 file" in text
     assert "Each class of every arm by itself" in text
+    assert "Least alike by class: of" in text
+    assert "no threshold, the most probable class is the answer" in text
     assert "ensitivity, %</th>" not in text
     assert "positive class" not in text
 

@@ -80,3 +80,25 @@ def recalls(by_class: ByClass) -> str:
         if one.recall is not None
     ]
     return f"Found of each class: {wording.enumerated(told)}." if told else ""
+
+
+def least_alike(named: Sequence[tuple[str, Sequence[ClassAgreement]]], labels: Sequence[str]) -> str:
+    """Return the class of more than two whose answers int8 keeps least, as a sentence; nothing where that is not known.
+
+    Args:
+        named: What is quantized, and how often it answers each class as float32 does.
+        labels: The classes in their order.
+    """
+    found = [
+        (one.agreement, one.n, label, name)
+        for name, by_class in named
+        for label, one in zip(labels, by_class, strict=False)
+        if one.agreement is not None
+    ]
+    if len(labels) <= 2 or not found:
+        return ""
+    share, n, label, name = min(found, key=lambda entry: entry[0].value)
+    return (
+        f"Least alike by class: of {wording.count_of(n, 'image')} that float32 answers {label}, {name} answers "
+        f"{wording.interval_in_words(share)} so too."
+    )

@@ -8,7 +8,7 @@ from mstl_edge.report import wording
 from mstl_edge.report.answers import Answered, Paired
 from mstl_edge.report.blocks import Figure, Part, Section, Table
 from mstl_edge.report.card_section import card_blocks
-from mstl_edge.report.class_tables import CLASS_INTERVALS, class_table, recalls
+from mstl_edge.report.class_tables import CLASS_INTERVALS, class_table, least_alike, recalls
 from mstl_edge.report.markup import Child, Markup, join, tag
 from mstl_edge.report.mistakes import mistakes
 from mstl_edge.report.quantization import gate_sentence, quantization_section
@@ -82,6 +82,8 @@ def _headline(run: RunRecord) -> tuple[str, ...]:
     if len(test.classes) > 2 and test.macro_f1:
         sentences.append(f"Macro-F1 {wording.share_interval(test.macro_f1)}. {recalls(test.classes)}".rstrip())
     if export and (said := gate_sentence(export)):
+        sentences.append(said)
+    if export and export.test and (said := least_alike([("int8", export.test.agreement.by_class)], entry.labels)):
         sentences.append(said)
     return tuple(sentences)
 

@@ -74,7 +74,9 @@ def _method(study: Study) -> str:
     parts.append(
         "grouped by patient" if study.patients_known else "near-duplicate images kept together, patients unknown"
     )
-    if study.threshold_rule:
+    if len(study.labels) > 2:
+        parts.append("no threshold, the most probable class is the answer")
+    elif study.threshold_rule:
         left = study.thresholds_left_at_half
         told = f"{left.count} of {left.of} trainings" if left else ""
         counted = f" (0.5 in {told})" if told and told not in study.threshold_rule else ""
