@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from mstl_edge.artifact import Artifact, Card
 from mstl_edge.data.workers import in_order
 from mstl_edge.errors import DataError
-from mstl_edge.metrics import classification_metrics, decide, mcnemar_exact, paired_agreement, paired_difference
+from mstl_edge.metrics import (
+    ClassAgreement,
+    classification_metrics,
+    decide,
+    mcnemar_exact,
+    paired_agreement,
+    paired_difference,
+)
 from mstl_edge.preprocess import UnreadableImageError, load_image, spec_digest
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runtime import Runtime, to_input, to_real
@@ -41,8 +48,9 @@ class Answers:
 
     probabilities: NDArray[np.float32]
     classes: NDArray[np.int64]
-    positive: int
-    threshold: float
+    positive: int | None
+    threshold: float | None
+    labels: tuple[str, ...]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -100,7 +108,9 @@ def answer_images(models: Sequence[Judged], data: TestSet, *, reporter: Reporter
     if not truths or not truths[0]:
         raise DataError("images that can be read", received=f"none of {len(data.images)}: {'; '.join(unreadable[:3])}")
     answers = tuple(
-        Answers(np.stack(answered), np.asarray(truth), model.card.positive_index, model.card.threshold)
+        Answers(
+            np.stack(answered), np.asarray(truth), model.card.positive_index, model.card.threshold, model.card.labels
+        )
         for model, answered, truth in zip(models, rows, truths, strict=True)
     )
     return Scored(answers, tuple(unreadable), state.hexdigest())
@@ -130,7 +140,11 @@ def _probabilities(runtime: Runtime, pixels: NDArray[np.uint8]) -> NDArray[np.fl
 def score(answers: Answers, data: TestSet, scored: Scored) -> Accuracy:
     """Return one model's scores with their 95 % intervals."""
     metrics = classification_metrics(
-        answers.classes, answers.probabilities, positive=answers.positive, threshold=answers.threshold
+        answers.classes,
+        answers.probabilities,
+        positive=answers.positive,
+        threshold=answers.threshold,
+        names=answers.labels,
     )
     return Accuracy(
         data=data.description,
@@ -146,6 +160,8 @@ def score(answers: Answers, data: TestSet, scored: Scored) -> Accuracy:
         unreadable=len(scored.unreadable),
         data_sha256=scored.data_sha256,
         correct="".join("1" if right else "0" for right in answers.correct),
+        macro_f1=metrics.macro_f1,
+        classes=metrics.classes,
     )
 
 
@@ -162,6 +178,7 @@ class Paired(msgspec.Struct, frozen=True, kw_only=True):
     quantized_only_correct: int
     mcnemar_p: float
     largest_difference: float
+    agreement_by_class: tuple[ClassAgreement, ...] = ()
 
 
 def pair(quantized: Answers, floating: Answers) -> Paired | None:
@@ -169,8 +186,8 @@ def pair(quantized: Answers, floating: Answers) -> Paired | None:
     if quantized.probabilities.shape != floating.probabilities.shape or quantized.positive != floating.positive:
         return None
     alike = paired_agreement(
-        quantized.probabilities, floating.probabilities, positive=quantized.positive,
-        thresholds=(quantized.threshold, floating.threshold),
+        floating.probabilities, quantized.probabilities, positive=quantized.positive,
+        thresholds=(floating.threshold, quantized.threshold),
     )  # fmt: skip
     drop = paired_difference(floating.correct, quantized.correct)
     test = mcnemar_exact(floating.correct, quantized.correct)
@@ -178,5 +195,5 @@ def pair(quantized: Answers, floating: Answers) -> Paired | None:
         agreement=alike.agreement.value, agreement_low=alike.agreement.low, agreement_high=alike.agreement.high,
         accuracy_drop=drop.value, accuracy_drop_low=drop.low, accuracy_drop_high=drop.high,
         float_only_correct=test.a_only, quantized_only_correct=test.b_only, mcnemar_p=test.p,
-        largest_difference=alike.largest_difference,
+        largest_difference=alike.largest_difference, agreement_by_class=alike.by_class,
     )  # fmt: skip

@@ -20,7 +20,8 @@ SPEED_COLUMNS = (
     "model", "scheme", "runtime", "threads", "median ms", "p90", "p99", "decode+resize ms",
     "end to end ms", "load ms", "first ms", "harness %", "valid",
 )  # fmt: skip
-ACCURACY_COLUMNS = ("model", "scheme", "accuracy %", "images", "sensitivity %", "specificity %", "AUC")
+ACCURACY_COLUMNS = ("model", "scheme", "accuracy %", "images", "sensitivity %", "specificity %", "AUC", "macro-F1")
+CLASS_COLUMNS = ("model", "scheme", "class", "images", "recall %", "precision %", "AUC against the rest")
 FOOTPRINT_COLUMNS = (
     "model", "scheme", "parameters", "trainable", "MACs (M)", "file kB", "load MB", "allocate MB", "first MB", "peak MB",
 )  # fmt: skip
@@ -65,9 +66,23 @@ def accuracy_rows(report: BenchReport) -> list[Row]:
         (
             row.model, row.candidate or row.scheme, _percent(row.accuracy), str(row.accuracy.n),
             _percent(row.accuracy.sensitivity), _percent(row.accuracy.specificity), _area(row.accuracy.auc),
+            _area(row.accuracy.macro_f1),
         )
         for row in _first_of_each_model(report)
         if row.accuracy is not None
+    ]  # fmt: skip
+
+
+def class_rows(report: BenchReport) -> list[Row]:
+    """Return one row per model and class where there are more than two: each class against all others."""
+    return [
+        (
+            row.model, row.candidate or row.scheme, label, str(scores.n), _percent(scores.recall), _percent(scores.precision),
+            _area(scores.auc),
+        )
+        for row in _first_of_each_model(report)
+        if row.accuracy is not None and len(row.accuracy.classes) > 2
+        for label, scores in row.accuracy.classes.items()
     ]  # fmt: skip
 
 
@@ -160,6 +175,8 @@ def to_markdown(report: BenchReport) -> str:
     lines = [describe_host(report.host), "", *_markdown(SPEED_COLUMNS, speed_rows(report)), ""]
     if scored := accuracy_rows(report):
         lines += [*_markdown(ACCURACY_COLUMNS, scored), ""]
+    if by_class := class_rows(report):
+        lines += [*_markdown(CLASS_COLUMNS, by_class), ""]
     lines += [*_markdown(FOOTPRINT_COLUMNS, footprint_rows(report)), ""]
     lines += [f"- {line}" for one in report.comparisons for line in (*comparison_lines(one), *size_lines(one))]
     lines += [f"- {line}" for line in remarks(report)]
@@ -201,7 +218,7 @@ def _flat(row: Result, host: Host) -> dict[str, object]:
         **_bounds("accuracy", scored), "images": scored.n if scored else "",
         **_bounds("sensitivity", scored.sensitivity if scored else None),
         **_bounds("specificity", scored.specificity if scored else None),
-        **_bounds("auc", scored.auc if scored else None),
+        **_bounds("auc", scored.auc if scored else None), **_bounds("macro_f1", scored.macro_f1 if scored else None),
         "parameters": row.parameters, "trainable_parameters": _blank(row.trainable_parameters), "macs": row.macs,
         "size_bytes": row.size_bytes, "load_rss_bytes": startup.load_rss_bytes if startup else "",
         "allocate_rss_bytes": startup.allocate_rss_bytes if startup else "",

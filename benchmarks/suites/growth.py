@@ -109,8 +109,9 @@ def _recipe(case: dict[str, Any]) -> Any:
 def _train(case: dict[str, Any]) -> dict[str, Any]:
     memory = _Memory()
     started = time.perf_counter()
+    from mstl_edge.schemas.study_plan import StudyPlan
     from mstl_edge.training import pipeline
-    from mstl_edge.training.study.plan import StudyPlan, build_arms
+    from mstl_edge.training.study.plan import build_arms
     from mstl_edge.training.study.run import run_study, start_study
 
     imported = time.perf_counter()

@@ -14,8 +14,9 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -88,7 +89,8 @@ def train(seed: int, first_weights: str, overrides: list[str], out: Path) -> dic
 
     data = {"bridge": f"phantom:chest?seed={seed}", "target": f"phantom:head-ct?seed={seed}"}
     recipe = load_recipe("phantom", data=data, weights=first_weights, seed=seed, overrides=overrides)
-    return pipeline.train(create_run(recipe, out, versions={"versions": versions()}))
+    trained = pipeline.train(create_run(recipe, out, versions={"versions": versions()}))
+    return cast("dict[str, Any]", msgspec.to_builtins(trained))
 
 
 def linear_classifier(run: RunFolder) -> dict[str, Any]:

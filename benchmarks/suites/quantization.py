@@ -65,7 +65,7 @@ def main() -> None:
 
 def _measure(path: Path) -> dict[str, Any]:
     trained = open_trained(open_run(path), SILENT)
-    folded = fold_batch_norm(graph.with_softmax(trained.model, trained.entry["temperature"]))
+    folded = fold_batch_norm(graph.with_softmax(trained.model, trained.entry.temperature))
     panel = validation_panel(trained)
     test = trained.data.part("test")
     answered = _Answered(trained, panel, trained.pixels(test[0]), test[1], to_float_flatbuffer(folded))
@@ -181,7 +181,7 @@ def _plain_tfmot(trained: Trained, lessons: list[qat.Lesson], *, frozen: bool) -
     answers = np.concatenate(
         [hard[lesson.classes] if lesson.soft_targets is None else lesson.soft_targets for lesson in lessons]
     )
-    model = graph.with_softmax(trained.model, trained.entry["temperature"])
+    model = graph.with_softmax(trained.model, trained.entry.temperature)
     keras.utils.set_random_seed(trained.seed % 2**31)
     started = time.perf_counter()
     quantized = import_tfmot().quantization.keras.quantize_model(model)

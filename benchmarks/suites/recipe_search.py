@@ -18,12 +18,14 @@ from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from mstl_edge.recipe import Recipe, StageSpec, load_recipe, resolve, to_tree
+from mstl_edge.schemas.study_plan import Arm, StudyPlan
 from mstl_edge.storage import write_text
 from mstl_edge.training.study.folder import StudyFolder, open_study
-from mstl_edge.training.study.plan import Arm, StudyPlan, build_arms
+from mstl_edge.training.study.plan import build_arms
 from mstl_edge.training.study.run import run_study, start_study
 from mstl_edge_cli.console import Terminal
 
@@ -53,7 +55,7 @@ def main() -> None:
     study = (
         _opened(options.study, plan) if options.study.is_dir() else start_study(plan, options.study, reporter=reporter)
     )
-    tree = run_study(study, threads=os.cpu_count(), reporter=reporter)
+    tree = msgspec.to_builtins(run_study(study, threads=os.cpu_count(), reporter=reporter))
     write_text(options.out, json.dumps(_in_short(tree), indent=1, ensure_ascii=False) + "\n")
     shutil.copyfile(study.all_answers, options.out.with_name(f"{options.out.stem}-answers.csv"))
 

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mstl_edge.errors import MstlEdgeError, RecipeError, RunError
-from mstl_edge.training.study.plan import StudyPlan
+from mstl_edge.schemas.study_plan import StudyPlan
 from mstl_edge_cli.commands import study
 
 
@@ -66,7 +66,7 @@ def test_a_study_prints_json_on_stdout_and_its_progress_on_stderr(finished, besi
     result = finished[1]
     assert result.exit_code == 0, result.output
     tree = json.loads(result.stdout)
-    assert tree["schema"] == "mstl-edge/study/1"
+    assert tree["schema"] == "mstl-edge/study/2"
     assert [arm["name"] for arm in tree["arms"]] == ["single", "again"]
     assert json.loads((beside / "study.json").read_text()) == {k: v for k, v in tree.items() if k != "study"}
     assert "1/8 single, repeat 1 fold 1: float32" in result.stderr

@@ -46,7 +46,7 @@ def test_json_has_the_promised_shape_and_narration_stays_on_stderr(mstl_edge, on
     ended = mstl_edge(*one_stage, "--seed", "2", "--out", "run", "--json")
     assert ended.exit_code == 0
     tree = json.loads(ended.stdout)
-    assert tree["schema"] == "mstl-edge/metrics/1"
+    assert tree["schema"] == "mstl-edge/metrics/2"
     assert tree["seconds"] > 0
     assert tree["run"] == "run"
     (stage,) = tree["stages"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mstl_edge.recipe import load_recipe
@@ -40,7 +41,7 @@ def test_two_stages_on_real_images_end_above_chance(tmp_path: Path, monkeypatch:
         seed=0,
     )
     run = create_run(recipe, tmp_path / "run", versions={})
-    bridge, target = pipeline.train(run)["stages"]
+    bridge, target = msgspec.to_builtins(pipeline.train(run))["stages"]
     assert bridge["patients_known"]
     assert not target["patients_known"]
     assert sum(bridge["images"].values()) == 816

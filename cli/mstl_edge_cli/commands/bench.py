@@ -214,6 +214,8 @@ def _print_tables(report: BenchReport, *, everything: bool) -> None:
         if scored is not None:
             title = f"\naccuracy: {scored.data} (95 % intervals)"
             print_table(title, tables.ACCURACY_COLUMNS, tables.accuracy_rows(report))
+        if by_class := tables.class_rows(report):
+            print_table("\neach class by itself (95 % intervals)", tables.CLASS_COLUMNS, by_class)
         title = "\nfootprint; memory grown at each step of a fresh process, and its peak"
         print_table(title, tables.FOOTPRINT_COLUMNS, tables.footprint_rows(report))
     else:

@@ -9,12 +9,15 @@ import typer
 
 from mstl_edge.errors import GateRefusedError, typed
 from mstl_edge_cli import options
-from mstl_edge_cli.commands.train import percent
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
+from mstl_edge_cli.scores import percent, print_classes, share
 
 if TYPE_CHECKING:
-    from mstl_edge.metrics import Interval
-    from mstl_edge.schemas.export import Export, ExportedFile, Origin
+    from mstl_edge.metrics import ClassificationMetrics
+
+if TYPE_CHECKING:
+    from mstl_edge.metrics import ClassificationMetrics, Interval
+    from mstl_edge.schemas.export import Export, ExportedFile, Origin, PairedTest
     from mstl_edge.training.candidates import Kind
     from mstl_edge.training.seal import FloatScheme
 
@@ -146,19 +149,23 @@ def print_candidates(record: Export) -> None:
     for reason in record.reasons:
         say(f"gate: {record.verdict}: {reason}")
     if record.test is not None:
-        test = record.test
-        print_table(
-            f"test split, {_times(test.scored)}: float32 and the chosen int8 file",
-            ("model", "images", "accuracy %", "sensitivity %", "specificity %"),
-            [
-                (
-                    name,
-                    scores.n,
-                    *(_percent(value) for value in (scores.accuracy, scores.sensitivity, scores.specificity)),
-                )
-                for name, scores in (("float32", test.float32), ("int8", test.int8))
-            ],
-        )
+        _print_test(record.test)
+
+
+def _print_test(test: PairedTest) -> None:
+    """Print both files' scores on the test split, and each class of more than two by itself."""
+    scored = {"float32": test.float32, "int8": test.int8}
+    many = len(test.int8.confusion) > 2
+    columns = ("macro-F1",) if many else ("sensitivity %", "specificity %")
+    rows = [(name, one.n, percent(one.accuracy), *_beside_accuracy(one, many=many)) for name, one in scored.items()]
+    title = f"test split, {_times(test.scored)}: float32 and the chosen int8 file"
+    print_table(title, ("model", "images", "accuracy %", *columns), rows)
+    if many:
+        print_classes("\nint8: each class by itself, and what its test images were answered", test.int8)
+
+
+def _beside_accuracy(scored: ClassificationMetrics, *, many: bool) -> tuple[str, ...]:
+    return (share(scored.macro_f1),) if many else (percent(scored.sensitivity), percent(scored.specificity))
 
 
 def _times(scored: int) -> str:
@@ -166,9 +173,9 @@ def _times(scored: int) -> str:
 
 
 def _row(row: ExportedFile) -> tuple[object, ...]:
-    agreement = f"{_percent(row.agreement.agreement)} of {row.agreement.n}" if row.agreement else "–"
+    agreement = f"{percent(row.agreement.agreement)} of {row.agreement.n}" if row.agreement else "–"
     verdict = row.gate.verdict if row.gate is not None else "–"
-    return (row.scheme, _percent(row.accuracy), agreement, f"{row.size_bytes / 1000:,.0f}", verdict, row.path)
+    return (row.scheme, percent(row.accuracy), agreement, f"{row.size_bytes / 1000:,.0f}", verdict, row.path)
 
 
 def _origin(origin: Origin) -> tuple[object, ...]:
@@ -176,7 +183,7 @@ def _origin(origin: Origin) -> tuple[object, ...]:
         origin.origin,
         f"{origin.images}" if origin.views == 1 else f"{origin.images} × {origin.views} views",
         "the file" if origin.judged == "file" else "others made like it",
-        _percent(origin.agreement.agreement) if origin.agreement else "–",
+        percent(origin.agreement.agreement) if origin.agreement else "–",
         _points(origin.drop),
         "yes" if origin.carries else "no",
     )
@@ -184,9 +191,3 @@ def _origin(origin: Origin) -> tuple[object, ...]:
 
 def _points(drop: Interval | None) -> str:
     return "–" if drop is None else f"{100 * drop.value:.1f} ({100 * drop.low:.1f} to {100 * drop.high:.1f})"
-
-
-def _percent(interval: Interval | None) -> str:
-    if interval is None:
-        return "–"
-    return percent({"value": interval.value, "low": interval.low, "high": interval.high})

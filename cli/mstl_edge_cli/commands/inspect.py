@@ -113,7 +113,7 @@ def _card_rows(card: Card) -> Rows:
         ("name", card.name),
         ("scheme", f"{card.scheme}, {card.verdict}"),
         ("labels", ", ".join(f"{label} (positive)" if label == card.positive else label for label in card.labels)),
-        ("threshold, temperature", f"{card.threshold:.4f}, {card.temperature:.4f}"),
+        ("threshold, temperature", f"{_threshold(card)}, {card.temperature:.4f}"),
         ("preprocessing", f"{card.input.preprocess.aspect} to {card.input.width}×{card.input.height}, "
          f"{card.input.preprocess.resize}, {card.input.normalization}"),
         ("golden samples", len(card.golden)),
@@ -124,5 +124,33 @@ def _card_rows(card: Card) -> Rows:
         if bounds and all(isinstance(bound, float | int) for bound in bounds):
             value, low, high = bounds
             rows.append((f"accuracy, {model}", f"{value:.1%} ({low:.1%} to {high:.1%}, n = {scores.get('n')})"))
+            rows += _class_rows(model, scores) if len(card.labels) > 2 else []
     rows += [(f"version of {name}", version) for name, version in card.versions.items()]
     return rows
+
+
+def _threshold(card: Card) -> str:
+    return (
+        f"none: the most probable of {len(card.labels)} classes" if card.threshold is None else f"{card.threshold:.4f}"
+    )
+
+
+def _class_rows(model: str, scores: dict[str, Any]) -> Rows:
+    """Return what a model scored on each class; nothing where its card was written before classes were scored."""
+    import msgspec
+
+    from mstl_edge.metrics import ClassificationMetrics
+    from mstl_edge_cli.scores import percent, share
+
+    try:
+        scored = msgspec.convert(scores, ClassificationMetrics)
+    except msgspec.ValidationError:  # what the gate saw has no scores of classes
+        return []
+    told = [
+        (
+            f"{label}, {model}",
+            f"recall {percent(one.recall)} %, precision {percent(one.precision)} %, AUC {share(one.auc)}",
+        )
+        for label, one in scored.classes.items()
+    ]
+    return [(f"macro-F1, {model}", share(scored.macro_f1)), *told] if told else []

@@ -17,6 +17,7 @@ from mstl_edge_cli.console import Terminal, print_json, say
 
 if TYPE_CHECKING:
     from mstl_edge.schemas.bench import BenchReport
+    from mstl_edge.schemas.metrics import RunMetrics
 
 
 def register(app: typer.Typer) -> None:
@@ -57,7 +58,7 @@ def run(
 
     report = write_report([folder.path], reporter=Terminal()).path
     if json:
-        tree: dict[str, Any] = {"run": str(folder.path), "metrics": metrics, "export": plain(exported)}
+        tree: dict[str, Any] = {"run": str(folder.path), "metrics": _plain(metrics), "export": plain(exported)}
         print_json({**tree, "bench": _plain(measured), "report": str(report)})
     else:
         print_metrics(metrics)
@@ -81,7 +82,7 @@ def _bench(folder: Path, threads: int) -> BenchReport:
     return measured
 
 
-def _plain(report: BenchReport | None) -> Any:
+def _plain(record: BenchReport | RunMetrics | None) -> Any:
     import msgspec
 
-    return msgspec.to_builtins(report)
+    return msgspec.to_builtins(record)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from mstl_edge.errors import RunError, typed
 from mstl_edge_cli import options
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
+from mstl_edge_cli.scores import percent, print_classes, share
 from mstl_edge_cli.stopping import INTERRUPTED
 
 if TYPE_CHECKING:
     from mstl_edge.recipe import Recipe
     from mstl_edge.runs import RunFolder
+    from mstl_edge.schemas.metrics import RunMetrics, StageMetrics
 
 DEFAULT = "phantom"
 
@@ -45,7 +47,9 @@ def train(
     run = start_run(recipe, data, weights, overrides, seed, resplit=resplit, out=out, resume=resume)
     metrics = trained(run, threads)
     if json:
-        print_json({**metrics, "run": str(run.path)})
+        import msgspec
+
+        print_json({**msgspec.to_builtins(metrics), "run": str(run.path)})
     else:
         print_metrics(metrics)
         say(f"next: {typed('mstl-edge', 'export', run.path)}")
@@ -112,7 +116,7 @@ def _started(recipe: Recipe, out: Path | None) -> RunFolder:
     return start_run(recipe, out, reporter=Terminal())
 
 
-def trained(run: RunFolder, threads: int | None) -> dict[str, Any]:
+def trained(run: RunFolder, threads: int | None) -> RunMetrics:
     """Train what is unfinished; Ctrl-C says how to go on."""
     from mstl_edge.training import pipeline
 
@@ -123,32 +127,29 @@ def trained(run: RunFolder, threads: int | None) -> dict[str, Any]:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def print_metrics(metrics: dict[str, Any]) -> None:
-    """Print the test metrics of every stage as a table."""
+def print_metrics(metrics: RunMetrics) -> None:
+    """Print the test metrics of every stage as a table, and each class of more than two by itself."""
+    many = [stage for stage in metrics.stages if len(stage.labels) > 2]
+    of_two = len(many) < len(metrics.stages)
+    columns = ["stage", "test images", "accuracy %"]
+    columns += ["macro-F1"] if many else []
+    columns += ["sensitivity %", "specificity %", "AUC", "confusion (rows: truth)"] if of_two else []
     print_table(
-        f"{metrics['recipe']}, seed {metrics['seed']}: float model on each stage's test split (95 % intervals)",
-        ("stage", "test images", "accuracy %", "sensitivity %", "specificity %", "AUC", "confusion (rows: truth)"),
-        [_row(stage) for stage in metrics["stages"]],
+        f"{metrics.recipe}, seed {metrics.seed}: float model on each stage's test split (95 % intervals)",
+        columns,
+        [_row(stage, macro=bool(many), of_two=of_two) for stage in metrics.stages],
     )
+    for stage in many:
+        print_classes(f"\n{stage.name}: each class by itself, and what its test images were answered", stage.test)
 
 
-def _row(stage: dict[str, Any]) -> list[object]:
-    test = stage["test"]
-    labels = " / ".join(stage["labels"])
-    confusion = " | ".join(" ".join(map(str, row)) for row in test["confusion"])
-    return [
-        stage["name"],
-        test["n"],
-        percent(test["accuracy"]),
-        percent(test["sensitivity"]),
-        percent(test["specificity"]),
-        "–" if test["auc"] is None else "{value:.3f} ({low:.3f} to {high:.3f})".format(**test["auc"]),
-        f"{confusion}  ({labels})",
-    ]
-
-
-def percent(interval: dict[str, float] | None) -> str:
-    """Return an interval of shares as `87.5 (74 to 95)`."""
-    if interval is None:
-        return "–"
-    return f"{100 * interval['value']:.1f} ({100 * interval['low']:.0f} to {100 * interval['high']:.0f})"
+def _row(stage: StageMetrics, *, macro: bool, of_two: bool) -> list[object]:
+    test = stage.test
+    row: list[object] = [stage.name, test.n, percent(test.accuracy)]
+    if macro:
+        row.append(share(test.macro_f1))
+    if of_two:
+        row += [percent(test.sensitivity), percent(test.specificity), share(test.auc)]
+        confusion = " | ".join(" ".join(map(str, counts)) for counts in test.confusion)
+        row.append(f"{confusion}  ({' / '.join(stage.labels)})" if len(stage.labels) == 2 else "below")
+    return row

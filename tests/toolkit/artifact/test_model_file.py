@@ -242,3 +242,15 @@ def test_golden_images_are_drawn_the_same_each_time_and_in_colour() -> None:
         assert image.dtype == np.uint8
         assert np.abs(image[..., 0].astype(int) - image[..., 2]).max() > 8
     assert not np.array_equal(first[0], first[1])
+
+
+def test_a_card_of_three_classes_has_no_positive_class_and_no_threshold(
+    exported: Callable[[str], Path], tiny_card: Callable[..., Any]
+) -> None:
+    card = tiny_card("three_classes", positive="c", threshold=0.3)
+    assert (card.positive, card.positive_index, card.threshold) == (None, None, None)
+    with zipfile.ZipFile(exported("three_classes")) as archive:
+        tree = json.loads(archive.read("card.json"))
+    assert (tree["schema"], tree["positive"], tree["threshold"]) == ("mstl-edge/card/2", None, None)
+    older = json.dumps({**tree, "schema": "mstl-edge/card/1", "positive": "c", "threshold": 0.5}).encode()
+    assert decode_card(older) == open_artifact(exported("three_classes")).card

@@ -61,10 +61,21 @@ def test_three_class_metrics_agree_with_scikit_learn() -> None:
     ours = classification_metrics(labels, probabilities, positive=2)
     answers = probabilities.argmax(axis=1)
     assert ours.confusion == metrics.confusion_matrix(labels, answers).tolist()
-    assert ours.sensitivity is not None
-    assert ours.sensitivity.value == pytest.approx(metrics.recall_score(labels, answers, average=None)[2])
-    assert ours.auc is not None
-    assert ours.auc.value == pytest.approx(metrics.roc_auc_score(labels == 2, probabilities[:, 2]))
+    recall, precision = (
+        getattr(metrics, f"{name}_score")(labels, answers, average=None) for name in ("recall", "precision")
+    )
+    assert list(ours.classes) == ["0", "1", "2"]
+    for number, scores in enumerate(ours.classes.values()):
+        assert scores.n == int((labels == number).sum())
+        assert scores.recall is not None
+        assert scores.precision is not None
+        assert scores.auc is not None
+        assert scores.recall.value == pytest.approx(recall[number])
+        assert scores.precision.value == pytest.approx(precision[number])
+        assert scores.auc.value == pytest.approx(metrics.roc_auc_score(labels == number, probabilities[:, number]))
+    assert ours.macro_f1 is not None
+    assert ours.macro_f1.value == pytest.approx(metrics.f1_score(labels, answers, average="macro"))
+    assert (ours.sensitivity, ours.specificity, ours.auc, ours.threshold) == (None, None, None, None)
 
 
 def test_the_positive_class_may_come_first() -> None:

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -237,14 +236,17 @@ def test_a_study_without_arms_or_curve_is_handled(study_folder: Path) -> None:
 
 
 def test_what_a_study_concludes_from_drawn_answers_can_be_reported(tmp_path: Path) -> None:
+    from mstl_edge.schemas.study import STUDY, LearningCurve, Study
+    from mstl_edge.schemas.study_plan import StudyPlan
+    from mstl_edge.training.study.contenders import Contender
     from mstl_edge.training.study.decision import Decision
-    from mstl_edge.training.study.plan import StudyPlan, build_arms
+    from mstl_edge.training.study.plan import build_arms
     from mstl_edge.training.study.predictions import FoldAnswers
-    from mstl_edge.training.study.summary import STUDY_SCHEMA, Contender, Table
+    from mstl_edge.training.study.tables import Table
 
     recipe = load_recipe("phantom")
     plan = StudyPlan(recipe=recipe, arms=build_arms(recipe, wanted=["single", "multi"]), folds=5, repeats=2)
-    table, classes = Table(plan, 0), np.arange(8) % 2
+    table, classes = Table(plan, ("ill", "well"), 0), np.arange(8) % 2
 
     def contender(name: str, seed: int) -> Contender:
         folds = []
@@ -256,20 +258,19 @@ def test_what_a_study_concludes_from_drawn_answers_can_be_reported(tmp_path: Pat
         return Contender(name, "float32", tuple(folds))
 
     a, b = contender("single", 1), contender("multi", 2)
-    tree = {
-        "schema": STUDY_SCHEMA,
-        "arms": [table.entry(a), table.entry(b)],
-        "comparisons": [table.comparison(a, b)],
-        "learning_curve": {
-            "arms": [{"images": 20, **table.entry(a)}, {"images": 20, **table.entry(b)}],
-            "comparisons": [{"images": 20, **table.comparison(a, b)}],
-        },
-    }
-    (tmp_path / "study.json").write_bytes(msgspec.json.encode(tree))
+    study = Study(
+        arms=(table.entry(a), table.entry(b)),
+        comparisons=(table.comparison(a, b),),
+        learning_curve=LearningCurve(
+            arms=(table.entry(a, images=20), table.entry(b, images=20)),
+            comparisons=(table.comparison(a, b, images=20),),
+        ),
+    )
+    STUDY.write(tmp_path / "study.json", study)
     text = write_report([tmp_path]).path.read_text(encoding="utf-8").replace("\u00a0", " ")
     compared = table.comparison(a, b)
-    exact = " and ".join(f"{one['p']:.2f}" for one in compared["mcnemar"])
-    assert f"Did the bridge help? Cannot tell with n = {compared['n']}" in text
+    exact = " and ".join(f"{one.p:.2f}" for one in compared.mcnemar)
+    assert f"Did the bridge help? Cannot tell with n = {compared.n}" in text
     assert f"exact McNemar p = {exact} in repeats 1 and 2" in text
     assert "single/float32" in text
 

@@ -69,19 +69,42 @@ def recipe(folders: dict[str, Path]) -> Callable[..., Recipe]:
     return make
 
 
+def _drawn(rng: np.random.Generator, truth: np.ndarray, right: np.ndarray, classes: int) -> np.ndarray:
+    """Draw probabilities whose largest is the truth's where `right`, and another class's elsewhere."""
+    answers = np.where(right, truth, (truth + rng.integers(1, classes, len(truth))) % classes)
+    rows = rng.uniform(0.01, 0.5, (len(truth), classes))
+    rows[np.arange(len(truth)), answers] = rng.uniform(0.55, 1.5, len(truth))
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
+def _moved(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
+    """Move probabilities a little, as quantization does."""
+    noisy = np.clip(rows + rng.normal(0, 0.08, rows.shape), 0.001, None)
+    return noisy / noisy.sum(axis=1, keepdims=True)
+
+
 @pytest.fixture
 def drawn_study(tmp_path: Path, manifest: Callable[..., Manifest], recipe: Callable[..., Recipe]) -> Callable[..., Any]:
     """Make a finished study of 60 images without training: every arm answers right with a chance of its own."""
+    from mstl_edge.schemas.study_plan import StudyPlan
     from mstl_edge.training.study.decision import Decision
     from mstl_edge.training.study.folder import create_study
     from mstl_edge.training.study.folds import class_numbers, deal_folds
-    from mstl_edge.training.study.plan import StudyPlan, build_arms
+    from mstl_edge.training.study.plan import build_arms
     from mstl_edge.training.study.predictions import answered, write_answers
 
-    def make(skill: dict[str, float], *, repeats: int = 2, curve: tuple[int, ...] = (), seed: int = 0) -> Any:
-        images = manifest({"healthy": 30, "ill": 30})
+    def make(
+        skill: dict[str, float],
+        *,
+        repeats: int = 2,
+        curve: tuple[int, ...] = (),
+        seed: int = 0,
+        counts: dict[str, int] | None = None,
+        schemes: tuple[str, ...] = ("float32",),
+    ) -> Any:
+        images = manifest(counts or {"healthy": 30, "ill": 30})
         whole = recipe("bridge", "target")
-        arms = build_arms(whole, wanted=list(skill), schemes=["float32"])
+        arms = build_arms(whole, wanted=list(skill), schemes=schemes)
         plan = StudyPlan(recipe=whole, arms=arms, folds=3, repeats=repeats, learning_curve=curve)
         folds = deal_folds(images.rows, folds=3, repeats=repeats, seed=0, validation=0.2)
         study = create_study(plan, images, folds, tmp_path / "study")
@@ -92,12 +115,19 @@ def drawn_study(tmp_path: Path, manifest: Callable[..., Manifest], recipe: Calla
                 for fold in folds:
                     truth = classes[list(fold.test)]
                     right = rng.random(len(truth)) < chance
-                    p_ill = np.where(right == (truth == 1), 0.5, 0.0) + rng.uniform(0.01, 0.49, len(truth))
                     names = [images.rows[position].name for position in fold.test]
-                    given = answered(
-                        names, truth, np.stack([1 - p_ill, p_ill], axis=1), Decision(1.0, 0.5), positive=1, epoch=2
-                    )
-                    write_answers(study.answers(arm, "float32", fold.repeat, fold.number, count), given, images.labels)
+                    if len(images.labels) == 2:
+                        p_ill = np.where(right == (truth == 1), 0.5, 0.0) + rng.uniform(0.01, 0.49, len(truth))
+                        drawn = np.stack([1 - p_ill, p_ill], axis=1)
+                        decision, positive = Decision(1.0, 0.5), 1
+                    else:
+                        drawn = _drawn(rng, truth, right, len(images.labels))
+                        decision, positive = Decision(1.0, None), None
+                    for scheme in schemes if not count else ("float32",):
+                        moved = drawn if scheme == "float32" else _moved(rng, drawn)
+                        given = answered(names, truth, moved, decision, positive=positive, epoch=2)
+                        path = study.answers(arm, scheme, fold.repeat, fold.number, count)
+                        write_answers(path, given, images.labels)
         return study
 
     return make

@@ -46,4 +46,5 @@ def test_the_rule_decides_the_threshold():
 
 def test_more_than_two_classes_have_no_threshold():
     logits = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
-    assert fit_decision(logits, np.arange(12) % 3, positive=2, sensitivity=0.95).threshold == 0.5
+    assert fit_decision(logits, np.arange(12) % 3, positive=2, sensitivity=0.95).threshold is None
+    assert fit_decision(logits, np.arange(12) % 3, positive=None, sensitivity=0.0).threshold is None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
 from mstl_edge.errors import DataError
+from mstl_edge.schemas.study_plan import Arm, StudyPlan
 from mstl_edge.training.study.executor import FoldResult
-from mstl_edge.training.study.plan import Arm, StudyPlan, build_arms
+from mstl_edge.training.study.plan import build_arms
 
 
 def plan_for(recipe, **keys):
@@ -64,7 +66,7 @@ def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_sto
     bridge = next((study.path / "bridges").iterdir()) / "metrics.json"
     trained_at = bridge.stat().st_mtime_ns
     rest = StopsAfter(99)
-    tree = run_study(study, threads=1, executor=rest)
+    tree = msgspec.to_builtins(run_study(study, threads=1, executor=rest))
     assert len(rest.ran) == 3 * 2 * 2 - 2
     assert bridge.stat().st_mtime_ns == trained_at
     assert not (study.path / "work").exists()
@@ -126,7 +128,7 @@ def test_int8_answers_come_from_the_converted_file(recipe, tmp_path):
 
     whole = recipe("target")
     study = start_study(plan_for(whole, arms=build_arms(whole, wanted=["single"])), tmp_path / "study")
-    tree = run_study(study, threads=1)
+    tree = msgspec.to_builtins(run_study(study, threads=1))
     assert [arm["scheme"] for arm in tree["arms"]] == ["float32", "int8-ptq", "int8-qat"]
     for scheme in ("int8-ptq", "int8-qat"):
         found = read_answers(study.answers("single", scheme, 1, 1, 0), ("healthy", "ill"))

@@ -359,8 +359,8 @@ def test_an_unfinished_run_is_one_clear_line(tmp_path: Path, tiny_recipe: Callab
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda stage: (stage / "metrics.json").write_text('{"labels": ['), "a readable metrics.json"),
-        (lambda stage: (stage / "metrics.json").write_text("{}"), "what a finished stage measured"),
+        (lambda stage: (stage / "metrics.json").write_text('{"labels": ['), "a JSON file that is whole"),
+        (lambda stage: (stage / "metrics.json").write_text("{}"), "a whole mstl-edge/stage-metrics/1"),
         (lambda stage: (stage / "weights.npz").unlink(), "a stage's weights (FileNotFoundError)"),
         (lambda stage: (stage / "weights.npz").write_bytes(b"PK\3\4 cut off"), "a stage's weights (BadZipFile)"),
         (lambda stage: (stage / "weights.npz").write_bytes(b""), "a stage's weights (EOFError)"),

@@ -11,10 +11,12 @@ import pytest
 
 from mstl_edge.artifact import inspect_flatbuffer
 from mstl_edge.schemas.export import GateReport
+from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.training import gate
 from mstl_edge.training.evidence import Paired
 
 BOUNDS = gate.Bounds(max_drop=3.0, min_agreement=0.97)
+FITTED = Fitted(labels=("normal", "bleed"), positive="bleed", temperature=1.0, threshold=0.5)
 
 
 def _paired(
@@ -52,9 +54,7 @@ def _answers(paired: Paired, *, float_keras_flipped: int = 0, fake_quant_flipped
 def _judge(*evidence: Paired, answers: gate.Answers | None = None, bounds: gate.Bounds = BOUNDS) -> GateReport:
     facts = inspect_flatbuffer((Path(__file__).parents[2] / "data" / "models" / "tiny_int8.tflite").read_bytes())
     given = answers or _answers(evidence[0])
-    return gate.judge(
-        given, evidence, facts, bounds, decision=gate.Decision(("normal", "bleed"), 1, 0.5), allow_float=False
-    )
+    return gate.judge(given, evidence, facts, bounds, decision=FITTED, allow_float=False)
 
 
 @pytest.fixture(autouse=True)
@@ -128,9 +128,9 @@ def test_agreement_below_the_bound_is_refused_where_the_images_are_enough() -> N
 
 
 def test_agreement_is_told_for_each_label_that_float_gives() -> None:
-    report = _judge(_paired(101, 1))
-    assert list(report.classes) == ["normal", "bleed"]
-    normal, bleed = report.classes["normal"], report.classes["bleed"]
+    normal, bleed = _judge(_paired(101, 1)).agreement.by_class
+    assert normal.agreement is not None
+    assert bleed.agreement is not None
     assert (normal.n, bleed.n) == (51, 50)
     assert normal.agreement.value == pytest.approx(50 / 51)
     assert bleed.agreement.value == 1.0

@@ -73,7 +73,7 @@ def test_three_stages_hand_on_what_stays_frozen_and_replace_the_head(
 ) -> None:
     run = train(tiny_recipe("bridge", "middle", "target"))
     metrics = read_json(run.metrics)
-    assert metrics["schema"] == "mstl-edge/metrics/1"
+    assert metrics["schema"] == "mstl-edge/metrics/2"
     assert [stage["name"] for stage in metrics["stages"]] == ["bridge", "middle", "target"]
     assert metrics["seconds"] == pytest.approx(sum(stage["seconds"] for stage in metrics["stages"]), abs=0.2)
 
@@ -88,12 +88,14 @@ def test_three_stages_hand_on_what_stays_frozen_and_replace_the_head(
 
     middle = metrics["stages"][1]
     assert middle["labels"] == ["a", "b", "c"]
-    assert middle["positive"] == "c"
-    assert middle["threshold"] == 0.5
+    assert middle["positive"] is None
+    assert middle["threshold"] is None
     assert np.array(middle["test"]["confusion"]).shape == (3, 3)
     assert np.array(middle["test"]["confusion"]).sum() == middle["test"]["n"] == middle["images"]["test"] == 6
-    for name in ("accuracy", "sensitivity", "specificity", "auc"):
-        interval = middle["test"][name]
+    assert [middle["test"][name] for name in ("sensitivity", "specificity", "auc", "threshold")] == [None] * 4
+    assert list(middle["test"]["classes"]) == ["a", "b", "c"]
+    by_class = [scores[name] for scores in middle["test"]["classes"].values() for name in ("recall", "auc")]
+    for interval in (middle["test"]["accuracy"], middle["test"]["macro_f1"], *by_class):
         assert 0 <= interval["low"] <= interval["value"] <= interval["high"] <= 1
     rows = list(csv.DictReader(run.stage("middle").predictions.open()))
     assert {row["split"] for row in rows} == {"validation", "test"}
@@ -162,7 +164,7 @@ def test_a_finished_run_is_left_as_it_is(finished: RunFolder, tmp_path: Path) ->
     (run.stage("target").path / "weights.npz.123.partial").write_bytes(b"left by a killed process")
     metrics = pipeline.train(run, threads=1)
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
-    assert metrics == json.loads(before[run.metrics])
+    assert msgspec.to_builtins(metrics) == json.loads(before[run.metrics])
 
 
 def test_no_image_of_the_bridge_may_judge_the_target(

@@ -14,6 +14,9 @@ from mstl_edge.errors import ArtifactError
 from mstl_edge.recipe import NAMED_WEIGHTS, REMOTE_SOURCES, PreprocessSpec
 
 CARD_SCHEMA: Literal["mstl-edge/card/1"] = "mstl-edge/card/1"
+MANY_CLASSES_SCHEMA: Literal["mstl-edge/card/2"] = "mstl-edge/card/2"
+"""Of a card with more than two classes, which have neither a positive one nor a threshold; with two a card stays of version 1, so
+that a device with an older mstl-edge reads it."""
 NORMALIZATION: Literal["(p - 128) / 128"] = "(p - 128) / 128"
 
 Scheme = Literal["float32", "float16", "dynamic", "int8", "mixed"]
@@ -68,23 +71,29 @@ class Card(Struct, frozen=True, kw_only=True):
     `recipe` is the resolved recipe as plain values, paths left out. `metrics` maps `float32` and `int8` to their scores on the
     test split, `validation` to what the export gate saw, `notes` to how the file was made. `scheme` is `mixed` where some layers of
     an int8 file stay float. `verdict`: `proven` means that the export gate passed, `undecided` that there were too few
-    images to judge, `float` that nothing was quantized, `unchecked` that no gate ran.
+    images to judge, `float` that nothing was quantized, `unchecked` that no gate ran. With more than two classes `positive` and
+    `threshold` are None, whatever an older version wrote there.
     """
 
-    schema: Literal["mstl-edge/card/1"] = CARD_SCHEMA
+    schema: Literal["mstl-edge/card/1", "mstl-edge/card/2"] = CARD_SCHEMA
     name: str
     recipe: dict[str, Any]
     labels: Annotated[tuple[_Label, ...], Meta(min_length=2)]
-    positive: str
+    positive: str | None = None
     input: InputContract
     scheme: Scheme
-    threshold: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.5
+    threshold: Annotated[float, Meta(gt=0.0, lt=1.0)] | None = 0.5
     temperature: Annotated[float, Meta(gt=0.0)] = 1.0
     verdict: Verdict = "unchecked"
     metrics: dict[str, Any] = {}
     hashes: Hashes = Hashes()
     versions: dict[str, str] = {}
     golden: tuple[GoldenRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.labels) > 2:
+            for name, value in (("schema", MANY_CLASSES_SCHEMA), ("positive", None), ("threshold", None)):
+                msgspec.structs.force_setattr(self, name, value)
 
     @property
     def weight_bits(self) -> int:
@@ -94,9 +103,9 @@ class Card(Struct, frozen=True, kw_only=True):
         return bits if isinstance(bits, int) and 2 <= bits <= WEIGHT_BITS else WEIGHT_BITS
 
     @property
-    def positive_index(self) -> int:
-        """Column of the positive class."""
-        return self.labels.index(self.positive)
+    def positive_index(self) -> int | None:
+        """Column of the positive class; None with more than two classes."""
+        return None if self.positive is None else self.labels.index(self.positive)
 
 
 def encode_card(card: Card) -> bytes:
@@ -118,7 +127,9 @@ def decode_card(content: bytes) -> Card:
         raise bad_card("card.json: nested too deeply") from error
     if len(set(card.labels)) != len(card.labels):
         raise bad_card(f"labels that repeat: {', '.join(card.labels)}")
-    if card.positive not in card.labels:
+    if len(card.labels) == 2 and card.threshold is None:
+        raise bad_card(f"no threshold for two labels ({', '.join(card.labels)})")
+    if len(card.labels) == 2 and card.positive not in card.labels:
         raise bad_card(f"positive class {card.positive!r}, labels {', '.join(card.labels)}")
     return card
 

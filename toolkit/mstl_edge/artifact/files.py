@@ -12,6 +12,7 @@ import msgspec
 from mstl_edge.artifact.archive import CARD_FILE, LABELS_FILE, split_entries, zip_tail
 from mstl_edge.artifact.card import (
     CARD_SCHEMA,
+    MANY_CLASSES_SCHEMA,
     Card,
     GoldenRecord,
     bad_card,
@@ -113,7 +114,7 @@ def read_artifact(content: bytes, path: Path | None = None) -> Artifact:
     flatbuffer = content[:length]
     facts = inspect_flatbuffer(flatbuffer)
     if CARD_FILE not in entries:
-        if CARD_SCHEMA.encode() in content:
+        if any(schema.encode() in content for schema in (CARD_SCHEMA, MANY_CLASSES_SCHEMA)):
             raise bad_card("a card that is damaged")
         return Artifact(path, flatbuffer, facts, None, ())
     card = decode_card(entries[CARD_FILE])

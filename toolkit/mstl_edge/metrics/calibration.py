@@ -129,3 +129,19 @@ def expected_calibration_error(labels: NDArray[Any], probabilities: NDArray[Any]
     place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
     gaps = np.bincount(place, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def class_calibration_error(is_class: NDArray[np.bool_], probabilities: NDArray[Any], bins: int = 15) -> float:
+    """Return the mean gap between one class's probability and its share, over equal bins of that probability.
+
+    Kull et al. 2019 (arXiv:1910.12656, section 2): the part of the classwise calibration error that is this class's.
+
+    Args:
+        is_class: `(n,)` whether an image is of the class.
+        probabilities: `(n,)` that were given to it.
+        bins: Number of bins between 0 and 1.
+    """
+    given = probabilities.astype(np.float64)
+    place = np.minimum((given * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(place, weights=is_class.astype(np.float64) - given, minlength=bins)
+    return float(np.abs(gaps).sum() / len(given))

@@ -28,13 +28,17 @@ def wilson(successes: int, n: int) -> Interval:
     """
     if n < 1 or not 0 <= successes <= n:
         raise MstlEdgeError("0 ≤ successes ≤ n and n ≥ 1 for an interval", received=f"{successes} of {n}")
-    share = successes / n
+    return wilson_of_share(successes / n, n)
+
+
+def wilson_of_share(share: float, n: float) -> Interval:
+    """Return a share with Wilson's score interval for a number of images that need not be whole: an effective one."""
     square = Z_95**2
     middle = (share + square / (2 * n)) / (1 + square / n)
     half = Z_95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    # The exact bounds at 0 and n are 0 and 1; rounding would miss them by 1e-17.
-    low = 0.0 if successes == 0 else middle - half
-    high = 1.0 if successes == n else middle + half
+    # The exact bounds at 0 and 1 are 0 and 1; rounding would miss them by 1e-17.
+    low = 0.0 if share == 0 else middle - half
+    high = 1.0 if share == 1 else middle + half
     return Interval(share, low, high)
 
 

@@ -22,13 +22,25 @@ class McNemar(Struct, frozen=True):
     p: float
 
 
+class ClassAgreement(Struct, frozen=True):
+    """Of `n` images that the first model labels alike, the share that the second labels so too; None without such images."""
+
+    n: int
+    agreement: Interval | None
+
+
 class Agreement(Struct, frozen=True):
-    """How far two models' answers to the same images are apart; differences are in probability, over all classes."""
+    """How far two models' answers to the same images are apart; differences are in probability, over all classes.
+
+    `by_class` holds an entry per class that the first model, which is the float one, may answer, in the order of the labels;
+    it is empty in what an older version wrote.
+    """
 
     n: int
     agreement: Interval
     largest_difference: float
     mean_difference: float
+    by_class: tuple[ClassAgreement, ...] = ()
 
 
 def mcnemar_exact(a_correct: NDArray[np.bool_], b_correct: NDArray[np.bool_]) -> McNemar:
@@ -46,12 +58,16 @@ def mcnemar_exact(a_correct: NDArray[np.bool_], b_correct: NDArray[np.bool_]) ->
 
 
 def paired_agreement(
-    a: NDArray[Any], b: NDArray[Any], *, positive: int, thresholds: tuple[float, float] = (0.5, 0.5)
+    a: NDArray[Any],
+    b: NDArray[Any],
+    *,
+    positive: int | None = None,
+    thresholds: tuple[float | None, float | None] = (0.5, 0.5),
 ) -> Agreement:
     """Return how often two models decide alike, and how far their probabilities are apart.
 
     Args:
-        a: `(n, classes)` probabilities of the first model.
+        a: `(n, classes)` probabilities of the first model, by whose answers the classes are told apart: the float one.
         b: `(n, classes)` of the second, same images in the same order.
         positive: See `metrics.decide`.
         thresholds: The decision threshold of each.
@@ -61,11 +77,34 @@ def paired_agreement(
     """
     if a.shape != b.shape or a.ndim != 2 or len(a) == 0:
         raise MstlEdgeError("answers of two models to the same images", received=f"{a.shape} and {b.shape}")
-    alike = decide(a, positive=positive, threshold=thresholds[0]) == decide(
-        b, positive=positive, threshold=thresholds[1]
+    first, second = (
+        decide(rows, positive=positive, threshold=threshold) for rows, threshold in zip((a, b), thresholds, strict=True)
     )
+    alike = first == second
     difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
-    return Agreement(len(a), wilson(int(alike.sum()), len(a)), float(difference.max()), float(difference.mean()))
+    return Agreement(
+        len(a),
+        wilson(int(alike.sum()), len(a)),
+        float(difference.max()),
+        float(difference.mean()),
+        class_agreement(first, second, a.shape[1]),
+    )
+
+
+def class_agreement(first: NDArray[np.int64], second: NDArray[np.int64], classes: int) -> tuple[ClassAgreement, ...]:
+    """Return, for each class that the first model answers, how often the second answers it too.
+
+    Args:
+        first: `(n,)` class numbers.
+        second: `(n,)` class numbers, same images in the same order.
+        classes: How many there are.
+    """
+    found = []
+    for number in range(classes):
+        answered = first == number
+        n = int(answered.sum())
+        found.append(ClassAgreement(n, wilson(int((second[answered] == number).sum()), n) if n else None))
+    return tuple(found)
 
 
 def paired_difference(a_correct: NDArray[np.bool_], b_correct: NDArray[np.bool_]) -> Interval:

@@ -86,8 +86,8 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One stage of the transfer: a data set, a fresh head, and how the network's upper part is fine-tuned on it.
 
     Layers below `unfreeze_from` stay as they are; that layer, everything above it and the head are trained.
-    `positive` is the class that sensitivity speaks of (default: the last in alphabetical order). `early_stopping` ends a
-    stage after so many epochs without a better validation loss (0: never).
+    `positive` is the class of two that sensitivity speaks of (default: the last in alphabetical order); with more than two it is
+    ignored, and that is said. `early_stopping` ends a stage after so many epochs without a better validation loss (0: never).
 
     `select`: keep the epoch with the best validation loss, the last one, or the average: the mean of the weights after each
     epoch of the last quarter, at least two (stochastic weight averaging, Izmailov et al. 2018, arXiv:1803.05407, with the

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mstl_edge.metrics import Interval, auc_interval, expected_calibration_error, roc_auc
+from mstl_edge.metrics import Interval, auc_interval, class_calibration_error, expected_calibration_error, roc_auc
 from mstl_edge.report import wording
 from mstl_edge.report.answers import Answered, Paired
 from mstl_edge.report.blocks import Figure, Key
 from mstl_edge.report.chart import MOST_LARGE, Frame, band, chart, dot, inside_note, line, square_frame, upright_bar
+from mstl_edge.report.class_views import View, answer_views, paired_views
 from mstl_edge.report.curves import DRAWS, reliability, roc_band, roc_curve, stairs
 from mstl_edge.report.markup import Markup, number, tag
 
@@ -33,18 +34,23 @@ def _images(answers: Answered) -> str:
 
 
 def roc(models: Named, *, asked: str, ring: str) -> tuple[Figure, ...]:
-    """Return ROC curves with their pointwise intervals and the operating point; nothing where no model has a curve.
+    """Return ROC curves with their pointwise intervals and the operating point; of more than two classes, a figure for each.
 
     Args:
-        models: Their names and answers; those without images of both classes are left out.
+        models: Their names and answers; those without images of a class and of others are left out.
         asked: What the answers are to, such as `the test images`.
-        ring: What the operating point is.
+        ring: What the operating point of a positive class is.
     """
-    shown = [(name, answers) for name, answers in models if answers.has_both]
+    return tuple(figure for view in answer_views(models) for figure in _roc_figure(view, asked, ring))
+
+
+def _roc_figure(view: View[Answered], asked: str, ring: str) -> tuple[Figure, ...]:
+    shown = [(name, answers) for name, answers in view.shown if answers.has_both]
     if not shown:
         return ()
+    ring = "where the most probable class is the answer" if view.of else ring
     caption = (
-        f"ROC on {asked} ({counted(shown)}). Band: pointwise 95 % interval ({DRAWS:,} seeded "
+        f"ROC{view.against} on {asked} ({counted(shown)}). Band: pointwise 95 % interval ({DRAWS:,} seeded "
         "bootstrap samples of the images, each class by itself; where the classes are separated almost perfectly it is too "
         f"narrow, the interval of the AUC, Newcombe's, is not). Ring: {ring}."
     )
@@ -59,7 +65,7 @@ def _roc(name: str, answers: Answered, panels: int) -> Markup:
     at, low, high = roc_band(is_positive[: answers.n], scores.reshape(answers.repeats, answers.n).T)
     corners, lows = stairs(at, low)
     highs = stairs(at, high)[1]
-    said_positive = answers.decided == answers.positive
+    said_positive = answers.decided == answers.column
     point = (float(said_positive[~is_positive].mean()), float(said_positive[is_positive].mean()))
     rates = f"sensitivity {wording.percent(point[1])}, specificity {wording.percent(1 - point[0])}"
     told = rates if answers.threshold is None else f"threshold {answers.threshold:.3f}: {rates}"
@@ -106,9 +112,8 @@ def confusions(models: Sequence[Confusion], *, asked: str, count: str) -> Figure
 
 
 def _confusion(name: str, labels: tuple[str, ...], counts: Sequence[Sequence[int]], panels: int) -> Markup:
-    most = 12 if len(labels) < 4 else 7
     corner = tag("th", tag("small", "truth ↓ answer →" if panels <= MOST_LARGE else "truth ↓"))
-    head = tag("tr", corner, [tag("th", wording.short(label, most), scope="col", title=label) for label in labels])
+    head = tag("tr", corner, [tag("th", label, scope="col", title=label) for label in labels])
     rows = []
     for label, row in zip(labels, counts, strict=True):
         total = max(1, sum(row))
@@ -116,20 +121,26 @@ def _confusion(name: str, labels: tuple[str, ...], counts: Sequence[Sequence[int
             tag("td", count, tag("small", f"{100 * count / total:.0f} %"), style=f"--share:{count / total:.3f}")
             for count in row
         ]
-        rows.append(tag("tr", tag("th", wording.short(label, most), scope="row", title=label), cells))
+        rows.append(tag("tr", tag("th", label, scope="row", title=label), cells))
     caption = tag("caption", wording.short(name, 34))
     return tag("div", tag("table", caption, tag("thead", head), tag("tbody", rows), class_="confusion"), class_="chart")
 
 
-def reliability_diagram(models: Named, *, asked: str) -> Figure:
-    """Return how often what was given a probability came true."""
+def reliability_diagrams(models: Named, *, asked: str) -> tuple[Figure, ...]:
+    """Return how often what was given a probability came true; of more than two classes, a figure for each."""
+    return tuple(_reliability_figure(view, asked) for view in answer_views(models))
+
+
+def _reliability_figure(view: View[Answered], asked: str) -> Figure:
+    models = view.shown
     repeated = any(answers.repeats > 1 for _, answers in models)
+    error = f"calibration error of the probability of {view.of}" if view.of else "expected calibration error"
     caption = (
-        f"Reliability on {asked} ({counted(models)}). ECE: expected calibration error, 15 equal bins"
+        f"Reliability{view.against} on {asked} ({counted(models)}). ECE: {error}, 15 equal bins"
         f"{', mean of the repeats' if repeated else ''}. Points: bins of equal numbers of "
         f"{'answers' if repeated else 'images'}, with 95 % Wilson intervals"
         f"{' that count an image once' if repeated else ''}; ticks: single {'answers' if repeated else 'images'}, those of the "
-        "positive class above, all others below. On the diagonal, probabilities mean what they say."
+        f"{'class' if view.of else 'positive class'} above, all others below. On the diagonal, probabilities mean what they say."
     )
     legend = (Key("dot", "a", "share observed, 95 % interval"), Key("line", "faint", "perfect calibration"))
     return Figure(tuple(_reliability(name, answers, len(models)) for name, answers in models), caption, legend)
@@ -161,25 +172,32 @@ def _rug(frame: Frame, answers: Answered) -> Markup:
 
 
 def _calibration_error(answers: Answered) -> float:
-    parts = zip(
-        np.array_split(answers.classes, answers.repeats),
-        np.array_split(answers.probabilities, answers.repeats),
-        strict=True,
-    )
-    return float(np.mean([expected_calibration_error(classes, probabilities) for classes, probabilities in parts]))
+    """Return the error of the most probable class's probability; of more than two classes, that of the one looked at."""
+    parts = [np.array_split(values, answers.repeats) for values in (answers.classes, answers.probabilities)]
+    if len(answers.labels) == 2:
+        return float(np.mean([expected_calibration_error(*part) for part in zip(*parts, strict=True)]))
+    number = answers.column
+    return float(np.mean([class_calibration_error(c == number, p[:, number]) for c, p in zip(*parts, strict=True)]))
 
 
-def float_against_int8(pairs: Sequence[tuple[str, Paired]], *, asked: str) -> Figure:
-    """Return both files' probabilities of the positive class, a point per answer."""
+def float_against_int8(pairs: Sequence[tuple[str, Paired]], *, asked: str) -> tuple[Figure, ...]:
+    """Return both files' probabilities of a class, a point per answer; of more than two classes, a figure for each."""
+    return tuple(_scatter_figure(view.shown, asked) for view in paired_views(pairs))
+
+
+def _scatter_figure(pairs: Sequence[tuple[str, Paired]], asked: str) -> Figure:
     first = pairs[0][1].int8
     thresholds = {pair.int8.threshold for _, pair in pairs}
     dashed = "" if thresholds == {None} else " Dashed: the decision threshold, where all answers have one"
     if len(thresholds) == 1 and first.threshold is not None:
         dashed = f" Dashed: the decision threshold, {first.threshold:.3f}"
+    alike = ""
+    if len(first.labels) > 2:
+        alike = f" Alike: of the images that float32 answers {first.positive_label}, those that int8 answers so too."
     caption = (
         f"Probability of {first.positive_label} by the float32 and by the int8 file on {asked} "
         f"({counted([(name, pair.int8) for name, pair in pairs])}); the farther from the diagonal, the more quantization "
-        f"changed. Δp: difference in probability, over all classes.{dashed}{'.' if dashed else ''}"
+        f"changed. Δp: difference in probability, over all classes.{alike}{dashed}{'.' if dashed else ''}"
     )
     others = " / ".join(label for label in first.labels if label != first.positive_label)
     legend = (Key("dot", "b", first.positive_label), Key("ring", "a", others))
@@ -202,6 +220,10 @@ def _scatter(name: str, paired: Paired, panels: int) -> Markup:
         marks.append(dot(frame, float(floating), float(quantized), style, note=note, radius=radius))
     told = f"{paired.labelled_differently} of {len(answers.classes)} labels differ"
     largest, mean = f"largest Δp {paired.differences.max():.3f}", f"mean Δp {paired.differences.mean():.3f}"
-    marks += [inside_note(frame, text, row=row) for row, text in enumerate((told, largest, mean))]
-    seen = f"{len(answers.classes)} points around the diagonal; {told}; {largest}; {mean}"
+    notes = [told, largest, mean]
+    if len(answers.labels) > 2:
+        alike, said = paired.alike_by_float
+        notes.append(f"{alike} of {said} {wording.short(answers.positive_label, 12)} alike")
+    marks += [inside_note(frame, text, row=row) for row, text in enumerate(notes)]
+    seen = f"{len(answers.classes)} points around the diagonal; {'; '.join(notes)}"
     return chart(frame, marks, heading=wording.short(name, 34), description=seen)

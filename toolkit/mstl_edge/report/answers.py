@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,18 @@ class Answered:
     Attributes:
         images: `n` names.
         labels: The classes.
-        positive: Column of the positive class.
+        positive: Column of the class that is looked at against the rest: the positive one of two; None with more.
         classes: `(repeats × n,)` true class numbers.
         probabilities: `(repeats × n, classes)`.
         decided: `(repeats × n,)` answered class numbers.
-        threshold: On the probability of the positive class; None where every fold has its own.
+        threshold: On the probability of the positive class; None where every fold has its own, and with more than two classes.
         repeats: How often each image was answered.
         called: What an image is called where its name is not shown.
     """
 
     images: tuple[str, ...]
     labels: tuple[str, ...]
-    positive: int
+    positive: int | None
     classes: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     decided: NDArray[np.int64]
@@ -47,24 +47,39 @@ class Answered:
         """Number of images."""
         return len(self.images)
 
+    def against_rest(self, number: int) -> Answered:
+        """Return the same answers, looked at for one class against all others."""
+        return replace(self, positive=number)
+
+    @property
+    def column(self) -> int:
+        """Column of the class that is looked at.
+
+        Raises:
+            ValueError: None is: see `against_rest`.
+        """
+        if self.positive is None:
+            raise ValueError(f"none of {', '.join(self.labels)} is looked at")
+        return self.positive
+
     @property
     def positive_label(self) -> str:
-        """Name of the positive class."""
-        return self.labels[self.positive]
+        """Name of the class that is looked at."""
+        return self.labels[self.column]
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """`(repeats × n,)` probability of the positive class."""
-        return self.probabilities[:, self.positive]
+        """`(repeats × n,)` probability of the class that is looked at."""
+        return self.probabilities[:, self.column]
 
     @property
     def is_positive(self) -> NDArray[np.bool_]:
-        """`(repeats × n,)` whether the label is the positive class."""
-        return np.asarray(self.classes == self.positive)
+        """`(repeats × n,)` whether the label is that class."""
+        return np.asarray(self.classes == self.column)
 
     @property
     def has_both(self) -> bool:
-        """Whether there are images of the positive class and others."""
+        """Whether there are images of that class and others."""
         return 0 < int(self.is_positive.sum()) < len(self.classes)
 
     @property
@@ -97,6 +112,12 @@ class Paired:
         return int(np.count_nonzero(self.float32.decided != self.int8.decided))
 
     @property
+    def alike_by_float(self) -> tuple[int, int]:
+        """Answers in which float32 says the class that is looked at: how many int8 gives so too, and how many there are."""
+        said = self.float32.decided == self.float32.column
+        return int(np.count_nonzero(self.int8.decided[said] == self.float32.column)), int(np.count_nonzero(said))
+
+    @property
     def differences(self) -> NDArray[np.float64]:
         """Absolute differences in probability, over all classes."""
         return np.abs(self.float32.probabilities - self.int8.probabilities)
@@ -106,8 +127,8 @@ def answered(
     grid: Grid,
     labels: Sequence[str],
     *,
-    positive: int,
-    threshold: float,
+    positive: int | None,
+    threshold: float | None,
     label_column: int,
     first_probability: int,
 ) -> Answered:
@@ -116,7 +137,7 @@ def answered(
     Args:
         grid: A row per image; its name stands in the first column.
         labels: The classes in the order of their columns.
-        positive: Column of the positive class among them.
+        positive: Column of the positive class among them; None with more than two.
         threshold: See `metrics.decide`.
         label_column: Where the true label is.
         first_probability: The column of the first class's probability; the others follow.

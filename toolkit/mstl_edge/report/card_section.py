@@ -11,6 +11,7 @@ from mstl_edge.recipe import to_tree
 from mstl_edge.report.blocks import Table
 from mstl_edge.report.markup import Child, Markup, tag
 from mstl_edge.report.run_record import RunRecord
+from mstl_edge.schemas.metrics import StageMetrics
 
 
 def card_blocks(run: RunRecord) -> tuple[Table | Markup, ...]:
@@ -20,7 +21,7 @@ def card_blocks(run: RunRecord) -> tuple[Table | Markup, ...]:
         ("Made by", f"recipe {run.recipe.name}, seed {run.recipe.seed}"),
         ("Backbone", f"{backbone.name}, alpha {backbone.alpha:g}, {backbone.input_size}×{backbone.input_size} pixels"),
         ("Classes", ", ".join(f"{label} (positive)" if label == run.last.positive else label for label in run.last.labels)),
-        ("Decision threshold", f"{run.last.threshold:.4f} on the probability of {run.last.positive}, chosen on validation"),
+        ("Decision threshold", _threshold(run.last)),
         ("Temperature", f"{run.last.temperature:.4f}, fitted on validation"),
         *(_file_rows(run.artifact) if run.artifact else ()),
         ("Versions", ", ".join(f"{name} {version}" for name, version in run.versions.items())),
@@ -33,6 +34,12 @@ def card_blocks(run: RunRecord) -> tuple[Table | Markup, ...]:
         Table(head, tuple(rows), f"Model card of {what}.", words=frozenset((0, 1))),
         tag("details", tag("summary", "The resolved recipe"), tag("pre", settings)),
     )
+
+
+def _threshold(entry: StageMetrics) -> str:
+    if entry.threshold is None:
+        return f"none: the most probable of {len(entry.labels)} classes is the answer"
+    return f"{entry.threshold:.4f} on the probability of {entry.positive}, chosen on validation"
 
 
 def _file_rows(artifact: Artifact) -> list[tuple[Child, ...]]:

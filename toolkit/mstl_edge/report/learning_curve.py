@@ -7,15 +7,15 @@ from mstl_edge.report.axis import Axis, linear_axis, log_axis
 from mstl_edge.report.blocks import Figure, Key
 from mstl_edge.report.chart import Frame, band, chart, dot, line, upright_bar
 from mstl_edge.report.markup import Markup
-from mstl_edge.report.study_record import Arm, LearningCurve
 from mstl_edge.report.study_tables import STYLE_OF, counts, difference_forest
+from mstl_edge.schemas.study import ArmResult, LearningCurve
 
 STYLES = ("a", "b", "c", "d", "e")
 
 
 def learning_figure(curve: LearningCurve) -> Figure:
     """Return the curve of every arm, and beside it the differences at every size."""
-    by_arm: dict[str, list[Arm]] = {}
+    by_arm: dict[str, list[ArmResult]] = {}
     for arm in sorted(curve.arms, key=lambda arm: arm.images):
         by_arm.setdefault(arm.title, []).append(arm)
     sizes = sorted({arm.images for arm in curve.arms})
@@ -35,7 +35,7 @@ def learning_figure(curve: LearningCurve) -> Figure:
 _COLOURS = {"b": "red", "c": "green", "faint": "grey"}
 
 
-def _curves(by_arm: dict[str, list[Arm]], sizes: list[int]) -> Markup:
+def _curves(by_arm: dict[str, list[ArmResult]], sizes: list[int]) -> Markup:
     arms = [arm for points in by_arm.values() for arm in points]
     bounds = [bound for arm in arms for bound in (arm.accuracy.low, arm.accuracy.high)]
     spread = log_axis("training images (logarithmic)", sizes)

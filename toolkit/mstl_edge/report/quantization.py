@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mstl_edge.metrics import Agreement
 from mstl_edge.report import wording
 from mstl_edge.report.blocks import Section, Table
+from mstl_edge.report.class_tables import CLASS_INTERVALS, agreement_table, class_table
 from mstl_edge.report.markup import Child, Markup, join, tag
 from mstl_edge.schemas.export import Export, ExportedFile, Origin, PairedTest
 
@@ -34,12 +35,13 @@ def _promised(export: Export) -> str:
     return f": {export.gate.promise}" if export.gate is not None and export.gate.promise else ""
 
 
-def quantization_section(export: Export, validated: int) -> Section:
+def quantization_section(export: Export, validated: int, labels: Sequence[str]) -> Section:
     """Return the candidates, refused ones included.
 
     Args:
         export: `export.json`.
         validated: Number of validation images.
+        labels: The classes in the order of the outputs.
     """
     judged = [row for row in export.candidates if row.gate is not None]
     blocks: list[Table | Markup] = [_candidates_table(export, validated)]
@@ -52,9 +54,13 @@ def quantization_section(export: Export, validated: int) -> Section:
         blocks.append(tag("ul", reasons))
     if judged:
         origins = _origins_table(judged)
-        blocks += [*([origins] if origins else []), _agreement_table(judged), *_skipped(judged)]
+        by_class = agreement_table([(row.scheme, row.gate.agreement) for row in judged if row.gate], labels)
+        tables = [*([origins] if origins else []), _agreement_table(judged), *([by_class] if by_class else [])]
+        blocks += [*tables, *_skipped(judged)]
     if export.test is not None:
         blocks.append(_test_table(export.test))
+        if len(labels) > 2:
+            blocks += _test_classes(export.test)
     blocks += [tag("p", wording.minus(f"Calibration: {warning}.")) for warning in export.calibration_warnings]
     return Section("Quantization", tuple(blocks))
 
@@ -195,13 +201,20 @@ def _skipped(judged: list[ExportedFile]) -> Iterator[Table | Markup]:
 
 
 def _test_table(test: PairedTest) -> Table:
+    many = len(test.int8.confusion) > 2
     rows = tuple(
         (
             name,
             wording.percent_cell(scores.accuracy),
-            wording.percent_cell(scores.sensitivity),
-            wording.percent_cell(scores.specificity),
-            wording.share_cell(scores.auc),
+            *(
+                [wording.share_cell(scores.macro_f1)]
+                if many
+                else [
+                    wording.percent_cell(scores.sensitivity),
+                    wording.percent_cell(scores.specificity),
+                    wording.share_cell(scores.auc),
+                ]
+            ),
         )
         for name, scores in (("float32", test.float32), ("int8", test.int8))
     )
@@ -210,4 +223,12 @@ def _test_table(test: PairedTest) -> Table:
         f"scored once. Right in float32 only: {test.mcnemar.a_only}; right in int8 only: {test.mcnemar.b_only}; exact McNemar "
         f"p = {wording.p_value(test.mcnemar.p)}."
     )
-    return Table(("File", "Accuracy, %", "Sensitivity, %", "Specificity, %", "AUC"), rows, caption)
+    beside = ("Macro-F1",) if many else ("Sensitivity, %", "Specificity, %", "AUC")
+    return Table(("File", "Accuracy, %", *beside), rows, caption)
+
+
+def _test_classes(test: PairedTest) -> list[Table]:
+    """Return each class of both files by itself."""
+    named = (("float32", test.float32.classes, ()), ("int8", test.int8.classes, test.agreement.by_class))
+    found = class_table("File", named, f"Each class by itself on the n = {test.int8.n} test images, {CLASS_INTERVALS}")
+    return [] if found is None else [found]

@@ -1,4 +1,4 @@
-"""Reading what other commands wrote: a JSON tree or a table of numbers, checked, or one clear line."""
+"""Reading the tables that other commands wrote, checked, or one clear line."""
 
 from __future__ import annotations
 
@@ -6,53 +6,11 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.errors import RunError
-
-T = TypeVar("T")
-
-
-def read_tree(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file.
-
-    Raises:
-        RunError: It cannot be read, is no JSON, or no object.
-    """
-    try:
-        tree = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise RunError("a file that can be read", received=f"{path} ({error.strerror})") from error
-    except msgspec.DecodeError as error:
-        raise RunError("a JSON file that is whole", received=f"{path} ({error})") from error
-    if not isinstance(tree, dict):
-        raise RunError("a JSON object", received=f"{path} ({type(tree).__name__})")
-    return tree
-
-
-def read_record(path: Path, kind: type[T], schema: str, *, hint: str) -> T:
-    """Return a JSON file as `kind`; fields that `kind` does not have are passed over.
-
-    Args:
-        path: The file.
-        kind: A msgspec struct.
-        schema: What its `schema` has to be.
-        hint: The command that writes such a file.
-
-    Raises:
-        RunError: Unreadable, of another schema, or a field is missing or wrong.
-    """
-    tree = read_tree(path)
-    if tree.get("schema") != schema:
-        raise RunError(f"a file of schema {schema}", received=f"{path} ({tree.get('schema')})", hint=hint)
-    try:
-        return msgspec.convert(tree, kind)
-    except msgspec.ValidationError as error:
-        raise RunError(f"a whole {schema} ({error})", received=path, hint=hint) from error
 
 
 @dataclass(frozen=True)

@@ -10,50 +10,15 @@ from msgspec import Struct
 
 from mstl_edge.artifact import Artifact, open_artifact
 from mstl_edge.errors import RunError, typed
-from mstl_edge.metrics import ClassificationMetrics
 from mstl_edge.recipe import Recipe
 from mstl_edge.report.answers import Answered, answered
-from mstl_edge.report.records import Grid, read_grid, read_record
+from mstl_edge.report.records import Grid, read_grid
 from mstl_edge.runs import RunFolder
 from mstl_edge.schemas.export import EXPORT, Export
+from mstl_edge.schemas.metrics import METRICS, StageMetrics
 
-METRICS_SCHEMA = "mstl-edge/metrics/1"
 QUANTIZE = "quantize"
 """The folder under `stages/` in which quantization-aware fine-tuning keeps its history."""
-
-
-class Parameters(Struct, frozen=True):
-    """Parameters of the network, and how many of them a stage trained."""
-
-    total: int
-    trained: int
-
-
-class StageEntry(Struct, frozen=True, kw_only=True):
-    """A stage in `metrics.json`."""
-
-    name: str
-    labels: tuple[str, ...]
-    positive: str
-    images: dict[str, int]
-    epochs: int
-    selected_epoch: int
-    threshold: float
-    temperature: float
-    parameters: Parameters
-    validation: ClassificationMetrics
-    test: ClassificationMetrics
-    patients_known: bool = False
-    seconds: float | None = None
-
-    @property
-    def positive_index(self) -> int:
-        """Column of the positive class."""
-        return self.labels.index(self.positive)
-
-
-class _Metrics(Struct, frozen=True):
-    stages: tuple[StageEntry, ...]
 
 
 class _Seed(Struct, frozen=True):
@@ -66,7 +31,7 @@ class RunRecord:
 
     folder: RunFolder
     recipe: Recipe
-    stages: tuple[StageEntry, ...]
+    stages: tuple[StageMetrics, ...]
     histories: dict[str, Grid]
     answered: dict[str, Answered]
     export: Export | None
@@ -74,7 +39,7 @@ class RunRecord:
     versions: dict[str, str]
 
     @property
-    def last(self) -> StageEntry:
+    def last(self) -> StageMetrics:
         """The stage that is exported."""
         return self.stages[-1]
 
@@ -89,11 +54,9 @@ def read_run(folder: RunFolder) -> RunRecord:
     again = f"Finish it: {typed('mstl-edge', 'train', '--resume', folder.path)}"
     if not folder.metrics.is_file():
         raise RunError("a run whose training is finished", received=folder.path, hint=again)
-    stages = read_record(folder.metrics, _Metrics, METRICS_SCHEMA, hint=again).stages
+    stages = METRICS.read(folder.metrics, hint=again).stages
     if not stages:
         raise RunError("a run with at least one stage", received=folder.metrics, hint=again)
-    for entry in stages:
-        _check(entry, folder.metrics)
     histories = {entry.name: read_grid(folder.stage(entry.name).history) for entry in stages}
     if folder.stage(QUANTIZE).history.is_file():
         histories.setdefault(QUANTIZE, read_grid(folder.stage(QUANTIZE).history))
@@ -111,11 +74,6 @@ def read_run(folder: RunFolder) -> RunRecord:
     )
 
 
-def _check(entry: StageEntry, path: Path) -> None:
-    if entry.positive not in entry.labels:
-        raise RunError(f"a positive class among {', '.join(entry.labels)}", received=f"{entry.positive} in {path}")
-
-
 def _export(folder: RunFolder) -> Export | None:
     path = folder.exports / "export.json"
     if not path.is_file():
@@ -123,7 +81,7 @@ def _export(folder: RunFolder) -> Export | None:
     return EXPORT.read(path, hint=f"Export it again: {typed('mstl-edge', 'export', folder.path)}")
 
 
-def _answers(path: Path, entry: StageEntry) -> Answered:
+def _answers(path: Path, entry: StageMetrics) -> Answered:
     """Return the float model's answers to the test images of a stage."""
     grid = read_grid(path)
     if grid.head != ("image", "split", "label", *entry.labels):

@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from mstl_edge.errors import MstlEdgeError, typed
-from mstl_edge.report.records import read_tree
-from mstl_edge.report.run_record import METRICS_SCHEMA
-from mstl_edge.report.study_record import STUDY_SCHEMA
 from mstl_edge.runs import is_run, open_run
-from mstl_edge.schemas.bench import BENCH
+from mstl_edge.schemas.versioned import name_of, read_tree
 
 Kind = Literal["run", "study", "bench"]
 STUDY_FILE = "study.json"
@@ -82,12 +79,13 @@ def _sources(path: Path) -> list[Source]:
 def _file(path: Path) -> Source:
     tree = read_tree(path)
     schema = tree.get("schema")
-    if isinstance(schema, str) and schema.rpartition("/")[0] == BENCH.identifier.rpartition("/")[0]:
+    kind = name_of(schema)
+    if kind == "bench":
         return Source("bench", path, path.name)
-    if schema == STUDY_SCHEMA:
+    if kind == "study":
         recipe = tree.get("recipe")
         return Source("study", path, recipe if isinstance(recipe, str) and recipe else path.resolve().parent.name)
-    if schema == METRICS_SCHEMA:
+    if kind == "metrics":
         raise _unknown(f"{path}, a part of a run", f"Name its folder: {typed('mstl-edge', 'report', path.parent)}")
     raise _unknown(f"{path} (schema {schema})")
 

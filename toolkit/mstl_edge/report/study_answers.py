@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mstl_edge.errors import RunError
 from mstl_edge.report.answers import Answered, class_numbers
 from mstl_edge.report.records import Grid, read_grid
-from mstl_edge.report.study_record import Study
+from mstl_edge.schemas.study import Study
 
 PLACE = (
     "arm",
@@ -53,7 +53,9 @@ def read_arm_answers(result: Path, study: Study) -> ArmAnswers | None:
     labels = _labels(grid)
     if study.positive is not None and study.positive not in labels:
         raise _foreign(path, result, f"classes {', '.join(labels)}")
-    positive = labels.index(study.positive) if study.positive else len(labels) - 1
+    positive = None
+    if len(labels) == 2:
+        positive = labels.index(study.positive) if study.positive else len(labels) - 1
     rows: dict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
     for row in grid.rows:
         if row[PLACE.index("training_images")] == EVERYTHING:
@@ -89,7 +91,7 @@ def _foreign(path: Path, result: Path, received: str) -> RunError:
     )
 
 
-def _pooled(grid: Grid, labels: tuple[str, ...], positive: int) -> Answered:
+def _pooled(grid: Grid, labels: tuple[str, ...], positive: int | None) -> Answered:
     """Return one arm's answers, repeat after repeat, the images of each sorted by name."""
     image, repeat = PLACE.index("image"), PLACE.index("repeat")
     by_repeat: dict[int, list[tuple[str, ...]]] = defaultdict(list)
@@ -107,7 +109,7 @@ def _pooled(grid: Grid, labels: tuple[str, ...], positive: int) -> Answered:
         classes=class_numbers(rows, PLACE.index("label"), labels),
         probabilities=rows.floats(range(len(PLACE), len(PLACE) + len(labels))),
         decided=class_numbers(rows, PLACE.index("answer"), labels),
-        threshold=_threshold(rows.column("threshold")),
+        threshold=None if positive is None else _threshold(rows.column("threshold")),
         repeats=len(ordered),
         called="image",
     )

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mstl_edge.report import wording
-from mstl_edge.report.study_record import FLOAT, Comparison, Study
+from mstl_edge.report.class_tables import least_alike
+from mstl_edge.report.study_record import FLOAT
+from mstl_edge.schemas.study import Comparison, Study
 
 BRIDGE = ("single", "multi")
 """The arms without and with the stages before the target."""
@@ -17,7 +19,8 @@ def study_headline(study: Study) -> tuple[str, ...]:
     """Return the sentences for the top of the page, the question that the study was planned for first."""
     best = max(study.arms, key=lambda arm: arm.accuracy.value)
     highest = f"Highest cross-validated accuracy: {best.title}, {wording.interval_in_words(best.accuracy)}, n = {best.n:,} images."
-    return (*_between_arms(study.comparisons), *_int8(study), highest)
+    by_class = least_alike([(arm.title, arm.float_agreement) for arm in study.arms], study.labels)
+    return (*_between_arms(study.comparisons), *_int8(study), *([by_class] if by_class else []), highest)
 
 
 def _between_arms(comparisons: Sequence[Comparison]) -> list[str]:

@@ -10,9 +10,10 @@ from mstl_edge.report.markup import Markup, tag
 from mstl_edge.report.mistakes import mistakes, worst
 from mstl_edge.report.study_answers import ArmAnswers
 from mstl_edge.report.study_headline import study_headline
-from mstl_edge.report.study_record import FLOAT, Arm, Study
-from mstl_edge.report.study_tables import arms_table, comparisons_table, counts, forest_figure
+from mstl_edge.report.study_record import FLOAT
+from mstl_edge.report.study_tables import arms_table, classes_table, comparisons_table, counts, forest_figure
 from mstl_edge.report.thumbnails import Thumbnails
+from mstl_edge.schemas.study import ArmResult, Study
 
 ASKED = "images out of fold, all folds together"
 MOST_MISTAKES = 6
@@ -54,7 +55,12 @@ def study_part(study: Study, answers: ArmAnswers | None, thumbnails: Thumbnails 
 
 
 def _tables(study: Study) -> tuple[Figure | Table | Markup, ...]:
-    blocks: list[Figure | Table | Markup] = [tag("p", _method(study)), arms_table(study), forest_figure(study)]
+    blocks: list[Figure | Table | Markup] = [
+        tag("p", _method(study)),
+        arms_table(study),
+        *classes_table(study),
+        forest_figure(study),
+    ]
     if study.comparisons:
         blocks.append(comparisons_table(study.comparisons, "Arms compared on the same images and folds"))
     return tuple(blocks)
@@ -68,7 +74,9 @@ def _method(study: Study) -> str:
     parts.append(
         "grouped by patient" if study.patients_known else "near-duplicate images kept together, patients unknown"
     )
-    if study.threshold_rule:
+    if len(study.labels) > 2:
+        parts.append("no threshold, the most probable class is the answer")
+    elif study.threshold_rule:
         left = study.thresholds_left_at_half
         told = f"{left.count} of {left.of} trainings" if left else ""
         counted = f" (0.5 in {told})" if told and told not in study.threshold_rule else ""
@@ -83,18 +91,18 @@ def _answer_figures(study: Study, answers: ArmAnswers) -> tuple[Figure, ...]:
     confused = [(name, one.labels, one.confusion) for name, one in models]
     shown = [*figures.roc(models, asked=ASKED, ring="where the thresholds chosen in the folds' training parts lead")]
     shown.append(figures.confusions(confused, asked=ASKED, count=figures.counted(models)))
-    shown.append(figures.reliability_diagram(models, asked=ASKED))
+    shown += figures.reliability_diagrams(models, asked=ASKED)
     pairs = [
         (arm.title, Paired(answers[f"{arm.name}/{FLOAT}"], answers[arm.title]))
         for arm in study.arms
         if arm.scheme.startswith("int8") and f"{arm.name}/{FLOAT}" in answers
     ]
     if pairs:
-        shown.append(figures.float_against_int8(pairs, asked=ASKED))
+        shown += figures.float_against_int8(pairs, asked=ASKED)
     return tuple(shown)
 
 
-def _confusions(study: Study, arms: list[Arm]) -> Figure:
+def _confusions(study: Study, arms: list[ArmResult]) -> Figure:
     confused = [(arm.title, study.labels, arm.confusion) for arm in arms]
     again = f", each answered in {study.repeats} repeats" if study.repeats and study.repeats > 1 else ""
     return figures.confusions(confused, asked=ASKED, count=f"{counts(arms)} images{again}")
@@ -102,7 +110,7 @@ def _confusions(study: Study, arms: list[Arm]) -> Figure:
 
 def mistaken(study: Study, answers: ArmAnswers) -> list[tuple[str, Answered, list[tuple[str, Answered]]]]:
     """Return the answers whose mistakes are shown: an arm's in float32, and its other schemes' beside them."""
-    by_arm: dict[str, list[Arm]] = {}
+    by_arm: dict[str, list[ArmResult]] = {}
     for arm in study.arms:
         by_arm.setdefault(arm.name, []).append(arm)
     shown = []

@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 from mstl_edge.report import wording
 from mstl_edge.report.axis import linear_axis
 from mstl_edge.report.blocks import Figure, Key, Table
+from mstl_edge.report.class_tables import CLASS_INTERVALS, class_table
 from mstl_edge.report.forest import Row, forest
 from mstl_edge.report.markup import Child, Markup, join, tag
 from mstl_edge.report.study_headline import CANNOT_TELL, HELPED, HURT, remark
-from mstl_edge.report.study_record import Arm, Comparison, Study
+from mstl_edge.schemas.study import ArmResult, Comparison, Study
 
 STYLE_OF = {HELPED: "c", HURT: "b", CANNOT_TELL: "faint"}
-_Column = tuple[str, Callable[[Arm], Child], bool]
+_Column = tuple[str, Callable[[ArmResult], Child], bool]
 
 
-def counts(arms: Sequence[Arm]) -> str:
+def counts(arms: Sequence[ArmResult]) -> str:
     """Return `n = 160`, or every n that occurs."""
     found = sorted({arm.n for arm in arms})
     return f"n = {' or '.join(f'{count:,}' for count in found)}"
@@ -25,11 +26,13 @@ def counts(arms: Sequence[Arm]) -> str:
 def arms_table(study: Study) -> Table:
     """Return what was measured of every arm; columns that no arm has are left out."""
     pooled = any(arm.pooled_calibration_error not in (None, arm.calibration_error) for arm in study.arms)
+    many = len(study.labels) > 2
     columns: list[_Column] = [
         ("Accuracy, %", lambda arm: wording.percent_cell(arm.accuracy), True),
         ("Sensitivity, %", lambda arm: wording.percent_cell(arm.sensitivity), _any(study, "sensitivity")),
         ("Specificity, %", lambda arm: wording.percent_cell(arm.specificity), _any(study, "specificity")),
         ("AUC", lambda arm: wording.share_cell(arm.auc), _any(study, "auc")),
+        ("Macro-F1", lambda arm: wording.share_cell(arm.macro_f1), many and _any(study, "macro_f1")),
         ("Log loss", lambda arm: wording.share_cell(arm.log_loss), _any(study, "log_loss")),
         ("Calibration error", lambda arm: wording.share_cell(arm.calibration_error), _any(study, "calibration_error")),
         ("Calibration error, pooled", lambda arm: wording.share_cell(arm.pooled_calibration_error), pooled),
@@ -43,11 +46,22 @@ def arms_table(study: Study) -> Table:
     return Table(("Arm", *(head for head, _ in shown)), rows, caption)
 
 
+def classes_table(study: Study) -> list[Table]:
+    """Return each class of more than two by itself, of every arm."""
+    if len(study.labels) <= 2:
+        return []
+    named = [(arm.title, arm.classes, arm.float_agreement) for arm in study.arms]
+    asked = f"{counts(study.arms)} images answered out of fold"
+    caption = f"Each class of every arm by itself ({asked}), means over folds {CLASS_INTERVALS}"
+    found = class_table("Arm", named, caption)
+    return [] if found is None else [found]
+
+
 def _any(study: Study, field: str) -> bool:
     return any(getattr(arm, field) is not None for arm in study.arms)
 
 
-def _arm_cell(arm: Arm) -> Markup | str:
+def _arm_cell(arm: ArmResult) -> Markup | str:
     return join(arm.name, tag("br"), tag("small", arm.scheme)) if arm.scheme else arm.name
 
 

@@ -7,18 +7,15 @@ import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import msgspec
-from msgspec import Struct
 from PIL import Image
 
 from mstl_edge.data.sources import source_folder
 from mstl_edge.data.splits import Manifest, load_manifest
-from mstl_edge.errors import RunError
 from mstl_edge.moved import read_places
 from mstl_edge.preprocess import load_image
-from mstl_edge.recipe import PreprocessSpec, Recipe, StageSpec
-from mstl_edge.report.records import read_tree
+from mstl_edge.recipe import PreprocessSpec, StageSpec
 from mstl_edge.runs import RunFolder
+from mstl_edge.schemas.study_plan import STUDY_PLAN
 
 THUMBNAIL_PIXELS = 128
 PLAN_FILE = "plan.json"
@@ -27,10 +24,6 @@ PLACES_FILE = "data.json"
 
 Thumbnails = Mapping[str, str]
 """Name of an image → `data:` address of a small PNG. Empty where names may be shown and there are no pictures."""
-
-
-class _Plan(Struct, frozen=True):
-    recipe: Recipe
 
 
 def run_thumbnails(folder: RunFolder, wanted: set[str]) -> Thumbnails:
@@ -52,10 +45,7 @@ def study_thumbnails(folder: Path, wanted: set[str]) -> Thumbnails:
     """
     if not (folder / PLAN_FILE).is_file() or not (folder / IMAGES_FILE).is_file():
         return {}
-    try:
-        recipe = msgspec.convert(read_tree(folder / PLAN_FILE), _Plan).recipe
-    except msgspec.ValidationError as error:
-        raise RunError(f"a study's plan ({error})", received=folder / PLAN_FILE) from error
+    recipe = STUDY_PLAN.read(folder / PLAN_FILE, hint="Start a new study: mstl-edge study RECIPE").recipe
     manifest = load_manifest(folder / IMAGES_FILE)
     base = _folder(manifest, recipe.stages[-1], folder)
     return _draw(((row.name, base / row.name) for row in manifest.rows), wanted, recipe.preprocess)

@@ -7,8 +7,10 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from mstl_edge.metrics import Interval
+from mstl_edge.metrics import ClassAgreement, ClassScores, Interval
 from mstl_edge.schemas.versioned import Schema
+
+BENCH_SCHEMA: Literal["mstl-edge/bench/1"] = "mstl-edge/bench/1"
 
 
 class Timing(Struct, frozen=True, kw_only=True):
@@ -65,19 +67,11 @@ class Startup(Struct, frozen=True, kw_only=True):
     process_medians_ms: tuple[float, ...] = ()
 
 
-class ClassScores(Struct, frozen=True, kw_only=True):
-    """One class against all others, with 95 % intervals; None where no image is of it, or none was taken for it."""
-
-    recall: Interval | None = None
-    precision: Interval | None = None
-    auc: Interval | None = None
-
-
 class Accuracy(Struct, frozen=True, kw_only=True):
-    """Scores on labelled images with 95 % intervals; the positive class is the card's.
+    """Scores on labelled images with 95 % intervals; the positive class is the card's, and more than two have none.
 
     `data_sha256` names the images and their order, `correct` says for each by `1` or `0` whether the answer was right, so that
-    two reports on the same images can be compared in pairs. `classes` and `macro_f1` are None where they were not computed.
+    two reports on the same images can be compared in pairs. `classes` is empty and `macro_f1` None in older reports.
     """
 
     data: str = "unknown"
@@ -88,10 +82,10 @@ class Accuracy(Struct, frozen=True, kw_only=True):
     sensitivity: Interval | None = None
     specificity: Interval | None = None
     auc: Interval | None = None
-    classes: dict[str, ClassScores] | None = None
+    classes: dict[str, ClassScores] = {}
     macro_f1: Interval | None = None
     confusion: tuple[tuple[int, ...], ...] = ()
-    threshold: float = 0.5
+    threshold: float | None = None
     unreadable: int = 0
     data_sha256: str = ""
     correct: str = ""
@@ -233,6 +227,7 @@ class Comparison(Struct, frozen=True, kw_only=True):
     quantized_only_correct: int | None = None
     mcnemar_p: float | None = None
     largest_difference: float | None = None
+    agreement_by_class: tuple[ClassAgreement, ...] = ()
 
 
 class Protocol(Struct, frozen=True, kw_only=True):

@@ -36,7 +36,7 @@ class GateReport(Struct, frozen=True, kw_only=True):
     verdict; `images_to_decide` is how many images would prove it, where they are too few and so many exist. `accuracy` is on
     `validation_n` validation images, `drop`, `mcnemar` and `agreement` are over the images that carry (in version 1: validation
     images, and a larger pool). `float_conversion` is the Keras network against its float32 file, `int8_conversion` fake
-    quantization against the int8 file. `classes` is the agreement on images that the float model gives each label.
+    quantization against the int8 file.
     """
 
     verdict: Verdict
@@ -53,7 +53,6 @@ class GateReport(Struct, frozen=True, kw_only=True):
     agreement: Agreement
     float_conversion: Agreement | None = None
     int8_conversion: Agreement | None = None
-    classes: dict[str, Agreement] = {}
     origins: tuple[Origin, ...] = ()
 
 

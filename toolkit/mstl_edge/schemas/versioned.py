@@ -88,6 +88,12 @@ class Schema(Generic[T]):
         write_text(path, self.text(record))
 
 
+def name_of(schema: object) -> str:
+    """Return NAME of an identifier `mstl-edge/NAME/N`, whatever its N; nothing where it is none."""
+    found = re.fullmatch(r"mstl-edge/([a-z-]+)/\d+", schema) if isinstance(schema, str) else None
+    return found.group(1) if found else ""
+
+
 def read_tree(path: Path, *, hint: str = "") -> Tree:
     """Return the object in a JSON file.
 

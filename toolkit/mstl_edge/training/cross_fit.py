@@ -19,6 +19,7 @@ from mstl_edge.errors import DataError, WeightsError
 from mstl_edge.metrics import choose_threshold, fit_temperature, softmax
 from mstl_edge.progress import Reporter
 from mstl_edge.runs import StageFolder
+from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import keras
 from mstl_edge.training.candidates import Kind, build_candidates
@@ -95,11 +96,11 @@ def _train_part(trained: Trained, dealt: Sequence[int], number: int, threads: in
     _, scores = stages.fine_tune(model, data, recipe, stage, folder, threads, reporter)
     classes = data.part("validation")[1]
     temperature = fit_temperature(scores.validation, classes)
-    threshold = trained.entry["threshold"]
-    if len(trained.labels) == 2:
+    threshold = None
+    if trained.positive is not None:
         p_positive = softmax(scores.validation, temperature)[:, trained.positive]
         threshold = choose_threshold(classes == trained.positive, p_positive)
-    entry = {**trained.entry, "temperature": temperature, "threshold": threshold}
+    entry = Fitted(labels=trained.labels, positive=trained.entry.positive, temperature=temperature, threshold=threshold)
     return Trained(trained.run, recipe, stage, entry, model, data)
 
 
@@ -123,7 +124,7 @@ def _answer_part(
     images, classes = part.data.part("test")
     panel = viewed_panel(part, f"{part.stage.name} cross-fitted", images, classes)
     flat = panel.pixels.reshape(-1, *panel.pixels.shape[2:])
-    folded = fold_batch_norm(graph.with_softmax(part.model, part.entry["temperature"]))
+    folded = fold_batch_norm(graph.with_softmax(part.model, part.entry.temperature))
     twin = to_float_flatbuffer(folded)
     floats = answers(twin, flat, threads=threads)
     quantizing = StageFolder(folder.path / "quantize")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -88,16 +88,6 @@ class Paired:
     def shares(self) -> NDArray[np.float64]:
         """The share of its views on which the two agree, `(n,)`."""
         return np.asarray((self.float_labels == self.quantized_labels).mean(axis=1))
-
-    def select(self, chosen: NDArray[np.bool_]) -> Paired:
-        """Return the images that `chosen`, `(n,)`, marks; the largest difference stays that of all."""
-        return replace(
-            self,
-            float_labels=self.float_labels[chosen],
-            quantized_labels=self.quantized_labels[chosen],
-            differences=self.differences[chosen],
-            classes=None if self.classes is None else self.classes[chosen],
-        )
 
     def correct(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return whether float and quantized were right, each `(n, views)`; no rows without labels."""

@@ -152,7 +152,7 @@ def accepted(run: RunFolder) -> Export | None:
 
 
 def _network(trained: Trained) -> _Network:
-    model = with_softmax(trained.model, trained.entry["temperature"])
+    model = with_softmax(trained.model, trained.entry.temperature)
     folded = fold_batch_norm(model)
     return _Network(model, folded, to_float_flatbuffer(folded))
 
@@ -234,7 +234,7 @@ def _judged(
         [paired[0], *([procedure] if procedure else []), *paired[1:]],
         inspect_flatbuffer(candidate.flatbuffer),
         bounds,
-        decision=gate.Decision(trained.labels, trained.positive, trained.entry["threshold"]),
+        decision=trained.entry,
         allow_float=options.allow_float,
     )
     return Judged(candidate, report)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mstl_edge.artifact import ModelFacts
 from mstl_edge.artifact.inspection import WEIGHT_BITS, full_range
-from mstl_edge.metrics import Agreement, Interval, decide, mcnemar_exact, paired_agreement, wilson
+from mstl_edge.metrics import Agreement, ClassAgreement, Interval, decide, mcnemar_exact, paired_agreement, wilson
 from mstl_edge.metrics.by_image import (
     Z_95_ONE_SIDED,
     Discordance,
@@ -27,6 +27,7 @@ from mstl_edge.metrics.by_image import (
     mean_share,
 )
 from mstl_edge.schemas.export import GateReport, Origin, Verdict
+from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.training.evidence import Paired
 
 ENOUGH_IMAGES = 100
@@ -63,15 +64,6 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """How probabilities become a label: class names in the order of the outputs, the positive one's number, its threshold."""
-
-    labels: tuple[str, ...]
-    positive: int
-    threshold: float
-
-
-@dataclass(frozen=True)
 class _Carried:
     """What carries the verdict, all origins together."""
 
@@ -89,7 +81,7 @@ def judge(
     facts: ModelFacts,
     bounds: Bounds,
     *,
-    decision: Decision,
+    decision: Fitted,
     allow_float: bool,
 ) -> GateReport:
     """Hold an int8 candidate against the float model and against `bounds`.
@@ -108,7 +100,7 @@ def judge(
     carrying = [entry for entry in evidence if entry.carries]
     carried = _carried(carrying)
     drop = drop_interval(carried.found)
-    agreement = _agreement(carrying)
+    agreement = _agreement(carrying, len(decision.labels))
     float_conversion = _conversion(answers.float_keras, answers.float_tflite, decision)
     fake_quant = answers.fake_quant_keras
     int8_conversion = None if fake_quant is None else _conversion(fake_quant, answers.int8_tflite, decision)
@@ -137,8 +129,7 @@ def judge(
         agreement=agreement,
         float_conversion=float_conversion,
         int8_conversion=int8_conversion,
-        classes=_by_class(carrying, decision.labels),
-        origins=tuple(_origin(entry) for entry in evidence),
+        origins=tuple(_origin(entry, len(decision.labels)) for entry in evidence),
     )
 
 
@@ -159,29 +150,26 @@ def _together(carrying: Sequence[Paired]) -> tuple[NDArray[np.bool_], NDArray[np
     )
 
 
-def _agreement(entries: Sequence[Paired]) -> Agreement:
+def _agreement(entries: Sequence[Paired], classes: int) -> Agreement:
+    """Return the agreement over images, each with the share of its views, and over those that float gives each class."""
     shares = np.concatenate([entry.shares for entry in entries])
+    given = np.concatenate([entry.float_labels[:, 0] for entry in entries])
     differences = np.concatenate([entry.differences.mean(axis=1) for entry in entries])
     largest = max(entry.largest_difference for entry in entries)
-    return Agreement(len(shares), mean_share(shares), largest, float(differences.mean()))
+    by_class = tuple(_class_agreement(shares[given == number]) for number in range(classes))
+    return Agreement(len(shares), mean_share(shares), largest, float(differences.mean()), by_class)
 
 
-def _by_class(entries: Sequence[Paired], labels: Sequence[str]) -> dict[str, Agreement]:
-    """Return the agreement on the images that the float model gives each label; a label that it gives to none is left out."""
-    found = {}
-    for number, label in enumerate(labels):
-        own = [entry.select(entry.float_labels[:, 0] == number) for entry in entries]
-        if any(len(entry.shares) for entry in own):
-            found[label] = _agreement(own)
-    return found
+def _class_agreement(shares: NDArray[np.float64]) -> ClassAgreement:
+    return ClassAgreement(len(shares), mean_share(shares) if len(shares) else None)
 
 
-def _origin(entry: Paired) -> Origin:
+def _origin(entry: Paired, classes: int) -> Origin:
     drop = None if entry.classes is None else drop_interval(discordance(*entry.correct()))
     images, views = entry.float_labels.shape
     return Origin(
         origin=entry.origin, images=images, views=views, carries=entry.carries, judged=entry.judged,
-        agreement=_agreement([entry]), drop=drop,
+        agreement=_agreement([entry], classes), drop=drop,
     )  # fmt: skip
 
 
@@ -224,7 +212,7 @@ def _promise(most: float, least: float, images: int) -> str:
     )
 
 
-def _accuracy(answers: Answers, own: Paired, decision: Decision) -> dict[str, Interval]:
+def _accuracy(answers: Answers, own: Paired, decision: Fitted) -> dict[str, Interval]:
     """Return each model's accuracy on the validation images themselves, the Keras models' on as many as they answered."""
     assert own.classes is not None
     views = own.float_labels.shape[1]
@@ -238,14 +226,17 @@ def _accuracy(answers: Answers, own: Paired, decision: Decision) -> dict[str, In
     for name, rows in given.items():
         if rows is not None:
             first = rows[::views]
-            right = decide(first, positive=decision.positive, threshold=decision.threshold) == own.classes[: len(first)]
+            right = (
+                decide(first, positive=decision.positive_index, threshold=decision.threshold)
+                == own.classes[: len(first)]
+            )
             found[name] = wilson(int(right.sum()), len(right))
     return found
 
 
-def _conversion(keras: NDArray[np.float32], file: NDArray[np.float32], decision: Decision) -> Agreement:
+def _conversion(keras: NDArray[np.float32], file: NDArray[np.float32], decision: Fitted) -> Agreement:
     thresholds = (decision.threshold, decision.threshold)
-    return paired_agreement(keras, file[: len(keras)], positive=decision.positive, thresholds=thresholds)
+    return paired_agreement(keras, file[: len(keras)], positive=decision.positive_index, thresholds=thresholds)
 
 
 def promise_breaches(facts: ModelFacts, *, allow_float: bool, weight_bits: int = WEIGHT_BITS) -> list[str]:

@@ -25,13 +25,14 @@ def paired_test(trained: Trained, exports: Path, float_flatbuffer: bytes, int8_f
     """Score the chosen file and its twin on the test split, paired, and keep their answers beside them in `exports`."""
     images, classes = trained.data.part("test")
     pixels = trained.pixels(images)
-    positive, threshold = trained.positive, trained.entry["threshold"]
+    positive, threshold = trained.positive, trained.entry.threshold
     floats, quantized = (answers(file, pixels, threads=1) for file in (float_flatbuffer, int8_flatbuffer))
     write_text(exports / PREDICTIONS, answers_csv(trained, {"float32": floats, "int8": quantized}))
+    told: Any = {"positive": positive, "threshold": threshold, "names": trained.labels}
     right = [np.asarray(trained.decide(rows) == classes) for rows in (floats, quantized)]
     return PairedTest(
-        float32=classification_metrics(classes, floats, positive=positive, threshold=threshold),
-        int8=classification_metrics(classes, quantized, positive=positive, threshold=threshold),
+        float32=classification_metrics(classes, floats, **told),
+        int8=classification_metrics(classes, quantized, **told),
         drop=paired_difference(*right),
         mcnemar=mcnemar_exact(*right),
         agreement=paired_agreement(floats, quantized, positive=positive, thresholds=(threshold, threshold)),

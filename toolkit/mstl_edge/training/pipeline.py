@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from mstl_edge.data.sources import open_stage
 from mstl_edge.data.splits import Manifest, load_manifest, save_manifest
 from mstl_edge.output_folder import check_unused, working_alone
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import Recipe, StageSpec, with_absolute_paths
-from mstl_edge.runs import RunFolder, create_run, read_json
-from mstl_edge.storage import write_text
+from mstl_edge.runs import RunFolder, create_run
+from mstl_edge.schemas.metrics import METRICS, RunMetrics, read_stage_metrics
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import versions
 from mstl_edge.training.checkpoint import seconds_spent
-
-METRICS_SCHEMA = "mstl-edge/metrics/1"
+from mstl_edge.training.positive import positive_class
 
 
 def check_ingredients(recipe: Recipe) -> None:
@@ -32,7 +31,7 @@ def check_ingredients(recipe: Recipe) -> None:
     """
     for stage in recipe.stages:
         source = open_stage(stage)
-        stages.positive_class(stage, source.labels)
+        positive_class(stage, source.labels)
     stages.build_network(recipe, recipe.stages[0], 2, None)
 
 
@@ -90,7 +89,7 @@ def start_run(recipe: Recipe, out: Path | None, *, reporter: Reporter = SILENT) 
     return create_run(whole, out, versions={"versions": versions()}, manifests=deal_out(whole, reporter=reporter))
 
 
-def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SILENT) -> dict[str, Any]:
+def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SILENT) -> RunMetrics:
     """Train every stage of the run's recipe that is not finished yet.
 
     Godasu, El-Gayar and Sutrave, "Multi-stage transfer learning system with light-weight architectures in medical image
@@ -103,7 +102,7 @@ def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SI
         reporter: Told of progress.
 
     Returns:
-        The tree of `metrics.json`.
+        What is in `metrics.json`.
 
     Raises:
         MstlEdgeError: Data, weights or disk do not allow it; what is finished stays.
@@ -112,7 +111,7 @@ def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SI
         return _train(run, threads or os.cpu_count() or 1, reporter)
 
 
-def _train(run: RunFolder, threads: int, reporter: Reporter) -> dict[str, Any]:
+def _train(run: RunFolder, threads: int, reporter: Reporter) -> RunMetrics:
     recipe = run.recipe()
     for leftover in run.path.rglob("*.partial"):  # of a process that was killed while it wrote
         leftover.unlink(missing_ok=True)
@@ -126,15 +125,14 @@ def _train(run: RunFolder, threads: int, reporter: Reporter) -> dict[str, Any]:
         else:
             _train_stage(recipe, stage, run, carried, threads, reporter)
         carried = stages.read_weights(folder.weights)
-        measured.append(read_json(folder.metrics))
-    metrics = {
-        "schema": METRICS_SCHEMA,
-        "recipe": recipe.name,
-        "seed": recipe.seed,
-        "stages": measured,
-        "seconds": round(sum(entry["seconds"] for entry in measured), 1),
-    }
-    write_text(run.metrics, json.dumps(metrics, indent=2) + "\n")
+        measured.append(read_stage_metrics(folder.metrics))
+    metrics = RunMetrics(
+        recipe=recipe.name,
+        seed=recipe.seed,
+        stages=tuple(measured),
+        seconds=round(sum(entry.seconds or 0.0 for entry in measured), 1),
+    )
+    METRICS.write(run.metrics, metrics)
     return metrics
 
 
@@ -147,5 +145,5 @@ def _train_stage(
     model = stages.build_network(recipe, stage, len(data.manifest.labels), carried)
     history, scores = stages.fine_tune(model, data, recipe, stage, folder, threads, reporter)
     entry = stages.measure_stage(stage, data, scores, history, model)
-    entry["seconds"] = round(time.monotonic() - started, 1)
+    entry = msgspec.structs.replace(entry, seconds=round(time.monotonic() - started, 1))
     stages.save_stage(folder, data, model, history, scores, entry)

@@ -10,7 +10,7 @@ import msgspec
 
 from mstl_edge.artifact import Card, Hashes, inspect_flatbuffer, write_artifact
 from mstl_edge.artifact.card import input_contract
-from mstl_edge.metrics import Agreement, ClassificationMetrics, Interval
+from mstl_edge.metrics import Agreement, Interval
 from mstl_edge.recipe import to_tree
 from mstl_edge.runtime import record_golden
 from mstl_edge.schemas.export import ExportedFile, GateReport, Notes, PairedTest
@@ -60,11 +60,11 @@ def seal(trained: Trained, path: Path, flatbuffer: bytes, scheme: Any, verdict: 
         name=trained.recipe.name,
         recipe=to_tree(trained.recipe),
         labels=trained.labels,
-        positive=trained.entry["positive"],
+        positive=trained.entry.positive,
         input=input_contract(inspect_flatbuffer(flatbuffer), trained.recipe.preprocess),
         scheme=scheme,
-        threshold=trained.entry["threshold"],
-        temperature=trained.entry["temperature"],
+        threshold=trained.entry.threshold,
+        temperature=trained.entry.temperature,
         verdict=verdict,
         metrics=metrics,
         hashes=Hashes(
@@ -94,8 +94,8 @@ def seal_float(
             training measured.
     """
     path = exports / f"{trained.recipe.name}-{scheme}.tflite"
-    accuracy, agreement = measured or (_accuracy(trained), None)
-    metrics: Tree = {"float32": trained.entry["test"]}
+    accuracy, agreement = measured or (trained.measured.validation.accuracy, None)
+    metrics: Tree = {"float32": msgspec.to_builtins(trained.measured.test)}
     if measured is not None:
         metrics = {"validation": msgspec.to_builtins({"accuracy": accuracy, "agreement": agreement})}
     seal(trained, path, flatbuffer, scheme, "float" if measured is None else "unchecked", metrics)
@@ -107,10 +107,6 @@ def seal_float(
         flatbuffer_bytes=len(flatbuffer),
         path=told(exports, path),
     )
-
-
-def _accuracy(trained: Trained) -> Interval:
-    return msgspec.convert(trained.entry["validation"], ClassificationMetrics).accuracy
 
 
 def keep_candidate(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,11 +24,13 @@ from mstl_edge.preprocess import spec_digest
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, StageFolder
+from mstl_edge.schemas.metrics import Parameters, StageMetrics, UnreadableFile, write_stage_metrics
 from mstl_edge.storage import digest, load_arrays, save_arrays, write_text
 from mstl_edge.training import graph
 from mstl_edge.training.checkpoint import Epoch, history_csv
 from mstl_edge.training.features import FrozenPrefix, Images, prefix_features
 from mstl_edge.training.fit import Samples, fit_tail, predict_logits
+from mstl_edge.training.positive import ignored_positive, positive_class
 from mstl_edge.training.weights import load_backbone_weights
 
 
@@ -125,6 +126,8 @@ def _tell(stage: StageSpec, manifest: Manifest, reporter: Reporter) -> None:
     if manifest.unreadable:
         first = ", ".join(f"{entry.name} ({entry.reason})" for entry in manifest.unreadable[:5])
         reporter.say(f"{stage.name}: {len(manifest.unreadable)} unreadable files left out: {first}")
+    if ignored := ignored_positive(stage, manifest.labels):
+        reporter.say(ignored)
 
 
 def refuse_overlap(stage: StageSpec, manifest: Manifest, earlier: Mapping[str, Manifest]) -> None:
@@ -142,24 +145,6 @@ def refuse_overlap(stage: StageSpec, manifest: Manifest, earlier: Mapping[str, M
                     received=f"{judged[row.sha256]}, which is {row.name} there",
                     hint=f"Name another data set: --data {stage.name}=PATH",
                 )
-
-
-def positive_class(stage: StageSpec, labels: tuple[str, ...]) -> int:
-    """Return the number of the class that sensitivity speaks of.
-
-    Raises:
-        DataError: The data set has no class of that name.
-    """
-    if not stage.positive:
-        return len(labels) - 1
-    folded = [label.casefold() for label in labels]
-    if stage.positive.casefold() not in folded:
-        raise DataError(
-            f"stages.{stage.name}.positive to be a class of the data ({', '.join(labels)})",
-            received=stage.positive,
-            hint=f"For example --set stages.{stage.name}.positive={labels[-1]}",
-        )
-    return folded.index(stage.positive.casefold())
 
 
 def build_network(recipe: Recipe, stage: StageSpec, classes: int, carried: graph.Weights | None) -> Any:
@@ -205,44 +190,39 @@ def fine_tune(
     return history, Scores(**scores)
 
 
-def measure_stage(
-    stage: StageSpec, data: StageData, scores: Scores, history: list[Epoch], model: Any
-) -> dict[str, Any]:
-    """Fit temperature and threshold on validation, then score the test split once.
-
-    Returns:
-        The stage's entry in `metrics.json`.
-    """
+def measure_stage(stage: StageSpec, data: StageData, scores: Scores, history: list[Epoch], model: Any) -> StageMetrics:
+    """Fit temperature and threshold on validation, then score the test split once."""
     labels = data.manifest.labels
     positive = positive_class(stage, labels)
     validation_classes, test_classes = data.part("validation")[1], data.part("test")[1]
     temperature = fit_temperature(scores.validation, validation_classes)
     probabilities = {"validation": softmax(scores.validation, temperature), "test": softmax(scores.test, temperature)}
-    threshold = 0.5
-    if len(labels) == 2:
+    threshold = None
+    if positive is not None:
         threshold = choose_threshold(validation_classes == positive, probabilities["validation"][:, positive])
     measured = {
-        split: msgspec.to_builtins(
-            classification_metrics(classes, probabilities[split], positive=positive, threshold=threshold)
+        split: classification_metrics(
+            classes, probabilities[split], positive=positive, threshold=threshold, names=labels
         )
         for split, classes in (("validation", validation_classes), ("test", test_classes))
     }
     first_trained = [layer.name for layer in model.layers].index(stage.unfreeze_from)
     trained = [layer for layer in model.layers[first_trained:] if layer.trainable]
-    return {
-        "name": stage.name,
-        "labels": list(labels),
-        "positive": labels[positive],
-        "images": {split: len(data.manifest.part(split)) for split in ("train", "validation", "test")},
-        "patients_known": data.manifest.patients_known,
-        "unreadable": [msgspec.to_builtins(entry) for entry in data.manifest.unreadable],
-        "epochs": len(history),
-        "selected_epoch": selected_epoch(stage, history),
-        "temperature": temperature,
-        "threshold": threshold,
-        "parameters": {"total": model.count_params(), "trained": sum(layer.count_params() for layer in trained)},
-        **measured,
-    }
+    return StageMetrics(
+        name=stage.name,
+        labels=labels,
+        positive=None if positive is None else labels[positive],
+        images={split: len(data.manifest.part(split)) for split in ("train", "validation", "test")},
+        patients_known=data.manifest.patients_known,
+        unreadable=tuple(UnreadableFile(entry.name, entry.reason) for entry in data.manifest.unreadable),
+        epochs=len(history),
+        selected_epoch=selected_epoch(stage, history),
+        temperature=temperature,
+        threshold=threshold,
+        parameters=Parameters(model.count_params(), sum(layer.count_params() for layer in trained)),
+        validation=measured["validation"],
+        test=measured["test"],
+    )
 
 
 def selected_epoch(stage: StageSpec, history: list[Epoch]) -> int:
@@ -253,13 +233,13 @@ def selected_epoch(stage: StageSpec, history: list[Epoch]) -> int:
 
 
 def save_stage(
-    folder: StageFolder, data: StageData, model: Any, history: list[Epoch], scores: Scores, entry: dict[str, Any]
+    folder: StageFolder, data: StageData, model: Any, history: list[Epoch], scores: Scores, entry: StageMetrics
 ) -> None:
     """Write what the stage learned and measured; `metrics.json` comes last and marks the stage as finished."""
     save_weights(folder.weights, graph.weights_of(model))
     write_text(folder.history, history_csv(history))
-    write_text(folder.predictions, _predictions_csv(data, scores, entry["temperature"]))
-    write_text(folder.metrics, json.dumps(entry, indent=2) + "\n")
+    write_text(folder.predictions, _predictions_csv(data, scores, entry.temperature))
+    write_stage_metrics(folder.metrics, entry)
 
 
 def _predictions_csv(data: StageData, scores: Scores, temperature: float) -> str:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
 import numpy as np
-from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 from mstl_edge.errors import RunError, typed
 from mstl_edge.metrics import decide
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
-from mstl_edge.runs import RunFolder, read_json
+from mstl_edge.runs import RunFolder
+from mstl_edge.schemas.metrics import Fitted, StageMetrics, read_stage_metrics
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import keras
 
@@ -29,7 +27,7 @@ class Trained:
         run: The run folder.
         recipe: Its recipe.
         stage: The last stage.
-        entry: That stage's `metrics.json`.
+        entry: What the stage fitted; of a finished run all that it measured, see `measured`.
         model: Image → logits, with the stage's weights.
         data: The stage's images, dealt out as in training.
     """
@@ -37,7 +35,7 @@ class Trained:
     run: RunFolder
     recipe: Recipe
     stage: StageSpec
-    entry: dict[str, Any]
+    entry: Fitted
     model: Any
     data: stages.StageData
 
@@ -49,12 +47,19 @@ class Trained:
     @property
     def labels(self) -> tuple[str, ...]:
         """Class names in the order of the outputs."""
-        return tuple(self.entry["labels"])
+        return self.entry.labels
 
     @property
-    def positive(self) -> int:
-        """Number of the positive class."""
-        return self.labels.index(self.entry["positive"])
+    def positive(self) -> int | None:
+        """Number of the positive class; None with more than two classes."""
+        return self.entry.positive_index
+
+    @property
+    def measured(self) -> StageMetrics:
+        """What training measured; a fold of a study is quantized before anything is measured of it."""
+        if not isinstance(self.entry, StageMetrics):
+            raise TypeError("a network of a study's fold has no metrics")
+        return self.entry
 
     def pixels(self, images: Any) -> NDArray[np.uint8]:
         """Return images as one array in memory, `(n, height, width, 3) uint8`."""
@@ -62,7 +67,7 @@ class Trained:
 
     def decide(self, probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
         """Return the class numbers that `(n, classes)` probabilities mean under the fitted decision."""
-        return decide(probabilities, positive=self.positive, threshold=self.entry["threshold"])
+        return decide(probabilities, positive=self.positive, threshold=self.entry.threshold)
 
     def calibration(self, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[bytes, ...]]:
         """Return a seeded choice of `count` training images (all, where there are fewer): pixels, classes, keys.
@@ -100,9 +105,9 @@ def open_trained(run: RunFolder, reporter: Reporter) -> Trained:
             received=run.path,
             hint=f"Finish it: {typed('mstl-edge', 'train', '--resume', run.path)}",
         )
-    entry = _stage_entry(folder.metrics)
+    entry = read_stage_metrics(folder.metrics)
     keras.backend.clear_session()  # Keras numbers layers, and their names go into the file: the same bytes every time
-    model = graph.build_classifier(recipe.backbone, len(entry["labels"]))
+    model = graph.build_classifier(recipe.backbone, len(entry.labels))
     weights = stages.read_weights(folder.weights)
     if {name: [a.size for a in arrays] for name, arrays in weights.items()} != {
         name: [a.size for a in arrays] for name, arrays in graph.weights_of(model).items()
@@ -115,28 +120,6 @@ def open_trained(run: RunFolder, reporter: Reporter) -> Trained:
     graph.set_weights(model, weights)
     data = stages.prepare_stage(recipe, stage, run, reporter)
     return Trained(run, recipe, stage, entry, model, data)
-
-
-class _StageEntry(Struct, frozen=True):
-    """What an export needs of a stage's `metrics.json`."""
-
-    labels: Annotated[tuple[str, ...], Meta(min_length=2)]
-    positive: str
-    threshold: Annotated[float, Meta(gt=0.0, lt=1.0)]
-    temperature: Annotated[float, Meta(gt=0.0)]
-    validation: dict[str, Any]
-    test: dict[str, Any]
-
-
-def _stage_entry(path: Path) -> dict[str, Any]:
-    entry: dict[str, Any] = read_json(path)
-    try:
-        msgspec.convert(entry, _StageEntry)
-    except msgspec.ValidationError as error:
-        raise RunError(
-            f"what a finished stage measured ({error})", received=path, hint="Train again: mstl-edge train"
-        ) from error
-    return entry
 
 
 def file_hash(path: Any) -> str:

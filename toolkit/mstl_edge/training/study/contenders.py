@@ -8,9 +8,9 @@ from itertools import combinations
 
 import numpy as np
 
+from mstl_edge.schemas.study_plan import Scheme
 from mstl_edge.training.study.folder import StudyFolder
 from mstl_edge.training.study.folds import EVERYTHING
-from mstl_edge.training.study.plan import Scheme
 from mstl_edge.training.study.predictions import FoldAnswers, read_answers
 
 

@@ -16,27 +16,27 @@ class Decision:
 
     Attributes:
         temperature: Divides the logits.
-        threshold: Smallest probability of the positive class that counts as positive; 0.5 where there are more than two classes.
+        threshold: Smallest probability of the positive class that counts as positive; None where there are more than two classes.
     """
 
     temperature: float
-    threshold: float
+    threshold: float | None
 
 
 def fit_decision(
-    logits: NDArray[np.float32], classes: NDArray[np.int64], *, positive: int, sensitivity: float
+    logits: NDArray[np.float32], classes: NDArray[np.int64], *, positive: int | None, sensitivity: float
 ) -> Decision:
     """Fit temperature and threshold.
 
     Args:
         logits: `(n, classes)` of validation images.
         classes: `(n,)` class numbers.
-        positive: Number of the positive class.
+        positive: Number of the positive class; None with more than two classes.
         sensitivity: What the threshold must reach on these images; 0 takes Youden's rule instead.
     """
     temperature = fit_temperature(logits, classes)
-    if logits.shape[1] != 2:
-        return Decision(temperature, 0.5)
+    if positive is None or logits.shape[1] != 2:
+        return Decision(temperature, None)
     p_positive = softmax(logits, temperature)[:, positive]
     rule = threshold_for_sensitivity(classes == positive, p_positive, sensitivity) if sensitivity else None
     return Decision(temperature, choose_threshold(classes == positive, p_positive) if rule is None else rule)

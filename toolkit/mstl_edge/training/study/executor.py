@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mstl_edge.training.study.plan import Scheme
+from mstl_edge.schemas.study_plan import Scheme
 
 
 @dataclass(frozen=True)

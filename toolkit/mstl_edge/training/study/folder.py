@@ -29,12 +29,11 @@ from mstl_edge.output_folder import new_folder
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import Recipe, absolute_source, stage_named, to_tree, with_absolute_paths, with_data
 from mstl_edge.runs import RunFolder, relocate_run
-from mstl_edge.storage import digest, write_bytes, write_text
+from mstl_edge.schemas.study_plan import STUDY_PLAN, Arm, Scheme, StudyPlan
+from mstl_edge.storage import digest, write_text
 from mstl_edge.training.study.folds import Fold
-from mstl_edge.training.study.plan import Arm, Scheme, StudyPlan
 
 STUDIES = Path("studies")
-SCHEMA = "mstl-edge/study-plan/1"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,15 @@ class StudyFolder:
         Named by the plan as it was made, so that data that has moved finds its bridge again.
         """
         moved = read_places(self.places_file)
-        as_made = next(one for one in _read_plan(self.plan_file).arms if one.name == arm.name) if moved else arm
+        as_made = (
+            next(
+                one
+                for one in STUDY_PLAN.read(self.plan_file, hint="Start a new study: mstl-edge study RECIPE").arms
+                if one.name == arm.name
+            )
+            if moved
+            else arm
+        )
         earlier = bridge_recipe(as_made.recipe)
         return None if earlier is None else RunFolder(self.path / "bridges" / bridge_key(earlier))
 
@@ -97,7 +104,8 @@ class StudyFolder:
 
     def plan(self) -> StudyPlan:
         """Return the plan this study was made with, its data where they lie now."""
-        return _with_data(_read_plan(self.plan_file), read_places(self.places_file))
+        plan = STUDY_PLAN.read(self.plan_file, hint="Start a new study: mstl-edge study RECIPE")
+        return _with_data(plan, read_places(self.places_file))
 
     def manifest(self) -> Manifest:
         """Return the images of this study."""
@@ -135,8 +143,7 @@ def create_study(plan: StudyPlan, manifest: Manifest, folds: Sequence[Fold], out
         study = StudyFolder(path)
         save_manifest(study.manifest_file, manifest)
         write_text(study.folds_file, _folds_csv(manifest, folds))
-        tree = {"schema": SCHEMA, **msgspec.to_builtins(plan)}
-        write_bytes(study.plan_file, msgspec.json.format(msgspec.json.encode(tree), indent=2) + b"\n")
+        STUDY_PLAN.write(study.plan_file, plan)
     return study
 
 
@@ -162,18 +169,6 @@ def open_study(path: Path) -> StudyFolder:
         raise RunError("a study folder (it holds plan.json)", received=path, hint="Start one: mstl-edge study RECIPE")
     study.plan()
     return study
-
-
-def _read_plan(path: Path) -> StudyPlan:
-    try:
-        tree = msgspec.json.decode(path.read_bytes())
-        if not isinstance(tree, dict) or tree.pop("schema", None) != SCHEMA:
-            raise RunError(f"a study of schema {SCHEMA}", received=path, hint="Start a new one: mstl-edge study RECIPE")
-        return msgspec.convert(tree, StudyPlan)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise RunError(
-            f"a study's plan ({error})", received=path, hint="Start a new study: mstl-edge study RECIPE"
-        ) from error
 
 
 def refuse_other_recipe(study: StudyFolder, given: Recipe, moved: Mapping[str, str] | None = None) -> None:

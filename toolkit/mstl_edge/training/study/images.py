@@ -14,10 +14,11 @@ from mstl_edge.data.splits import Manifest, split_source
 from mstl_edge.errors import DataError
 from mstl_edge.progress import Reporter
 from mstl_edge.runs import create_run
+from mstl_edge.schemas.study_plan import Arm, StudyPlan
 from mstl_edge.training import pipeline, stages
 from mstl_edge.training._keras import versions
+from mstl_edge.training.positive import ignored_positive, positive_class
 from mstl_edge.training.study.folder import StudyFolder, bridge_key, bridge_recipe
-from mstl_edge.training.study.plan import Arm, StudyPlan
 
 
 def gather_images(plan: StudyPlan, reporter: Reporter) -> Manifest:
@@ -49,6 +50,8 @@ def gather_images(plan: StudyPlan, reporter: Reporter) -> Manifest:
     manifest = split_source(source, scan, whole, seed=plan.recipe.seed)
     patients = "" if manifest.patients_known else "; patients unknown, near-duplicates kept together"
     reporter.say(f"{target.name}: {len(manifest.rows)} images, {' / '.join(manifest.labels)}{patients}")
+    if ignored := ignored_positive(target, source.labels):
+        reporter.say(ignored)
     if any(image.declared for image in source.images):
         reporter.say(f"{target.name}: the splits that its folders declare are ignored; folds are dealt from all images")
     return manifest
@@ -69,11 +72,11 @@ def _check_agrees(plan: StudyPlan, arm: Arm, source: DataSource) -> None:
             received=f"{len(own.images)} of {own.source} in arm {arm.name}",
             hint=hint,
         )
-    wanted, given = (own.labels[stages.positive_class(stage, own.labels)] for stage in (first, arm.stage))
-    if wanted != given:
+    wanted, given = (positive_class(stage, own.labels) for stage in (first, arm.stage))
+    if wanted is not None and given is not None and wanted != given:
         raise DataError(
-            f"the same positive class in every arm ({wanted})",
-            received=f"{given} in arm {arm.name}",
+            f"the same positive class in every arm ({own.labels[wanted]})",
+            received=f"{own.labels[given]} in arm {arm.name}",
             hint="Set 'positive' in the last stage of that recipe.",
         )
 

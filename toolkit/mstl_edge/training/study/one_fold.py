@@ -24,6 +24,8 @@ from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import Recipe
 from mstl_edge.runs import RunFolder, StageFolder
+from mstl_edge.schemas.metrics import Fitted
+from mstl_edge.schemas.study_plan import Arm, Scheme, StudyPlan
 from mstl_edge.storage import digest
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import keras, versions
@@ -32,13 +34,13 @@ from mstl_edge.training.checkpoint import seconds_spent
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.features import Images
 from mstl_edge.training.fold import fold_batch_norm
+from mstl_edge.training.positive import positive_class
 from mstl_edge.training.qat import answers as int8_answers
 from mstl_edge.training.stages import StageData
 from mstl_edge.training.study.decision import Decision, fit_decision
 from mstl_edge.training.study.executor import FoldResult, FoldTask
 from mstl_edge.training.study.folder import StudyFolder
 from mstl_edge.training.study.folds import Fold, deal_folds
-from mstl_edge.training.study.plan import Arm, Scheme, StudyPlan
 from mstl_edge.training.study.predictions import FoldAnswers, answered, read_answers, write_answers
 from mstl_edge.training.study.provenance import TrainingRecord, write_record
 from mstl_edge.training.trained import Trained
@@ -142,7 +144,7 @@ def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
     recipe = msgspec.structs.replace(arm.recipe, seed=_seed(arm.recipe, plan, task))
     work = _work_folder(study, task, opened.bridge)
     labels = data.manifest.labels
-    positive = stages.positive_class(arm.stage, labels)
+    positive = positive_class(arm.stage, labels)
     model = stages.build_network(recipe, arm.stage, len(labels), opened.carried)
     if arm.from_scratch:
         normalize_scratch(model, data)
@@ -150,12 +152,12 @@ def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
     decision = fit_decision(
         scores.validation, data.part("validation")[1], positive=positive, sensitivity=plan.sensitivity
     )
-    entry = {
-        "labels": list(labels),
-        "positive": labels[positive],
-        "temperature": decision.temperature,
-        "threshold": decision.threshold,
-    }
+    entry = Fitted(
+        labels=labels,
+        positive=None if positive is None else labels[positive],
+        temperature=decision.temperature,
+        threshold=decision.threshold,
+    )
     trained = Trained(work, recipe, arm.stage, entry, model, data)
     return FoldNetwork(trained, decision, scores.test, stages.selected_epoch(arm.stage, history))
 

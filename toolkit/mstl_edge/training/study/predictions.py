@@ -54,7 +54,7 @@ def answered(
     probabilities: NDArray[Any],
     decision: Decision,
     *,
-    positive: int,
+    positive: int | None,
     epoch: int,
 ) -> FoldAnswers:
     """Return answers by the fold's decision, rounded as the CSV rounds them."""
@@ -74,7 +74,7 @@ def write_answers(path: Path, given: FoldAnswers, labels: Sequence[str]) -> None
             image,
             labels[truth],
             labels[answer],
-            repr(decision.threshold),
+            "" if decision.threshold is None else repr(decision.threshold),
             repr(decision.temperature),
             given.epoch,
         ]
@@ -99,7 +99,8 @@ def read_answers(path: Path, labels: Sequence[str]) -> FoldAnswers:
             np.array([numbers[row[1]] for row in rows], dtype=np.int64),
             np.array([numbers[row[2]] for row in rows], dtype=np.int64),
             np.array([[float(value) for value in row[len(FIXED) :]] for row in rows], dtype=np.float64),
-            Decision(temperature=float(rows[0][4]), threshold=float(rows[0][3])),
+            # Written before more than two classes had no threshold, 0.5 stands there for them.
+            Decision(temperature=float(rows[0][4]), threshold=float(rows[0][3]) if len(labels) == 2 else None),
             int(rows[0][5]),
         )
     except (OSError, ValueError, KeyError, IndexError) as error:

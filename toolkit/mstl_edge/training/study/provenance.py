@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path, PurePath
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -13,10 +12,11 @@ from mstl_edge.artifact import without_paths
 from mstl_edge.data.splits import Manifest
 from mstl_edge.errors import RunError
 from mstl_edge.recipe import to_tree
+from mstl_edge.schemas.study import ArmOrigin, Provenance
+from mstl_edge.schemas.study_plan import Arm
 from mstl_edge.storage import digest, write_bytes
 from mstl_edge.training.study.folder import StudyFolder
 from mstl_edge.training.study.folds import EVERYTHING
-from mstl_edge.training.study.plan import Arm
 
 
 class TrainingRecord(Struct, frozen=True):
@@ -31,7 +31,7 @@ def write_record(path: Path, record: TrainingRecord) -> None:
     write_bytes(path, msgspec.json.encode(record) + b"\n")
 
 
-def provenance(study: StudyFolder) -> dict[str, Any]:
+def provenance(study: StudyFolder) -> Provenance:
     """Return what `study.json` says of its origin.
 
     `seconds` of an arm sum up its folds on whole training parts; None where a fold's are not known.
@@ -43,21 +43,21 @@ def provenance(study: StudyFolder) -> dict[str, Any]:
     records = {
         arm.name: [_read(study.training(arm.name, *place, EVERYTHING)) for place in plan.places] for arm in plan.arms
     }
-    return {
-        "manifest_sha256": manifest_hash(study.manifest()),
-        "versions": _versions(record for several in records.values() for record in several if record is not None),
-        "arms": [_origin(arm, records[arm.name]) for arm in plan.arms],
-    }
+    return Provenance(
+        manifest_sha256=manifest_hash(study.manifest()),
+        versions=_versions(record for several in records.values() for record in several if record is not None),
+        arms=tuple(_origin(arm, records[arm.name]) for arm in plan.arms),
+    )
 
 
-def _origin(arm: Arm, records: list[TrainingRecord | None]) -> dict[str, Any]:
+def _origin(arm: Arm, records: list[TrainingRecord | None]) -> ArmOrigin:
     known = [record.seconds for record in records if record is not None]
-    return {
-        "name": arm.name,
-        "schemes": list(arm.schemes),
-        "seconds": round(sum(known), 1) if len(known) == len(records) else None,
-        "recipe": without_paths(to_tree(arm.recipe), _last_component),
-    }
+    return ArmOrigin(
+        name=arm.name,
+        schemes=arm.schemes,
+        seconds=round(sum(known), 1) if len(known) == len(records) else None,
+        recipe=without_paths(to_tree(arm.recipe), _last_component),
+    )
 
 
 def _last_component(path: str) -> str:

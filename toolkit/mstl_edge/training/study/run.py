@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from mstl_edge.output_folder import check_unused, working_alone
 from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.schemas.study import STUDY, Study
+from mstl_edge.schemas.study_plan import StudyPlan
 from mstl_edge.storage import write_text
 from mstl_edge.training.study.executor import Executor, FoldResult, FoldTask, OneAfterTheOther, seconds_left
 from mstl_edge.training.study.folder import StudyFolder, create_study, with_absolute_places
 from mstl_edge.training.study.folds import EVERYTHING, Fold
 from mstl_edge.training.study.images import deal_bridges, gather_images, make_bridges, train_bridges
 from mstl_edge.training.study.one_fold import plan_folds, run_fold
-from mstl_edge.training.study.plan import StudyPlan
 from mstl_edge.training.study.summary import summarize
 
 
@@ -65,7 +64,7 @@ def _with_real_subsets(plan: StudyPlan, folds: Sequence[Fold], reporter: Reporte
 
 def run_study(
     study: StudyFolder, *, threads: int | None = None, executor: Executor | None = None, reporter: Reporter = SILENT
-) -> dict[str, Any]:
+) -> Study:
     """Do what is left of a study; every finished fold is kept.
 
     Args:
@@ -75,7 +74,7 @@ def run_study(
         reporter: Told of progress.
 
     Returns:
-        The tree of `study.json`.
+        What is in `study.json`.
 
     Raises:
         MstlEdgeError: Images or disk do not allow it; what is finished stays.
@@ -84,7 +83,7 @@ def run_study(
         return _run_study(study, threads or os.cpu_count() or 1, executor or OneAfterTheOther(run_fold), reporter)
 
 
-def _run_study(study: StudyFolder, threads: int, executor: Executor, reporter: Reporter) -> dict[str, Any]:
+def _run_study(study: StudyFolder, threads: int, executor: Executor, reporter: Reporter) -> Study:
     for leftover in study.path.rglob("*.partial"):  # of a process that was killed while it wrote
         leftover.unlink(missing_ok=True)
     train_bridges(study, threads, reporter)
@@ -93,11 +92,11 @@ def _run_study(study: StudyFolder, threads: int, executor: Executor, reporter: R
     if len(waiting) < len(tasks):
         reporter.say(f"{len(tasks) - len(waiting)} of {len(tasks)} trainings finished earlier, kept")
     _run(executor, waiting, reporter)
-    tree = summarize(study)
+    summary = summarize(study)
     write_text(study.all_answers, _together(study, tasks))
-    write_text(study.result, json.dumps(tree, indent=2) + "\n")
+    STUDY.write(study.result, summary)
     shutil.rmtree(study.path / "work", ignore_errors=True)
-    return tree
+    return summary
 
 
 def _together(study: StudyFolder, tasks: Sequence[FoldTask]) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +19,16 @@ from mstl_edge.metrics import (
     roc_auc,
     wilson,
 )
+from mstl_edge.schemas.study import ArmResult, Comparison, FoldScores, RepeatMcNemar
+from mstl_edge.schemas.study_plan import StudyPlan
+from mstl_edge.training.study.classes import (
+    class_results,
+    confusion_of,
+    float_agreement,
+    fold_macro_f1,
+    pooled_macro_f1,
+)
 from mstl_edge.training.study.contenders import Contender
-from mstl_edge.training.study.plan import StudyPlan
 from mstl_edge.training.study.predictions import FoldAnswers
 from mstl_edge.training.study.statistics import (
     PairedTest,
@@ -43,40 +50,57 @@ class Table:
 
     Attributes:
         plan: Folds and repeats.
-        positive: Number of the class that sensitivity speaks of.
+        labels: The classes in the order of their numbers.
+        positive: Number of the class that sensitivity speaks of; None with more than two classes.
     """
 
     plan: StudyPlan
-    positive: int
+    labels: tuple[str, ...]
+    positive: int | None
 
-    def entry(self, contender: Contender) -> dict[str, Any]:
-        """Return one arm in one scheme, measured over folds."""
+    def entry(self, contender: Contender, floating: Contender | None = None, *, images: int = 0) -> ArmResult:
+        """Return one arm in one scheme, measured over folds.
+
+        Args:
+            contender: The arm.
+            floating: The same arm in float32, where `contender` is quantized.
+            images: Size of the part of a training part that was used; 0 for all.
+        """
         pooled = contender.pooled(self.plan.repeats)
         by_fold = [_measured(answers, self.positive) for answers in contender.answers]
         intervals = {
             name: self._interval(contender, name, np.array([fold[name] for fold in by_fold]), pooled[0])
             for name in by_fold[0]
         }
-        intervals["calibration_error"] = intervals["pooled_calibration_error"] = _calibration_error(pooled)
-        classes = pooled[0].probabilities.shape[1]
-        confusion = np.zeros((classes, classes), dtype=np.int64)
-        for answers in contender.answers:
-            np.add.at(confusion, (answers.classes, answers.answers), 1)
-        return {
-            "name": contender.name,
-            "scheme": contender.scheme,
-            "n": len(pooled[0].images),
-            **{name: msgspec.to_builtins(interval) for name, interval in intervals.items()},
-            "confusion": confusion.tolist(),
-            "per_fold": [self._fold(number, row, contender) for number, row in enumerate(by_fold)],
-        }
+        calibration = _calibration_error(pooled)
+        alike = () if floating is None else float_agreement(floating.pooled(self.plan.repeats)[0], pooled[0])
+        return ArmResult(
+            images=images,
+            name=contender.name,
+            scheme=contender.scheme,
+            n=len(pooled[0].images),
+            **intervals,
+            classes=class_results(contender, pooled, self.labels),
+            calibration_error=calibration,
+            pooled_calibration_error=calibration,
+            float_agreement=alike,
+            confusion=tuple(map(tuple, confusion_of(contender.answers).tolist())),
+            per_fold=tuple(self._fold(number, row, contender) for number, row in enumerate(by_fold)),
+        )
 
-    def _fold(self, number: int, measured: dict[str, float], contender: Contender) -> dict[str, Any]:
+    def _fold(self, number: int, measured: dict[str, float], contender: Contender) -> FoldScores:
         repeat, fold = divmod(number, self.plan.folds)
         answers = contender.answers[number]
         decision = answers.decision
-        fitted = {"threshold": decision.threshold, "temperature": decision.temperature, "epoch": answers.epoch}
-        return {"repeat": repeat + 1, "fold": fold + 1, "n": len(answers.images), **measured, **fitted}
+        return FoldScores(
+            repeat=repeat + 1,
+            fold=fold + 1,
+            n=len(answers.images),
+            **measured,
+            threshold=decision.threshold,
+            temperature=decision.temperature,
+            epoch=answers.epoch,
+        )
 
     def _interval(self, contender: Contender, name: str, values: NDArray[Any], pooled: FoldAnswers) -> Interval:
         """Return the corrected resampled t interval, or one from the number of images where no fold differs from another."""
@@ -84,17 +108,26 @@ class Table:
         if found is not None:
             return found
         value = float(values[0])
+        if name == "macro_f1":
+            return pooled_macro_f1(pooled)
+        if name == "log_loss":
+            return Interval(value, value, value)
         positives = int((pooled.classes == self.positive).sum())
         negatives = len(pooled.classes) - positives
         if name == "auc":
             return auc_interval(value, positives, negatives)
-        if name == "log_loss":
-            return Interval(value, value, value)
         n = {"accuracy": positives + negatives, "sensitivity": positives, "specificity": negatives}[name]
         return wilson(round(value * n), n)
 
-    def comparison(self, a: Contender, b: Contender) -> dict[str, Any]:
-        """Return what going from `a` to `b` did to accuracy, on the same images in the same folds."""
+    def comparison(self, a: Contender, b: Contender, *, images: int = 0, primary: bool = False) -> Comparison:
+        """Return what going from `a` to `b` did to accuracy, on the same images in the same folds.
+
+        Args:
+            a: The one.
+            b: The other.
+            images: See `entry`.
+            primary: Whether it is the question of the study.
+        """
         accuracies = [np.array([fold.correct.mean() for fold in one.answers]) for one in (a, b)]
         by_repeat = list(zip(a.pooled(self.plan.repeats), b.pooled(self.plan.repeats), strict=True))
         exact = [mcnemar_exact(first.correct, second.correct) for first, second in by_repeat]
@@ -105,21 +138,29 @@ class Table:
             first, second = by_repeat[0]
             interval = paired_difference(second.correct, first.correct)
             test = PairedTest(interval.value, interval.low, interval.high, exact[0].p)
-        images = len(by_repeat[0][0].images)
-        discordant = float(np.mean([(one.a_only + one.b_only) / images for one in exact]))
+        n = len(by_repeat[0][0].images)
+        discordant = float(np.mean([(one.a_only + one.b_only) / n for one in exact]))
         needed, verdict = images_needed(test.difference, discordant), judge(test.low, test.high)
-        return {
-            "a": a.title,
-            "b": b.title,
-            **msgspec.to_builtins(test),
-            "verdict": verdict,
-            "words": in_words(verdict, a.title, b.title, test, images, needed),
-            "n": images,
-            "method": method,
-            "discordant": discordant,
-            "images_needed": needed,
-            "mcnemar": [{"repeat": number, **msgspec.to_builtins(one)} for number, one in enumerate(exact, start=1)],
-        }
+        return Comparison(
+            images=images,
+            primary=primary,
+            a=a.title,
+            b=b.title,
+            difference=test.difference,
+            low=test.low,
+            high=test.high,
+            p=test.p,
+            verdict=verdict,
+            words=in_words(verdict, a.title, b.title, test, n, needed),
+            n=n,
+            method=method,
+            discordant=discordant,
+            images_needed=needed,
+            mcnemar=tuple(
+                RepeatMcNemar(repeat=number, a_only=one.a_only, b_only=one.b_only, p=one.p)
+                for number, one in enumerate(exact, start=1)
+            ),
+        )
 
 
 def _calibration_error(pooled: Sequence[FoldAnswers]) -> Interval:
@@ -132,15 +173,15 @@ def _calibration_error(pooled: Sequence[FoldAnswers]) -> Interval:
     return bootstrap_interval(measure, len(pooled[0].images))
 
 
-def _measured(answers: FoldAnswers, positive: int) -> dict[str, float]:
-    is_positive = answers.classes == positive
-    return {
-        "accuracy": float(answers.correct.mean()),
-        "sensitivity": float((answers.answers[is_positive] == positive).mean()),
-        "specificity": float((answers.answers[~is_positive] != positive).mean()),
-        "auc": roc_auc(np.asarray(is_positive), answers.probabilities[:, positive]),
-        "log_loss": _log_loss(answers),
-    }
+def _measured(answers: FoldAnswers, positive: int | None) -> dict[str, float]:
+    """Return one fold's values by the names of `FoldScores`; those of a positive class only where there is one."""
+    found = {"accuracy": float(answers.correct.mean()), "macro_f1": fold_macro_f1(answers)}
+    if positive is not None:
+        is_positive = answers.classes == positive
+        found["sensitivity"] = float((answers.answers[is_positive] == positive).mean())
+        found["specificity"] = float((answers.answers[~is_positive] != positive).mean())
+        found["auc"] = roc_auc(np.asarray(is_positive), answers.probabilities[:, positive])
+    return {**found, "log_loss": _log_loss(answers)}
 
 
 def _log_loss(answers: FoldAnswers) -> float:

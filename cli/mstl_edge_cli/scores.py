@@ -1,0 +1,52 @@
+"""Scores with their intervals as cells of a table, and tables of each class by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mstl_edge_cli.console import print_table
+
+if TYPE_CHECKING:
+    from mstl_edge.metrics import ClassificationMetrics, ClassScores, Interval
+    from mstl_edge.schemas.study import ClassResult
+
+CLASS_COLUMNS = ("class", "images", "recall %", "precision %", "AUC against the rest")
+NOTHING = "–"
+
+
+def percent(interval: Interval | Mapping[str, float] | None) -> str:
+    """Return an interval of shares as `87.5 (74 to 95)`."""
+    if interval is None:
+        return NOTHING
+    value, low, high = _bounds(interval)
+    return f"{100 * value:.1f} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def share(interval: Interval | Mapping[str, float] | None) -> str:
+    """Return an interval of shares as `0.875 (0.741 to 0.953)`."""
+    if interval is None:
+        return NOTHING
+    value, low, high = _bounds(interval)
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+
+
+def _bounds(interval: Interval | Mapping[str, float]) -> tuple[float, float, float]:
+    if isinstance(interval, Mapping):
+        return interval["value"], interval["low"], interval["high"]
+    return interval.value, interval.low, interval.high
+
+
+def class_cells(label: str, scores: ClassScores | ClassResult) -> tuple[object, ...]:
+    """Return one class's cells under `CLASS_COLUMNS`."""
+    return label, scores.n, percent(scores.recall), percent(scores.precision), share(scores.auc)
+
+
+def print_classes(title: str, scored: ClassificationMetrics) -> None:
+    """Print each class by itself, a row per class, and what its images were answered."""
+    labels: Sequence[str] = list(scored.classes)
+    rows = [
+        (*class_cells(label, scores), *counts)
+        for (label, scores), counts in zip(scored.classes.items(), scored.confusion, strict=True)
+    ]
+    print_table(title, (*CLASS_COLUMNS, *(f"→ {label}" for label in labels)), rows)
