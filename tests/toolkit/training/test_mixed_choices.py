@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mstl_edge.recipe import AugmentSpec
 from mstl_edge.storage import Rows
-from mstl_edge.training import pool
+from mstl_edge.training import lessons
+from mstl_edge.training.augment import draw_view
 from mstl_edge.training.features import Images
 from mstl_edge.training.trained import Trained, taking_turns
 
@@ -42,9 +44,16 @@ def test_the_first_calibration_images_are_of_both_classes_and_keep_their_keys() 
     assert (CLASSES[pixels[:, 0, 0, 0]] == classes).all()
 
 
-def test_a_choice_of_unlabelled_images_reaches_beyond_the_first_class() -> None:
-    some = pool._some(_images(80), 24, 1)
-    chosen = np.array([key[0] for key in some.keys])
-    assert len(some) == 24
-    assert np.bincount(CLASSES[chosen], minlength=2).min() > 0
-    assert np.asarray(some.pixels[np.arange(24)])[:, 0, 0, 0].tolist() == chosen.tolist()
+def test_the_views_that_bias_correction_sees_take_turns_by_class_and_are_no_originals() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(1, 256, (80, 16, 16, 3), dtype=np.uint8)
+    images = Images(Rows(pixels, np.arange(80)), tuple(bytes([i]) * 32 for i in range(80)))
+    stage = SimpleNamespace(augment=AugmentSpec())
+    trained = SimpleNamespace(data=SimpleNamespace(part=lambda split: (images, CLASSES)), seed=5, stage=stage)
+    seen = lessons.correction_views(trained)  # type: ignore[arg-type]
+    assert seen.shape == (lessons.CORRECTION, 16, 16, 3)
+    order = taking_turns(CLASSES, 5)
+    assert np.bincount(CLASSES[order[:40]]).tolist() == [20, 20]
+    first = draw_view(pixels[order[0]], 1, stage.augment, images.keys[order[0]])
+    assert (seen[0] == first).all()
+    assert not any((seen[0] == image).all() for image in pixels)

@@ -128,7 +128,7 @@ def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) 
         missing=source.missing,
         unlabelled=source.unlabelled,
         left_out=scan.left_out,
-        notes=source.notes,
+        notes=(*source.notes, *scan.notes()),
         errors=(
             *_contradictions(images, conflicts, () if spec.resplit else leaking),
             *(_line(refusal) for refusal in _refusals(source, scan, groups, spec) if images),

@@ -14,7 +14,7 @@ from mstl_edge.data.duplicates import fingerprint
 from mstl_edge.data.labelled import DataSource, LabelledImage
 from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.data.workers import in_order
-from mstl_edge.preprocess import UnreadableImageError, open_image, upright
+from mstl_edge.preprocess import UnreadableImageError, heard, open_image, upright
 from mstl_edge.recipe import PreprocessSpec
 
 TWO_LEVELS = "two grey levels alone, as masks have and pictures have not"
@@ -41,11 +41,22 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class Scan:
-    """Facts by image name, the files that could not be read, and those that are no pictures, sorted by name."""
+    """Facts by image name, the files that could not be read, and those that are no pictures, sorted by name.
+
+    `remarks` are what decoders said of files that they did read.
+    """
 
     facts: Mapping[str, ImageFacts]
     unreadable: tuple[Unreadable, ...]
     left_out: tuple[LeftOut, ...] = ()
+    remarks: tuple[Unreadable, ...] = ()
+
+    def notes(self) -> tuple[str, ...]:
+        """Say of how many files a decoder made a remark, and the first of them."""
+        if not self.remarks:
+            return ()
+        first = self.remarks[0]
+        return (f"files with a remark of their decoder: {len(self.remarks)}, the first {first.name}: {first.reason}",)
 
 
 def scan_source(
@@ -62,15 +73,19 @@ def scan_source(
         advance: Told of each file that is done.
     """
 
-    def examine(image: LabelledImage) -> ImageFacts | Unreadable:
-        try:
-            return _facts(image, preprocess)
-        except UnreadableImageError as error:
-            return Unreadable(image.name, error.reason)
+    def examine(image: LabelledImage) -> tuple[ImageFacts | Unreadable, str]:
+        with heard() as remarks:
+            try:
+                return _facts(image, preprocess), "; ".join(remarks)
+            except UnreadableImageError as error:
+                return Unreadable(image.name, error.reason), ""
 
     facts: dict[str, ImageFacts] = {}
     unreadable = list(source.unreadable)
-    for image, outcome in zip(source.images, in_order(examine, source.images), strict=True):
+    remarks = []
+    for image, (outcome, remark) in zip(source.images, in_order(examine, source.images), strict=True):
+        if remark:
+            remarks.append(Unreadable(image.name, remark))
         if isinstance(outcome, Unreadable):
             unreadable.append(outcome)
         else:
@@ -84,7 +99,7 @@ def scan_source(
     for name in masks:
         del facts[name]
     left_out = sorted((*source.left_out, *(LeftOut(name, TWO_LEVELS) for name in masks)), key=lambda entry: entry.name)
-    return Scan(facts, tuple(unreadable), tuple(left_out))
+    return Scan(facts, tuple(unreadable), tuple(left_out), tuple(remarks))
 
 
 def _facts(image: LabelledImage, preprocess: PreprocessSpec) -> ImageFacts:

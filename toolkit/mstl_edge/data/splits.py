@@ -91,7 +91,7 @@ def split_source(source: DataSource, scan: Scan, spec: SplitSpec, *, seed: int) 
     return Manifest(
         source=source.source, labels=source.labels, rows=tuple(rows), patients_known=patients_known,
         unreadable=scan.unreadable, missing=source.missing, unlabelled=source.unlabelled,
-        left_out=scan.left_out, notes=source.notes,
+        left_out=scan.left_out, notes=(*source.notes, *scan.notes()),
     )  # fmt: skip
 
 

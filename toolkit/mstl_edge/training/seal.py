@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from mstl_edge.metrics import Agreement, Interval
 from mstl_edge.recipe import to_tree
 from mstl_edge.runtime import record_golden
 from mstl_edge.schemas.export import ExportedFile, GateReport, Notes, PairedTest
+from mstl_edge.schemas.versioned import read_tree
 from mstl_edge.storage import write_bytes, write_text
 from mstl_edge.training._keras import versions
 from mstl_edge.training.candidates import Candidate
@@ -68,12 +70,18 @@ def seal(trained: Trained, path: Path, flatbuffer: bytes, scheme: Any, verdict: 
         verdict=verdict,
         metrics=metrics,
         hashes=Hashes(
-            data={spec.name: file_hash(run.manifest(spec.name)) for spec in trained.recipe.stages},
+            data={spec.name: _split_hash(run.manifest(spec.name)) for spec in trained.recipe.stages},
             weights=file_hash(run.stage(stage.name).weights),
         ),
         versions=versions(),
     )
     write_artifact(path, flatbuffer, card, record_golden(flatbuffer))
+
+
+def _split_hash(manifest: Path) -> str:
+    """Return the SHA-256 of a split, wherever its data lay: the same split gives the same card."""
+    tree = {name: value for name, value in read_tree(manifest).items() if name != "source"}
+    return hashlib.sha256(msgspec.json.encode(tree, order="deterministic")).hexdigest()
 
 
 def seal_float(

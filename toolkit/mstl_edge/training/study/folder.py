@@ -68,15 +68,7 @@ class StudyFolder:
         Named by the plan as it was made, so that data that has moved finds its bridge again.
         """
         moved = read_places(self.places_file)
-        as_made = (
-            next(
-                one
-                for one in STUDY_PLAN.read(self.plan_file, hint="Start a new study: mstl-edge study RECIPE").arms
-                if one.name == arm.name
-            )
-            if moved
-            else arm
-        )
+        as_made = next(one for one in self._plan_as_made().arms if one.name == arm.name) if moved else arm
         earlier = bridge_recipe(as_made.recipe)
         return None if earlier is None else RunFolder(self.path / "bridges" / bridge_key(earlier))
 
@@ -104,8 +96,10 @@ class StudyFolder:
 
     def plan(self) -> StudyPlan:
         """Return the plan this study was made with, its data where they lie now."""
-        plan = STUDY_PLAN.read(self.plan_file, hint="Start a new study: mstl-edge study RECIPE")
-        return _with_data(plan, read_places(self.places_file))
+        return _with_data(self._plan_as_made(), read_places(self.places_file))
+
+    def _plan_as_made(self) -> StudyPlan:
+        return STUDY_PLAN.read(self.plan_file, hint="Start a new study: mstl-edge study RECIPE")
 
     def manifest(self) -> Manifest:
         """Return the images of this study."""
