@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mstl_edge.storage import write_text
-from rendered import fine_tuning, models, pictures, programs, speed, studies, suites
+from rendered import fine_tuning, models, pictures, programs, promises, speed, studies, suites
 
 ROOT = Path(__file__).parents[1]
 TABLES: dict[str, Callable[[], str]] = {
@@ -24,6 +24,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "quantization": models.quantization_in_short,
     "quantization-steps": models.quantization,
     "instructions": models.instructions,
+    "promises": promises.promises,
+    "promises-in-short": promises.in_short,
     "runtimes": models.runtimes,
     "other-programs": programs.answers,
     "weight-bits": programs.weight_bits,

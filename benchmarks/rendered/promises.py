@@ -26,6 +26,11 @@ def promises() -> str:
     return f"{_summary(tree['summary'])}\n\n{table(columns, map(_row, tree['rows']))}"
 
 
+def in_short() -> str:
+    """Return the sum of all promises in a sentence."""
+    return _summary(read("promises.json")["summary"])
+
+
 def _row(row: Any) -> Sequence[object]:
     test = row.get("test")
     return [
