@@ -10,14 +10,15 @@ import pytest
 
 from mstl_edge.errors import GateRefusedError
 from mstl_edge.metrics import Interval
-from mstl_edge.runs import RunFolder
+from mstl_edge.recipe import load_recipe
+from mstl_edge.runs import RunFolder, create_run
 from mstl_edge.schemas.export import EXPORT, Export, ExportedFile
 
 
 @pytest.fixture
 def run(exported: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A run with both files of an export."""
-    folder = RunFolder(tmp_path / "run")
+    folder = create_run(load_recipe("phantom"), tmp_path / "run", versions={})
     folder.exports.mkdir(parents=True)
     for scheme in ("float32", "int8"):
         (folder.exports / f"tiny-{scheme}.tflite").write_bytes(exported(f"tiny_{scheme}").read_bytes())

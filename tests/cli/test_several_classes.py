@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from mstl_edge.artifact import write_artifact
-from mstl_edge.metrics import classification_metrics
+from mstl_edge.metrics import Agreement, Interval, McNemar, classification_metrics
 from mstl_edge.runtime import record_golden
+from mstl_edge.schemas.export import Export, PairedTest
 from mstl_edge.schemas.metrics import Parameters, RunMetrics, StageMetrics
 from mstl_edge_cli.commands.export import print_candidates
 from mstl_edge_cli.commands.train import print_metrics
@@ -72,8 +73,16 @@ def test_two_classes_keep_the_table_they_had(capsys: pytest.CaptureFixture[str])
 
 
 def test_an_export_of_three_classes_is_told_by_class(capsys: pytest.CaptureFixture[str]) -> None:
-    test = {"float32": _scores(LABELS), "int8": _scores(LABELS, seed=2), "scored": 1}
-    print_candidates({"candidates": [], "chosen": None, "test": msgspec.to_builtins(test)})
+    nothing = Interval(0.0, -0.1, 0.1)
+    agreement = Agreement(50, Interval(1.0, 0.9, 1.0), 0.1, 0.01)
+    test = PairedTest(
+        float32=_scores(LABELS),
+        int8=_scores(LABELS, seed=2),
+        drop=nothing,
+        mcnemar=McNemar(0, 0, 1.0),
+        agreement=agreement,
+    )
+    print_candidates(Export(test=test))
     shown = capsys.readouterr().out
     assert "macro-F1" in shown
     assert "sensitivity" not in shown
@@ -157,6 +166,6 @@ def test_three_classes_go_from_images_to_report(
     page = Path(tree["report"]).read_text(encoding="utf-8").replace("\u00a0", " ")
     assert all(f"ROC of {label} against the rest" in page for label in LABELS)
     assert "ensitivity, %</th>" not in page
-    shown = mstl_edge("bench", "run", "--blocks", 5, "--repeats", 5, "--threads", 1).stdout
+    shown = mstl_edge("bench", "run", "-v", "--blocks", 5, "--repeats", 5, "--threads", 1).stdout
     assert "each class by itself" in shown
     assert "malignant" in shown

@@ -155,7 +155,7 @@ def test_a_file_name_that_is_no_utf_8_is_escaped_and_stops_nothing(
     done = subprocess.run(command, capture_output=True, env=environment)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.decode().splitlines()
-    assert "4\\udcff.png" in lines[-1]
+    assert ("4\\udcff.png" if form else "4\\xff.png") in lines[-1]
     assert len([line for line in lines if ".png" in line]) == 4
     if form == ["--json"]:
         assert json.loads(lines[-1])["image"] == odd

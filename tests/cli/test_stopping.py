@@ -140,10 +140,11 @@ def test_an_interruption_in_any_command_is_one_line(mstl_edge, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "list_runs", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it
     ended = mstl_edge("runs", "list")
     assert ended.exit_code == 130
     assert ended.stderr == "mstl-edge: stopped\n"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
 
 
 def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path):

@@ -257,11 +257,11 @@ def test_a_run_whose_export_is_refused_still_ends_with_its_report(mstl_edge, one
     from mstl_edge.training import export
     from mstl_edge.training.candidates import Candidate
 
-    def not_quantized(trained, folded, twin, *_):
+    def not_quantized(trained, folded, twin, *_, **__):
         return iter([Candidate("ptq", twin, None, {})])
 
-    monkeypatch.setattr(export, "_candidates", not_quantized)
-    few = ("--set", "quantize.agreement_images=20")
+    monkeypatch.setattr(export, "build_candidates", not_quantized)
+    few = ("--set", "quantize.cross_fit=0")
     ended = mstl_edge("run", *one_stage[1:], *few, "--out", "run")
     assert ended.exit_code == 3
     assert "mstl-edge: expected an int8 model that keeps the float model's answers. Received: ptq: stays float" in (

@@ -19,6 +19,7 @@ from mstl_edge.data.layout import LAYOUTS, from_listing, from_table, list_files,
 from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.errors import DataError, printable
 from mstl_edge.recipe import StageSpec
+from mstl_edge.storage import expanded
 
 __all__ = ["SPLITS", "DataSource", "LabelledImage", "Split", "open_source", "open_stage", "source_folder"]
 
@@ -129,7 +130,7 @@ def _existing(source: str) -> Path:
     """
     reason = ""
     try:
-        path = Path(source).expanduser()
+        path = expanded(source)
         path.stat()
         source.encode()
     except (FileNotFoundError, NotADirectoryError):
@@ -138,7 +139,7 @@ def _existing(source: str) -> Path:
         reason = "its name is not UTF-8"
     except OSError as error:
         reason = error.strerror or str(error)
-    except (RuntimeError, ValueError) as error:  # ~nobody, and a zero byte
+    except ValueError as error:  # a zero byte
         reason = str(error).rstrip(".")
     else:
         return path

@@ -14,7 +14,7 @@ from mstl_edge.artifact import Artifact, Card, draw_golden_images, inspect_flatb
 from mstl_edge.artifact.card import input_contract
 from mstl_edge.artifact.tflite_metadata import encode_metadata
 from mstl_edge.artifact.uint8_ends import for_image_programs
-from mstl_edge.errors import ArtifactError
+from mstl_edge.errors import ArtifactError, typed
 from mstl_edge.folders import replacing_folder
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runs import RunFolder
@@ -44,7 +44,7 @@ def write_mediapipe_files(run: RunFolder, reporter: Reporter = SILENT) -> Export
     """
     listed = []
     with replacing_folder(run.exports) as exports:
-        record = EXPORT.read(exports / SUMMARY, hint=f"Export it again: mstl-edge export {run.path}")
+        record = EXPORT.read(exports / SUMMARY, hint=f"Export it again: {typed('mstl-edge', 'export', run.path)}")
         for row in record.candidates:
             source = PurePosixPath(row.path)
             if source.parent.name != EXPORTS or source.suffix != ".tflite":
