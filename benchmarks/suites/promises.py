@@ -62,7 +62,6 @@ def _row(name: str, run: RunFolder) -> dict[str, Any]:
     row = {
         "target": name,
         "recipe": recipe.name,
-        "classes": len(gate.classes),
         "seed": recipe.seed,
         "verdict": export.verdict,
         "chosen": export.chosen,
