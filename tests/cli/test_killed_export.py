@@ -15,7 +15,7 @@ from mstl_edge.recipe import load_recipe
 from mstl_edge.runs import RunFolder, create_run
 
 PROGRAM = Path(__file__).parent / "killed_exports.py"
-KILLS = int(os.environ.get("MSTL_EDGE_KILLS", "3"))
+KILLS = int(os.environ.get("MSTL_EDGE_KILLS", "20"))
 
 
 def _contents(run: Path) -> dict[str, bytes]:
@@ -23,7 +23,7 @@ def _contents(run: Path) -> dict[str, bytes]:
     return {path.relative_to(exports).as_posix(): path.read_bytes() for path in exports.rglob("*") if path.is_file()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_export_killed_at_seeded_moments_leaves_the_one_of_before_or_its_own(
     tiny_recipe_file: Path, tmp_path: Path
 ) -> None:

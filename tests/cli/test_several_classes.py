@@ -142,7 +142,7 @@ max_drop = 100.0
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_three_classes_go_from_images_to_report(
     mstl_edge: Callable[..., Any], draw_classes: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,7 +86,7 @@ def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_sto
     assert origin["arms"][2]["seconds"] == pytest.approx(sum(record["seconds"] for record in records))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_resumed_study_ends_with_the_bytes_of_one_that_was_not_stopped(recipe, tmp_path):
     from mstl_edge.training.study.run import run_study, start_study
 

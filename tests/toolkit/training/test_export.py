@@ -195,6 +195,16 @@ def test_an_export_that_fails_midway_leaves_the_accepted_one_as_it_is(
     assert {path: path.read_bytes() for path in run.exports.rglob("*") if path.is_file()} == before
 
 
+def test_a_damaged_summary_of_an_earlier_export_is_one_clear_line_before_any_work(
+    run_folder: RunFolder, exported: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = _copied(run_folder, tmp_path)
+    (run.exports / "export.json").write_text('{"schema": ')
+    monkeypatch.setattr(export, "open_trained", lambda *_: pytest.fail("work was begun"))
+    with pytest.raises(RunError, match=r"a JSON file that is whole.*Delete it to export anew"):
+        export_int8(run, LENIENT)
+
+
 def test_a_later_export_that_passes_clears_the_refusal_away(
     run_folder: RunFolder, exported: Export, refused: tuple[RunFolder, GateRefusedError], tmp_path: Path
 ) -> None:

@@ -72,12 +72,12 @@ def export_float(
     Raises:
         RunError: The run is not finished.
     """
+    before = accepted(run)
     trained = open_trained(run, reporter)
     network = _network(trained)
     jury = None
     if any(scheme != "float32" for scheme in schemes):
         jury = gather_jury(trained, network.twin, threads, reporter)
-    before = accepted(run)
     with replacing_folder(run.exports) as exports:
         rows = _float_files(trained, exports, network, schemes, jury, threads)
         if before is None:
@@ -113,6 +113,7 @@ def export_int8(
         GateRefusedError: No candidate passed. They are kept under `.rejected` names; an int8 file that an earlier export left
             stays with its `export.json`, and `export.rejected.json` says why, else `export.json` does.
     """
+    before = accepted(run)
     trained = open_trained(run, reporter)
     reporter.say("converting the float32 twin")
     network = _network(trained)
@@ -125,7 +126,6 @@ def export_int8(
         candidates=(), float_flatbuffer_bytes=len(network.twin), calibration_warnings=tuple(warnings),
     )  # fmt: skip
     chosen = choose(judged)
-    before = accepted(run)
     with replacing_folder(run.exports) as exports:
         if chosen is None and before is not None:
             _keep_refused(trained, exports, judged, told, before)
