@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from mstl_edge.recipe import load_recipe
@@ -41,16 +40,17 @@ def test_two_stages_on_real_images_end_above_chance(tmp_path: Path, monkeypatch:
         seed=0,
     )
     run = create_run(recipe, tmp_path / "run", versions={})
-    bridge, target = msgspec.to_builtins(pipeline.train(run))["stages"]
-    assert bridge["patients_known"]
-    assert not target["patients_known"]
-    assert sum(bridge["images"].values()) == 816
-    assert sum(target["images"].values()) == 160
-    assert target["labels"] == ["hemorrhage", "normal"]
-    assert target["positive"] == "hemorrhage"
+    bridge, target = pipeline.train(run).stages
+    assert bridge.patients_known
+    assert not target.patients_known
+    assert sum(bridge.images.values()) == 816
+    assert sum(target.images.values()) == 160
+    assert target.labels == ("hemorrhage", "normal")
+    assert target.positive == "hemorrhage"
     for stage in (bridge, target):
-        assert stage["test"]["accuracy"]["value"] > 0.5
-        assert stage["test"]["auc"]["value"] > 0.6
-        folder = run.stage(stage["name"])
+        assert stage.test.accuracy.value > 0.5
+        assert stage.test.auc is not None
+        assert stage.test.auc.value > 0.6
+        folder = run.stage(stage.name)
         for file in (folder.weights, folder.checkpoint, folder.history, folder.predictions, folder.metrics):
             assert file.stat().st_size > 0
