@@ -159,3 +159,13 @@ def test_what_is_lost_beside_a_folder_that_is_stepped_into_is_named_and_is_no_cl
     (tmp_path / "outer" / "pets" / "bird" / "dead.png").symlink_to("nowhere")
     with pytest.raises(DataError, match=r"files of class bird that can be used.*Bring them back"):
         open_source(str(tmp_path / "outer"))
+
+
+def test_a_root_in_which_proc_is_a_plain_folder_hides_no_file(tmp_path, picture, monkeypatch):
+    """Seen in an emulated userland: `/proc` lay on the disk of everything else, and no image was found."""
+    for name in ("proc", "sys"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr("mstl_edge.data.walk._KERNEL", (str(tmp_path / "proc"), str(tmp_path / "sys")))
+    monkeypatch.setattr("mstl_edge.data.walk._DISK", (str(tmp_path),))
+    picture(tmp_path / "scans" / "a.png", 1)
+    assert [entry for entry in walk(tmp_path / "scans") if isinstance(entry, str)] == ["a.png"]

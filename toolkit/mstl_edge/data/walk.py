@@ -37,6 +37,7 @@ _KINDS = {
     stat.S_IFDIR: "a folder",
 }  # fmt: skip
 _KERNEL = ("/proc", "/sys")
+_DISK = ("/",)
 _DEVICES = ("/dev",)
 
 Identity = tuple[int, int]
@@ -148,12 +149,13 @@ def _above(root: Path) -> dict[Identity, str]:
 def _system_devices(root: Path) -> set[int]:
     """Return the devices of files that the kernel makes up, without a size and some of them without an end.
 
-    Nothing is read from `/proc` and `/sys`; from `/dev`, which may hold real files, where `root` lies there.
+    Nothing is read from `/proc` and `/sys`, unless they are plain folders of the disk, as in a root without mounts; from `/dev`,
+    which may hold real files, where `root` lies there.
     """
-    pseudo, devices, disks = (
-        {one[0] for path in paths if (one := _found(path))} for paths in (_KERNEL, _DEVICES, ("/", root))
+    pseudo, devices, disk, disks = (
+        {one[0] for path in paths if (one := _found(path))} for paths in (_KERNEL, _DEVICES, _DISK, (*_DISK, root))
     )
-    return pseudo | (devices - disks)
+    return (pseudo - disk) | (devices - disks)
 
 
 def _found(path: str | Path) -> Identity | None:
