@@ -116,8 +116,7 @@ class _Answered:
         return self._ask(self.float_flatbuffer)
 
     def _ask(self, flatbuffer: bytes) -> Any:
-        pixels = self.panel.pixels
-        return qat.answers(flatbuffer, pixels.reshape(-1, *pixels.shape[2:]), threads=THREADS)
+        return qat.answers(flatbuffer, self.panel.flat, threads=THREADS)
 
     def judged(self, flatbuffer: bytes) -> dict[str, Any]:
         """Return a file's agreement with float, and which validation and test images (1 or 0 each) it has right."""

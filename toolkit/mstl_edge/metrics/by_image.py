@@ -13,7 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from mstl_edge.errors import MstlEdgeError
-from mstl_edge.metrics.intervals import Z_95, Interval
+from mstl_edge.metrics.intervals import Z_95, Interval, wilson_of_share
 
 Z_95_ONE_SIDED = 1.6448536269514722
 """The 95 % quantile of the normal distribution: of a bound that is stated alone, "at least" or "at most"."""
@@ -42,12 +42,7 @@ def mean_share(shares: NDArray[np.floating], z: float = Z_95) -> Interval:
     n = len(shares)
     if n == 0:
         raise MstlEdgeError("at least one image for an interval", received="none")
-    share, square = float(np.mean(shares)), z * z
-    middle = (share + square / (2 * n)) / (1 + square / n)
-    half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    low = 0.0 if share == 0.0 else max(0.0, middle - half)
-    high = 1.0 if share == 1.0 else min(1.0, middle + half)
-    return Interval(share, low, high)
+    return wilson_of_share(float(np.mean(shares)), n, z)
 
 
 def at_least(shares: NDArray[np.floating]) -> float:

@@ -31,11 +31,11 @@ def wilson(successes: int, n: int) -> Interval:
     return wilson_of_share(successes / n, n)
 
 
-def wilson_of_share(share: float, n: float) -> Interval:
+def wilson_of_share(share: float, n: float, z: float = Z_95) -> Interval:
     """Return a share with Wilson's score interval for a number of images that need not be whole: an effective one."""
-    square = Z_95**2
+    square = z**2
     middle = (share + square / (2 * n)) / (1 + square / n)
-    half = Z_95 / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
     # The exact bounds at 0 and 1 are 0 and 1; rounding would miss them by 1e-17.
     low = 0.0 if share == 0 else middle - half
     high = 1.0 if share == 1 else middle + half

@@ -123,13 +123,12 @@ def _answer_part(
     """Quantize a part's network as an export does, and yield what each file says of the images that it has not seen."""
     images, classes = part.data.part("test")
     panel = viewed_panel(part, f"{part.stage.name} cross-fitted", images, classes)
-    flat = panel.pixels.reshape(-1, *panel.pixels.shape[2:])
     folded = fold_batch_norm(graph.with_softmax(part.model, part.entry.temperature))
     twin = to_float_flatbuffer(folded)
-    floats = answers(twin, flat, threads=threads)
+    floats = answers(twin, panel.flat, threads=threads)
     quantizing = StageFolder(folder.path / "quantize")
     for candidate in build_candidates(part, folded, twin, kinds, quantizing, threads=threads, reporter=reporter):
-        given = answers(candidate.flatbuffer, flat, threads=threads)
+        given = answers(candidate.flatbuffer, panel.flat, threads=threads)
         yield candidate.kind, pair(panel, floats, given, part, procedure=True)
 
 

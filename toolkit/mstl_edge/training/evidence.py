@@ -59,6 +59,11 @@ class Panel:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    @property
+    def flat(self) -> NDArray[np.uint8]:
+        """The pixels view by view, `(n · views, height, width, 3) uint8`."""
+        return self.pixels.reshape(-1, *self.pixels.shape[2:])
+
 
 @dataclass(frozen=True)
 class Paired:

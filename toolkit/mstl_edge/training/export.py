@@ -165,7 +165,7 @@ def _float_files(
     for scheme in dict.fromkeys(schemes):
         if scheme != "float32" and jury is not None:
             flatbuffer = _CONVERSIONS[scheme](network.folded)
-            given = answers(flatbuffer, jury.flat(jury.own), threads=threads)
+            given = answers(flatbuffer, jury.own.flat, threads=threads)
             rows.append(seal_float(trained, exports, scheme, flatbuffer, jury.compare(given, trained)))
     return rows
 
@@ -183,14 +183,14 @@ def _answered(
     trained: Trained, network: _Network, jury: Jury, options: Int8Options, threads: int, reporter: Reporter
 ) -> Iterator[tuple[Candidate, tuple[gate.Answers, list[evidence.Paired]]]]:
     """Yield each candidate with its answers to the jury's images."""
-    few = jury.flat(jury.own)[: gate.CONVERSION_IMAGES]
+    few = jury.own.flat[: gate.CONVERSION_IMAGES]
     float_keras = keras_answers(network.model, few)
     folder = StageFolder(trained.run.path / "stages" / "quantize")
     for candidate in build_candidates(
         trained, network.folded, network.twin, options.kinds, folder, threads=threads, reporter=reporter
     ):
         reporter.say(f"asking the {candidate.kind} candidate")
-        rows = [answers(candidate.flatbuffer, jury.flat(panel), threads=threads) for panel in jury.panels]
+        rows = [answers(candidate.flatbuffer, panel.flat, threads=threads) for panel in jury.panels]
         fake_quant = None if candidate.fake_quant is None else keras_answers(candidate.fake_quant, few)
         given = gate.Answers(float_keras, jury.float_answers[0], rows[0], fake_quant)
         yield candidate, (given, jury.paired(rows, trained))

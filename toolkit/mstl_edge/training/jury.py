@@ -33,10 +33,6 @@ class Jury:
         """How many images of the kind that the model is for there are."""
         return sum(len(panel) for panel in self.panels if panel.carries)
 
-    def flat(self, panel: Panel) -> NDArray[np.uint8]:
-        """Return a panel's pixels view by view, `(n · views, height, width, 3)`."""
-        return panel.pixels.reshape(-1, *panel.pixels.shape[2:])
-
     def paired(self, rows: Sequence[NDArray[np.float32]], trained: Trained) -> list[Paired]:
         """Hold a file's answers to all panels against the float twin's."""
         return [
@@ -67,5 +63,4 @@ def gather_jury(trained: Trained, twin: bytes, threads: int, reporter: Reporter)
     panels = (validation_panel(trained), *([] if drawn is None else [drawn]), *other_panels(trained))
     listed = [f"{len(panel)} {panel.origin}{'' if panel.carries else ' (told apart)'}" for panel in panels]
     reporter.say(f"gate: images: {', '.join(listed)}")
-    flat = [panel.pixels.reshape(-1, *panel.pixels.shape[2:]) for panel in panels]
-    return Jury(panels, tuple(answers(twin, pixels, threads=threads) for pixels in flat))
+    return Jury(panels, tuple(answers(twin, panel.flat, threads=threads) for panel in panels))

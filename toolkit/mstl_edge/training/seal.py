@@ -19,6 +19,7 @@ from mstl_edge.schemas.versioned import read_tree
 from mstl_edge.storage import write_bytes, write_text
 from mstl_edge.training._keras import versions
 from mstl_edge.training.candidates import Candidate
+from mstl_edge.training.held_out import PREDICTIONS
 from mstl_edge.training.trained import Trained, file_hash
 
 FloatScheme = Literal["float32", "float16", "dynamic"]
@@ -160,7 +161,7 @@ def drop_earlier(exports: Path) -> None:
         *exports.glob("candidates/*.tflite"),
         *exports.glob("*-mediapipe.tflite"),
         *exports.glob("*.rejected*"),
-        *exports.glob("test_predictions.csv"),
+        *exports.glob(PREDICTIONS),
     ]
     for path in stale:
         path.unlink()
