@@ -15,7 +15,20 @@ from mstl_edge.errors import MstlEdgeError
 from mstl_edge_cli.console import narration_on_stderr, results_on_stdout, say
 from mstl_edge_cli.stopping import ended_by_signals, stopped
 
-COMMANDS = ("run", "train", "export", "bench", "report", "predict", "inspect", "study", "recipes", "runs", "data")
+COMMANDS = (
+    "run",
+    "new",
+    "train",
+    "export",
+    "bench",
+    "report",
+    "predict",
+    "inspect",
+    "study",
+    "recipes",
+    "runs",
+    "data",
+)
 """Modules of `mstl_edge_cli.commands`, in the order of `--help`; each has `register(app)`."""
 
 _STYLE: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}

@@ -41,14 +41,18 @@ RunArgument = Annotated[
         metavar="[RUN]", help="A run folder; default the latest under runs/.", show_default=False, callback=at_home
     ),
 ]
-RecipeArgument = Annotated[
-    str, typer.Argument(metavar="[RECIPE]", help="A built-in recipe or the path of a TOML file.")
+RecipeOrData = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RECIPE|DATA]",
+        help="A built-in recipe or a TOML file; or images, for which a recipe is made: a folder with one folder per class, a CSV, "
+        "kaggle:OWNER/NAME, phantom:KIND. Default phantom.",
+        show_default=False,
+    ),
 ]
 Data = Annotated[
     list[str] | None,
-    typer.Option(
-        "--data", metavar="STAGE=PATH", help="Data of a stage: a folder, a CSV, kaggle:owner/name or phantom:KIND."
-    ),
+    typer.Option("--data", metavar="STAGE=PATH", help="Data of a recipe's stage; without STAGE=, of the last."),
 ]
 MovedData = Annotated[
     list[str] | None,
@@ -65,6 +69,30 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe: stages.bridge.epochs=5."),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of splits, heads and order.", show_default=False)]
+Backbone = Annotated[
+    str | None,
+    typer.Option(metavar="NAME[:VARIANT]", help="The network, such as mobilenet_v1:0.5.", show_default=False),
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of the last stage.", show_default=False)]
+LearningRate = Annotated[float | None, typer.Option(help="Learning rate of the last stage.", show_default=False)]
+Size = Annotated[int | None, typer.Option(help="Height and width of the input in pixels.", show_default=False)]
+PositiveClass = Annotated[
+    str | None,
+    typer.Option(metavar="CLASS", help="The class of two that sensitivity speaks of.", show_default=False),
+]
+Patient = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REGEX",
+        help="Patient in a file name of the last stage: first group or whole match.",
+        show_default=False,
+    ),
+]
+Name = Annotated[str | None, typer.Option(help="Name of run folder, files and model.", show_default=False)]
+Bridge = Annotated[
+    str | None,
+    typer.Option(metavar="DATA", help="With DATA: images of a stage in front of it.", show_default=False),
+]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Folder for the results.", show_default=False, callback=at_home)
 ]

@@ -1,6 +1,7 @@
 """Run folders: where a training run keeps what it decided, learned and measured.
 
 recipe.toml  run.json  metrics.json
+choices.json                            why the recipe is as it is, where it was made from data
 data.json                               where data lies now that has moved since, by stage
 splits/STAGE.json                       the manifest: file, label, group, split, sha256
 stages/STAGE/{checkpoint.npz, weights.npz, history.csv, metrics.json, predictions.csv}
@@ -22,6 +23,7 @@ from mstl_edge.moved import check_same_data, read_places, write_places
 from mstl_edge.output_folder import new_folder
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import Recipe, absolute_source, load_recipe, stage_named, to_toml, with_absolute_paths, with_data
+from mstl_edge.schemas.choices import CHOICES, Choices
 from mstl_edge.storage import write_text
 
 RUNS = Path("runs")
@@ -77,6 +79,11 @@ class RunFolder:
         return self.path / "run.json"
 
     @property
+    def choices_file(self) -> Path:
+        """What was seen of the data and chosen for them, where the recipe was made from them."""
+        return self.path / "choices.json"
+
+    @property
     def metrics(self) -> Path:
         """The run's metrics, every stage of it; its presence means that training is finished."""
         return self.path / "metrics.json"
@@ -115,7 +122,12 @@ class RunFolder:
 
 
 def create_run(
-    recipe: Recipe, out: Path | None, *, versions: dict[str, Any], manifests: Mapping[str, Manifest] | None = None
+    recipe: Recipe,
+    out: Path | None,
+    *,
+    versions: dict[str, Any],
+    manifests: Mapping[str, Manifest] | None = None,
+    choices: Choices | None = None,
 ) -> RunFolder:
     """Make a fresh run folder that holds the resolved recipe, every path in it absolute.
 
@@ -124,6 +136,7 @@ def create_run(
         out: The folder; default `runs/RECIPE-DATE-TIME`. Of two processes that name one at the same moment, one gets it.
         versions: Versions and hashes worth keeping with the run.
         manifests: The splits by stage; those that are absent are dealt when the run is trained.
+        choices: Why the recipe is as it is, where it was made from data.
 
     Raises:
         RunError: `out` already holds something, or another process is making it.
@@ -134,6 +147,8 @@ def create_run(
         run = RunFolder(path)
         for stage, manifest in (manifests or {}).items():
             save_manifest(run.manifest(stage), manifest)
+        if choices is not None:
+            CHOICES.write(run.choices_file, choices)
         facts = {"schema": SCHEMA, "recipe": recipe.name, **versions}
         write_text(run.run_file, json.dumps(facts, indent=2) + "\n")
         write_text(run.recipe_file, to_toml(whole))

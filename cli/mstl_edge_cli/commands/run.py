@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mstl_edge.errors import GateRefusedError
+from mstl_edge.errors import GateRefusedError, typed
 from mstl_edge_cli import options
 from mstl_edge_cli.commands.bench import print_report as print_bench
 from mstl_edge_cli.commands.export import plain, print_candidates, refused_export
-from mstl_edge_cli.commands.train import DEFAULT, print_metrics, start_run, trained
+from mstl_edge_cli.commands.train import print_metrics, start_run, trained
 from mstl_edge_cli.console import Terminal, print_json, say
+from mstl_edge_cli.subject import asked_of
 
 if TYPE_CHECKING:
+    from mstl_edge.runs import RunFolder
     from mstl_edge.schemas.bench import BenchReport
+    from mstl_edge.schemas.export import Export
     from mstl_edge.schemas.metrics import RunMetrics
 
 
@@ -26,9 +30,18 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    recipe: options.RecipeArgument = DEFAULT,
+    ctx: typer.Context,
+    recipe: options.RecipeOrData = None,
     data: options.Data = None,
+    bridge: options.Bridge = None,
+    backbone: options.Backbone = None,
     weights: options.Weights = None,
+    epochs: options.Epochs = None,
+    learning_rate: options.LearningRate = None,
+    size: options.Size = None,
+    positive: options.PositiveClass = None,
+    patient: options.Patient = None,
+    name: options.Name = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
     resplit: options.Resplit = False,
@@ -39,20 +52,12 @@ def run(
 ) -> None:
     """Do the main job: train every stage, export int8 through the gate, bench it here against float, report.
 
-    Example: mstl-edge run ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct
+    Example: mstl-edge run ./scans
     """
-    folder = start_run(recipe, data, weights, overrides, seed, resplit=resplit, out=out, resume=resume)
+    folder, _ = start_run("run", recipe, data, asked_of(ctx.params), out=out, resume=resume)
     threads = threads or os.cpu_count() or 1
-    metrics = trained(folder, threads)
-    from mstl_edge.output_folder import working_alone
-    from mstl_edge.training.export import Int8Options, export_int8
-
-    refusal = None
-    try:
-        with working_alone(folder.path):
-            exported = export_int8(folder, Int8Options(), threads=threads, reporter=Terminal())
-    except GateRefusedError as refused:  # the user who needs the report most
-        refusal, exported = refused, refused_export(refused)
+    metrics = trained(folder, threads, "run")
+    exported, refusal = _exported(folder, threads)
     measured = None if refusal else _bench(folder.path, threads)
     from mstl_edge.report import write_report
 
@@ -68,7 +73,47 @@ def run(
             say(f"model: {folder.path / str(exported.model)}")
         say(f"report: {report}")
     if refusal is not None:
+        _say_what_helps(folder)
         raise refusal
+
+
+def _exported(run: RunFolder, threads: int) -> tuple[Export, GateRefusedError | None]:
+    """Export int8; where the gate refuses it and the recipe was made from data, try mixed precision as the next rule.
+
+    Returns:
+        What was exported or refused, and the refusal.
+    """
+    from mstl_edge.output_folder import working_alone
+    from mstl_edge.training.export import Int8Options, export_int8
+
+    begun = time.monotonic()
+    with working_alone(run.path):
+        try:
+            return export_int8(run, Int8Options(), threads=threads, reporter=Terminal()), None
+        except GateRefusedError as refused:  # the user who needs the report most
+            refusal = refused
+        if run.choices_file.is_file():
+            say(f"gate: refused: {refusal.received}")
+            say(
+                f"trying mixed precision: layers that int8 hurts most stay float; {time.monotonic() - begun:.0f} s at most"
+            )
+            mixed = Int8Options(kinds=("ptq", "qat", "mixed"), allow_float=True)
+            try:
+                return export_int8(run, mixed, threads=threads, reporter=Terminal()), None
+            except GateRefusedError as refused:
+                refusal = refused
+    return refused_export(refusal), refusal
+
+
+def _say_what_helps(run: RunFolder) -> None:
+    """Say after a refusal what is there all the same, and what may lead to an int8 file."""
+    recipe = run.recipe()
+    say(f"the float32 model is there: {run.exports}")
+    say("what may help: more training images; longer fine-tuning under quantization, or a wider network:")
+    again = ("mstl-edge", "run", run.recipe_file)
+    say(f"  {typed(*again, '--set', f'quantize.epochs={3 * recipe.quantize.epochs}')}")
+    if recipe.backbone.weights in ("imagenet", "none") and recipe.backbone.alpha < 1:
+        say(f"  {typed(*again, '--backbone', f'{recipe.backbone.name}:1.0')}")
 
 
 def _bench(folder: Path, threads: int) -> BenchReport:

@@ -14,14 +14,15 @@ from mstl_edge_cli import options
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
 from mstl_edge_cli.scores import CLASS_COLUMNS, NOTHING, class_cells, percent, share
 from mstl_edge_cli.stopping import INTERRUPTED
+from mstl_edge_cli.subject import Subject, asked_of, subject_of
 
 if TYPE_CHECKING:
+    from mstl_edge.planning import Asked
     from mstl_edge.recipe import Recipe
     from mstl_edge.schemas.study import ArmResult, Comparison, Study
     from mstl_edge.schemas.study_plan import StudyPlan
     from mstl_edge.training.study.folder import StudyFolder
 
-DEFAULT = "phantom"
 FOLDS, REPEATS = 5, 2
 ALL_ARMS = ""
 _ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -33,15 +34,11 @@ def register(app: typer.Typer) -> None:
 
 
 def study(
-    recipe: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[RECIPE]",
-            help="A built-in recipe or the path of a TOML file; default phantom.",
-            show_default=False,
-        ),
-    ] = None,
+    ctx: typer.Context,
+    recipe: options.RecipeOrData = None,
     data: options.Data = None,
+    bridge: options.Bridge = None,
+    backbone: options.Backbone = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,6 +46,12 @@ def study(
             help="First weights of every backbone; with ARM= those of one --arm, since another alpha needs another file.",
         ),
     ] = None,
+    epochs: options.Epochs = None,
+    learning_rate: options.LearningRate = None,
+    size: options.Size = None,
+    positive: options.PositiveClass = None,
+    patient: options.Patient = None,
+    name: options.Name = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
     arm: Annotated[
@@ -100,23 +103,17 @@ def study(
 
     Example: mstl-edge study ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct --learning-curve 20,40,80
     """
-    from mstl_edge.recipe import load_recipe
-
     files = _first_weights(weights, [_named(pair)[0] for pair in arm or []])
     for_all = files.pop(ALL_ARMS, None)
-
-    def read(source: str, stages_data: dict[str, str]) -> Recipe:
-        return load_recipe(source, overrides=overrides or (), data=stages_data, weights=for_all, seed=seed)
-
-    moved = options.stage_data(data)
-    of_recipe = recipe or for_all or overrides or seed is not None
+    asked = asked_of({**ctx.params, "weights": for_all})
     if resume is not None:
         of_plan = (arm, arms, schemes, folds, repeats, fold_seed, sensitivity, learning_curve, out)
         opened = _reopened(resume, alone=all(option is None for option in of_plan))
-        if of_recipe:
+        moved = options.stage_data(data)
+        if recipe or asked != asked_of({}):
             from mstl_edge.training.study.folder import refuse_other_recipe
 
-            refuse_other_recipe(opened, read(recipe or DEFAULT, moved), moved)
+            refuse_other_recipe(opened, subject_of("study", recipe, data, asked).recipe, moved)
         from mstl_edge.training.study.folder import relocate_study
 
         relocate_study(opened, moved, Terminal())
@@ -127,11 +124,13 @@ def study(
         from mstl_edge.training.study.plan import OWN_ARMS, SCHEMES, build_arms
 
         check_unused(out)
-        whole = read(recipe or DEFAULT, moved)
-        extra = [_extra_arm(*_named(pair), moved, files, for_all, seed) for pair in arm or []]
-        built = build_arms(whole, wanted=_listed(arms) or OWN_ARMS, extra=extra, schemes=_listed(schemes) or SCHEMES)
+        subject = subject_of("study", recipe, data, asked)
+        extra = [_extra_arm(*_named(pair), subject, files, asked) for pair in arm or []]
+        built = build_arms(
+            subject.recipe, wanted=_listed(arms) or OWN_ARMS, extra=extra, schemes=_listed(schemes) or SCHEMES
+        )
         plan = StudyPlan(
-            recipe=whole,
+            recipe=subject.recipe,
             arms=built,
             folds=folds or FOLDS,
             repeats=repeats or REPEATS,
@@ -139,9 +138,8 @@ def study(
             sensitivity=sensitivity or 0.0,
             learning_curve=_counts(learning_curve),
         )
-        default = "" if recipe else " (default)"
-        say(f"recipe: {recipe or DEFAULT}{default}; arms {', '.join(one.name for one in built)}; starting TensorFlow")
-        opened = _started(plan, out)
+        say(f"arms {', '.join(one.name for one in built)}; starting TensorFlow")
+        opened = _started(plan, subject, out)
     say(f"study: {opened.path}")
     finished = _finished(opened, threads)
     if json:
@@ -197,17 +195,24 @@ def _first_weights(given: list[str] | None, arms: Sequence[str]) -> dict[str, st
     return found
 
 
-def _extra_arm(
-    name: str, source: str, data: dict[str, str], files: dict[str, str], for_all: str | None, seed: int | None
-) -> tuple[str, Recipe]:
-    """Read an arm's recipe; it takes the data of stages that it has, and weights unless it starts from none."""
-    from mstl_edge.recipe import load_recipe
+def _extra_arm(name: str, source: str, subject: Subject, files: dict[str, str], asked: Asked) -> tuple[str, Recipe]:
+    """Read an arm's recipe; it takes the data of stages that it has, and weights unless it starts from none.
+
+    Beside a recipe that was made from data, it takes what that one says of those data: which class is the positive one, who the
+    patients are, and what becomes of contradictory copies.
+    """
+    from mstl_edge.recipe import load_recipe, with_reading_of
 
     own = load_recipe(source)
     stages = {stage.name for stage in own.stages}
-    weights = files.get(name, None if own.backbone.weights == "none" else for_all)
-    here = {key: path for key, path in data.items() if key in stages}
-    return name, load_recipe(source, data=here, weights=weights, seed=seed)
+    weights = files.get(name, None if own.backbone.weights == "none" else asked.weights)
+    here = {
+        stage.name: stage.data
+        for stage in subject.recipe.stages
+        if stage.name in stages and stage.name in subject.given
+    }
+    loaded = load_recipe(source, data=here, weights=weights, seed=asked.seed)
+    return name, with_reading_of(loaded, subject.recipe) if subject.choices is not None else loaded
 
 
 def _listed(names: str | None) -> Sequence[str]:
@@ -224,10 +229,10 @@ def _counts(numbers: str | None) -> tuple[int, ...]:
     return tuple(sorted({int(number) for number in listed}))
 
 
-def _started(plan: StudyPlan, out: Path | None) -> StudyFolder:
+def _started(plan: StudyPlan, subject: Subject, out: Path | None) -> StudyFolder:
     from mstl_edge.training.study.run import start_study
 
-    return start_study(plan, out, reporter=Terminal())
+    return start_study(plan, out, reporter=Terminal(), seen=subject.seen)
 
 
 def _finished(opened: StudyFolder, threads: int | None) -> Study:

@@ -12,13 +12,12 @@ from mstl_edge_cli import options
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
 from mstl_edge_cli.scores import percent, print_classes, share
 from mstl_edge_cli.stopping import INTERRUPTED
+from mstl_edge_cli.subject import Subject, asked_of, subject_of
 
 if TYPE_CHECKING:
-    from mstl_edge.recipe import Recipe
+    from mstl_edge.planning import Asked
     from mstl_edge.runs import RunFolder
     from mstl_edge.schemas.metrics import RunMetrics, StageMetrics
-
-DEFAULT = "phantom"
 
 
 def register(app: typer.Typer) -> None:
@@ -27,9 +26,18 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: options.RecipeArgument = DEFAULT,
+    ctx: typer.Context,
+    recipe: options.RecipeOrData = None,
     data: options.Data = None,
+    bridge: options.Bridge = None,
+    backbone: options.Backbone = None,
     weights: options.Weights = None,
+    epochs: options.Epochs = None,
+    learning_rate: options.LearningRate = None,
+    size: options.Size = None,
+    positive: options.PositiveClass = None,
+    patient: options.Patient = None,
+    name: options.Name = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,
     resplit: options.Resplit = False,
@@ -38,13 +46,13 @@ def train(
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Train every stage of a recipe and measure each on its test split.
+    """Train every stage of a recipe, or of one made for your images, and measure each on its test split.
 
     A run that was stopped at any moment goes on with --resume RUN and ends with the same weights.
 
-    Example: mstl-edge train ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct --seed 1
+    Example: mstl-edge train ./scans --epochs 30 --seed 1
     """
-    run = start_run(recipe, data, weights, overrides, seed, resplit=resplit, out=out, resume=resume)
+    run, _ = start_run("train", recipe, data, asked_of(ctx.params), out=out, resume=resume)
     metrics = trained(run, threads)
     if json:
         import msgspec
@@ -56,46 +64,38 @@ def train(
 
 
 def start_run(
-    recipe: str,
+    command: str,
+    words: list[str] | None,
     data: list[str] | None,
-    weights: str | None,
-    overrides: list[str] | None,
-    seed: int | None,
+    asked: Asked,
     *,
-    resplit: bool,
     out: Path | None,
     resume: Path | None,
-) -> RunFolder:
+) -> tuple[RunFolder, Subject | None]:
     """Return the run folder that the options of `train` and `run` ask for, and say which it is.
+
+    Returns:
+        The folder, and what it was made of; None for a run that goes on.
 
     Raises:
         MstlEdgeError: A recipe, an option or a folder that does not hold.
     """
     from mstl_edge.output_folder import check_unused
-    from mstl_edge.recipe import load_recipe, with_absolute_paths
+    from mstl_edge.planning import Asked
 
+    subject = None
     if resume is not None:
-        changed = recipe != DEFAULT or weights or overrides or resplit or out or seed is not None
-        run = _reopened(resume, options.stage_data(data), alone=not changed)
+        run = _reopened(command, resume, options.stage_data(data), alone=not words and asked == Asked() and out is None)
     else:
-        loaded = load_recipe(
-            recipe,
-            overrides=overrides or (),
-            data=options.stage_data(data),
-            weights=weights,
-            seed=seed,
-            resplit=resplit,
-        )
         check_unused(out)
-        with_absolute_paths(loaded)  # before seconds of TensorFlow: a path that no run can hold
-        default = " (default)" if recipe == DEFAULT else ""
-        say(f"recipe: {recipe}{default}; {len(loaded.stages)} stages; starting TensorFlow")
-        run = _started(loaded, out)
+        subject = subject_of(command, words, data, asked)
+        say("starting TensorFlow")
+        run = _started(subject, out)
     say(f"run: {run.path}")
-    return run
+    return run, subject
 
 
-def _reopened(resume: Path, moved: dict[str, str], *, alone: bool) -> RunFolder:
+def _reopened(command: str, resume: Path, moved: dict[str, str], *, alone: bool) -> RunFolder:
     from mstl_edge.runs import open_run, relocate_run
 
     run = open_run(resume)
@@ -103,27 +103,27 @@ def _reopened(resume: Path, moved: dict[str, str], *, alone: bool) -> RunFolder:
         raise RunError(
             "--resume without a recipe or options that would change it, since a run goes on by its own recipe",
             received="such an option",
-            hint=f"Go on with it: {typed('mstl-edge', 'train', '--resume', resume)}",
+            hint=f"Go on with it: {typed('mstl-edge', command, '--resume', resume)}",
         )
     relocate_run(run, moved, Terminal())
     say(f"resuming {resume}; starting TensorFlow")
     return run
 
 
-def _started(recipe: Recipe, out: Path | None) -> RunFolder:
-    from mstl_edge.training.pipeline import start_run
+def _started(subject: Subject, out: Path | None) -> RunFolder:
+    from mstl_edge.training import pipeline
 
-    return start_run(recipe, out, reporter=Terminal())
+    return pipeline.start_run(subject.recipe, out, reporter=Terminal(), seen=subject.seen, choices=subject.choices)
 
 
-def trained(run: RunFolder, threads: int | None) -> RunMetrics:
+def trained(run: RunFolder, threads: int | None, command: str = "train") -> RunMetrics:
     """Train what is unfinished; Ctrl-C says how to go on."""
     from mstl_edge.training import pipeline
 
     try:
         return pipeline.train(run, threads=threads, reporter=Terminal())
     except KeyboardInterrupt:
-        say(f"stopped; go on with: {typed('mstl-edge', 'train', '--resume', run.path)}")
+        say(f"stopped; go on with: {typed('mstl-edge', command, '--resume', run.path)}")
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
+from mstl_edge.data.contradictions import conflicting_labels
 from mstl_edge.data.duplicates import near_duplicates
 from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage
 from mstl_edge.data.scan import Scan
 from mstl_edge.data.splits import (
-    conflicting_labels,
+    agreeing,
     deal_out,
     declared_gaps,
     group_images,
@@ -104,8 +105,10 @@ def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) 
     """
     spec = spec or SplitSpec()
     images = readable_images(source, scan)
-    groups, patients_known = group_images(source, scan)
     conflicts = tuple(tuple(image.name for image in same) for same in conflicting_labels(images, scan))
+    scan = agreeing(source, scan, spec)
+    images = readable_images(source, scan)
+    groups, patients_known = group_images(source, scan)
     leaking = tuple(
         Leak(group, tuple(image.name for image in same)) for group, same in sorted(leaks(images, groups).items())
     )
@@ -130,7 +133,7 @@ def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) 
         left_out=scan.left_out,
         notes=(*source.notes, *scan.notes()),
         errors=(
-            *_contradictions(images, conflicts, () if spec.resplit else leaking),
+            *_contradictions(images, () if spec.conflicts == "drop" else conflicts, () if spec.resplit else leaking),
             *(_line(refusal) for refusal in _refusals(source, scan, groups, spec) if images),
         ),
     )

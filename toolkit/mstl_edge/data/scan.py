@@ -8,9 +8,10 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 
-from mstl_edge.data.duplicates import fingerprint
+from mstl_edge.data.duplicates import SIDE, fingerprint
 from mstl_edge.data.labelled import DataSource, LabelledImage
 from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.data.workers import in_order
@@ -20,6 +21,8 @@ from mstl_edge.recipe import PreprocessSpec
 TWO_LEVELS = "two grey levels alone, as masks have and pictures have not"
 LARGEST_BYTES = 10**9
 """A larger file is read by nobody here: several are read at once, and one picture of the pixel limit takes far less."""
+_TINT = 12
+"""Steps between the channels of a thumbnail that no eye takes for a colour."""
 _FAR = 32
 """Grey levels that JPEG may move a pixel beside an edge."""
 
@@ -28,7 +31,7 @@ _FAR = 32
 class ImageFacts:
     """What one readable file is: SHA-256 in hexadecimal, stored size and Pillow mode, thumbnail for near-duplicates.
 
-    `two_valued`: it has two grey levels or colours and no more.
+    `two_valued`: it has two grey levels or colours and no more. `grey`: it shows no colour, in however many channels.
     """
 
     sha256: str
@@ -37,6 +40,7 @@ class ImageFacts:
     mode: str
     fingerprint: bytes
     two_valued: bool = False
+    grey: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,9 @@ def _facts(image: LabelledImage, preprocess: PreprocessSpec) -> ImageFacts:
     decoded = upright(opened, preprocess, name=image.name)
     two_valued = _is_two_valued(decoded, lossy=opened.format == "JPEG")
     return ImageFacts(
-        hashlib.sha256(content).hexdigest(), width, height, mode, fingerprint(decoded), two_valued=two_valued
-    )
+        hashlib.sha256(content).hexdigest(), width, height, mode, fingerprint(decoded),
+        two_valued=two_valued, grey=_is_grey(decoded),
+    )  # fmt: skip
 
 
 def _content(image: LabelledImage) -> bytes:
@@ -129,6 +134,14 @@ def _content(image: LabelledImage) -> bytes:
             return file.read(status.st_size)
     except OSError as error:
         raise UnreadableImageError("a file that can be read", image.name, error.strerror or str(error)) from error
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Say whether an `L` or `RGB` image shows no colour, measured on a thumbnail: JPEG tints single pixels."""
+    if image.mode == "L":
+        return True
+    small = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.int16)
+    return int((small.max(axis=2) - small.min(axis=2)).max()) <= _TINT
 
 
 def _is_two_valued(image: Image.Image, *, lossy: bool) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from mstl_edge.data.contradictions import CONTRADICTORY, conflicting_labels, without_contradictions
 from mstl_edge.data.dealing import deal
 from mstl_edge.data.duplicates import near_duplicates
 from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split, left_out_lines, some
@@ -70,8 +71,9 @@ def split_source(source: DataSource, scan: Scan, spec: SplitSpec, *, seed: int) 
 
     Raises:
         DataError: Too few images or groups of a class, too many unreadable, missing or unlabelled files, one content under
-            two labels, or declared splits that cannot be kept.
+            two labels (unless `spec.conflicts` leaves it out), or declared splits that cannot be kept.
     """
+    scan = agreeing(source, scan, spec)
     for refusal in losses(source, scan, spec.limit_unreadable):
         raise refusal
     images = readable_images(source, scan)
@@ -93,6 +95,11 @@ def split_source(source: DataSource, scan: Scan, spec: SplitSpec, *, seed: int) 
         unreadable=scan.unreadable, missing=source.missing, unlabelled=source.unlabelled,
         left_out=scan.left_out, notes=(*source.notes, *scan.notes()),
     )  # fmt: skip
+
+
+def agreeing(source: DataSource, scan: Scan, spec: SplitSpec) -> Scan:
+    """Return the scan without pictures under two labels, where `spec` leaves them out."""
+    return without_contradictions(readable_images(source, scan), scan) if spec.conflicts == "drop" else scan
 
 
 def deal_out(images: Sequence[LabelledImage], groups: Sequence[str], spec: SplitSpec, *, seed: int) -> list[Split]:
@@ -140,14 +147,6 @@ def group_images(source: DataSource, scan: Scan) -> tuple[list[str], bool]:
         members[root(position)].append(image.patient if patients_known and image.patient is not None else image.name)
     names = {position: min(group) for position, group in members.items()}
     return [names[root(position)] for position in range(len(images))], patients_known
-
-
-def conflicting_labels(images: Sequence[LabelledImage], scan: Scan) -> list[list[LabelledImage]]:
-    """Return sets of files with one content under different labels."""
-    by_content: defaultdict[str, list[LabelledImage]] = defaultdict(list)
-    for image in images:
-        by_content[scan.facts[image.name].sha256].append(image)
-    return [same for same in by_content.values() if len({image.label for image in same}) > 1]
 
 
 def leaks(images: Sequence[LabelledImage], groups: Sequence[str]) -> dict[str, list[LabelledImage]]:
@@ -211,6 +210,9 @@ def losses(source: DataSource, scan: Scan, limit: float) -> Iterator[DataError]:
         "unreadable files": [f"{lost.name}: {lost.reason}" for lost in scan.unreadable],
         "labels without an image": source.missing,
         "images without a label": source.unlabelled,
+        "copies of a picture under another label": [
+            lost.name for lost in scan.left_out if lost.reason == CONTRADICTORY
+        ],
     }
     for what, lost in told.items():
         counted = source.unreadable if what == "unreadable files" else lost
@@ -247,7 +249,8 @@ def _check_labels_agree(images: Sequence[LabelledImage], scan: Scan, check: str)
         raise DataError(
             "one label for one image",
             received=f"{len(conflicts)} contents under two labels, such as {example}",
-            hint=f"Remove the wrong copies; all of them: {check}",
+            hint="Remove the wrong copies, or leave all of them out: --set stages.NAME.split.conflicts=drop; "
+            f"all of them: {check}",
         )
 
 

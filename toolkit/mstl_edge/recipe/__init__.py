@@ -11,8 +11,9 @@ from mstl_edge.recipe.places import (
     stage_named,
     with_absolute_paths,
     with_data,
+    with_reading_of,
 )
-from mstl_edge.recipe.source import load_recipe
+from mstl_edge.recipe.source import LAST, changed, load_recipe
 from mstl_edge.recipe.spec import (
     AugmentSpec,
     BackboneSpec,
@@ -24,9 +25,10 @@ from mstl_edge.recipe.spec import (
     SplitSpec,
     StageSpec,
 )
-from mstl_edge.recipe.tree import resolve, to_toml, to_tree
+from mstl_edge.recipe.tree import did_you_mean, resolve, to_toml, to_tree
 
 __all__ = [
+    "LAST",
     "NAMED_WEIGHTS",
     "REMOTE_SOURCES",
     "AugmentSpec",
@@ -39,6 +41,8 @@ __all__ = [
     "SplitSpec",
     "StageSpec",
     "absolute_source",
+    "changed",
+    "did_you_mean",
     "load_recipe",
     "resolve",
     "stage_named",
@@ -46,4 +50,5 @@ __all__ = [
     "to_tree",
     "with_absolute_paths",
     "with_data",
+    "with_reading_of",
 ]

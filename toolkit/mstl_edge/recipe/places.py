@@ -46,6 +46,13 @@ def with_data(recipe: Recipe, moved: Mapping[str, str]) -> Recipe:
     return msgspec.structs.replace(recipe, stages=tuple(stages))
 
 
+def with_reading_of(recipe: Recipe, other: Recipe) -> Recipe:
+    """Return the recipe with its last stage's data read as another recipe's last stage reads them: classes, labels and splits."""
+    last = other.stages[-1]
+    stage = msgspec.structs.replace(recipe.stages[-1], positive=last.positive, split=last.split, labels=last.labels)
+    return msgspec.structs.replace(recipe, stages=(*recipe.stages[:-1], stage), preprocess=other.preprocess)
+
+
 def stage_named(recipe: Recipe, name: str) -> StageSpec:
     """Return a stage by its name.
 

@@ -12,6 +12,9 @@ from mstl_edge.recipe.spec import Recipe
 from mstl_edge.recipe.tree import check_keys, did_you_mean, resolve
 from mstl_edge_models import recipes
 
+LAST = "-1"
+"""The last stage, in a key of `--set`: no stage can have that name."""
+
 
 def load_recipe(
     source: str | Path,
@@ -37,6 +40,31 @@ def load_recipe(
     """
     tree = _read_tree(source)
     check_keys(tree, Recipe, "")
+    return changed(tree, overrides=overrides, data=data, weights=weights, seed=seed, resplit=resplit)
+
+
+def changed(
+    tree: dict[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    data: Mapping[str, str] | None = None,
+    weights: str | None = None,
+    seed: int | None = None,
+    resplit: bool = False,
+) -> Recipe:
+    """Return the recipe that a tree of plain values and changes to it make, checked whole.
+
+    Args:
+        tree: A recipe as TOML gives it; changed in place.
+        overrides: See `load_recipe`, as the others.
+        data: By stage; the stage `-1` is the last.
+        weights: First weights.
+        seed: The seed.
+        resplit: Deal every stage anew.
+
+    Raises:
+        RecipeError: See `load_recipe`.
+    """
     for stage_name, stage_data in (data or {}).items():
         _stage(tree, stage_name)["data"] = stage_data
     if weights is not None:
@@ -76,6 +104,8 @@ def _read_tree(source: str | Path) -> dict[str, Any]:
 
 def _stage(tree: dict[str, Any], name: str) -> dict[str, Any]:
     stages = _stages(tree)
+    if name == LAST and stages:
+        return stages[-1]
     for number, stage in enumerate(stages):
         if name in (stage.get("name"), str(number)):
             return stage

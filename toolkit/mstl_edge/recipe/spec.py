@@ -46,8 +46,9 @@ class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     `patient` is a regular expression whose first group (or whole match) over the file name is the patient, `column`
     a column of the label file that names the patient. `resplit` ignores the splits that a data set declares by its folders.
-    `limit_unreadable` is the largest share of files that may be unreadable. `subset` keeps only so many images of the
-    training part (0: all), for learning curves.
+    `limit_unreadable` is the largest share of files that may be unreadable, and of copies that `conflicts` leaves out: a picture
+    under two labels is refused, or (`drop`) every copy of it is left out, counted and listed. `subset` keeps only so many images
+    of the training part (0: all), for learning curves.
     """
 
     validation: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.15
@@ -56,6 +57,7 @@ class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     column: str = ""
     resplit: bool = False
     limit_unreadable: Fraction = 0.1
+    conflicts: Literal["refuse", "drop"] = "refuse"
     subset: Annotated[int, Meta(ge=0)] = 0
 
 

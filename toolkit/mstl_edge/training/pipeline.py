@@ -9,12 +9,14 @@ from pathlib import Path
 
 import msgspec
 
+from mstl_edge.data.seen import Seen
 from mstl_edge.data.sources import open_stage
 from mstl_edge.data.splits import Manifest, load_manifest, save_manifest
 from mstl_edge.output_folder import check_unused, working_alone
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import Recipe, StageSpec, with_absolute_paths
 from mstl_edge.runs import RunFolder, create_run
+from mstl_edge.schemas.choices import Choices
 from mstl_edge.schemas.metrics import METRICS, RunMetrics, read_stage_metrics
 from mstl_edge.training import graph, stages
 from mstl_edge.training._keras import versions
@@ -22,21 +24,28 @@ from mstl_edge.training.checkpoint import seconds_spent
 from mstl_edge.training.positive import positive_class
 
 
-def check_ingredients(recipe: Recipe) -> None:
+def check_ingredients(recipe: Recipe, seen: Mapping[str, Seen] | None = None) -> None:
     """Look at every stage's data source and at the weights before a run folder is made for them.
+
+    Args:
+        recipe: What will be trained.
+        seen: Data by stage that somebody has read already.
 
     Raises:
         DataError: A source is missing, empty, has one class, or lacks the positive class.
         WeightsError: The first weights are missing or belong to another network.
     """
     for stage in recipe.stages:
-        source = open_stage(stage)
-        positive_class(stage, source.labels)
+        known = (seen or {}).get(stage.name)
+        positive_class(stage, known.source.labels if known else open_stage(stage).labels)
     stages.build_network(recipe, recipe.stages[0], 2, None)
 
 
 def deal_out(
-    recipe: Recipe, kept: Mapping[str, Manifest] | None = None, reporter: Reporter = SILENT
+    recipe: Recipe,
+    kept: Mapping[str, Manifest] | None = None,
+    reporter: Reporter = SILENT,
+    seen: Mapping[str, Seen] | None = None,
 ) -> dict[str, Manifest]:
     """Read and deal out the data of all stages, so that wrong data of the last is refused before the first is trained.
 
@@ -44,6 +53,7 @@ def deal_out(
         recipe: The stages.
         kept: Manifests by stage that were dealt before; their data is not read again.
         reporter: Told of progress.
+        seen: Data by stage that somebody has read already.
 
     Raises:
         DataError: The data of a stage cannot be used, or judges by an image that an earlier stage is trained on.
@@ -51,7 +61,8 @@ def deal_out(
     manifests: dict[str, Manifest] = {}
     for stage in recipe.stages:
         known = (kept or {}).get(stage.name)
-        manifests[stage.name] = known or stages.deal_stage(recipe, stage, manifests, reporter)
+        found = (seen or {}).get(stage.name)
+        manifests[stage.name] = known or stages.deal_stage(recipe, stage, manifests, found, reporter)
     return manifests
 
 
@@ -72,21 +83,31 @@ def dealt(run: RunFolder, reporter: Reporter = SILENT) -> dict[str, Manifest]:
     return manifests
 
 
-def start_run(recipe: Recipe, out: Path | None, *, reporter: Reporter = SILENT) -> RunFolder:
+def start_run(
+    recipe: Recipe,
+    out: Path | None,
+    *,
+    reporter: Reporter = SILENT,
+    seen: Mapping[str, Seen] | None = None,
+    choices: Choices | None = None,
+) -> RunFolder:
     """Make a run folder, once everything that training needs is there and the splits of all stages stand.
 
     Args:
         recipe: What will be trained.
         out: See `create_run`.
         reporter: Told of progress.
+        seen: Data by stage that somebody has read already.
+        choices: Why the recipe is as it is, where it was made from data.
 
     Raises:
         MstlEdgeError: Data, weights or the folder do not allow it; nothing is left behind.
     """
     check_unused(out)
-    check_ingredients(recipe)
+    check_ingredients(recipe, seen)
     whole = with_absolute_paths(recipe)
-    return create_run(whole, out, versions={"versions": versions()}, manifests=deal_out(whole, reporter=reporter))
+    manifests = deal_out(whole, reporter=reporter, seen=seen)
+    return create_run(whole, out, versions={"versions": versions()}, manifests=manifests, choices=choices)
 
 
 def train(run: RunFolder, *, threads: int | None = None, reporter: Reporter = SILENT) -> RunMetrics:

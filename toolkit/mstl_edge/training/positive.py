@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mstl_edge.errors import DataError
+from mstl_edge.errors import DataError, typed
+from mstl_edge.planning.positive import guess_positive
 from mstl_edge.recipe import StageSpec
 
 
@@ -21,7 +22,7 @@ def positive_class(stage: StageSpec, labels: tuple[str, ...]) -> int | None:
         raise DataError(
             f"stages.{stage.name}.positive to be a class of the data ({', '.join(labels)})",
             received=stage.positive,
-            hint=f"For example --set stages.{stage.name}.positive={labels[-1]}",
+            hint=f"For example {typed('--set', f'stages.{stage.name}.positive={labels[guess_positive(labels)[0]]}')}",
         )
     return folded.index(stage.positive.casefold())
 

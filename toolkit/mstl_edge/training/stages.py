@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.data.pixels import load_pixels
-from mstl_edge.data.scan import scan_source
-from mstl_edge.data.sources import Split, open_stage, source_folder
+from mstl_edge.data.seen import Seen, look_at
+from mstl_edge.data.sources import Split, source_folder
 from mstl_edge.data.splits import Manifest, load_manifest, split_source
 from mstl_edge.errors import DataError, RunError, typed
 from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature, softmax
@@ -62,22 +62,23 @@ def stage_seed(recipe: Recipe, stage: StageSpec) -> int:
     return int.from_bytes(digest(str(recipe.seed), stage.name)[:4], "little")
 
 
-def deal_stage(recipe: Recipe, stage: StageSpec, earlier: Mapping[str, Manifest], reporter: Reporter) -> Manifest:
+def deal_stage(
+    recipe: Recipe, stage: StageSpec, earlier: Mapping[str, Manifest], seen: Seen | None, reporter: Reporter
+) -> Manifest:
     """Read every file of the stage's data once, and deal out the images.
 
     Args:
         recipe: Says how an image is read, and the seed.
         stage: Whose data.
         earlier: The manifests of the stages before it, by name.
+        seen: The data, where somebody has read them already.
         reporter: Told of progress.
 
     Raises:
         DataError: The data set cannot be used, or shares an image with what an earlier stage is trained on.
     """
-    source = open_stage(stage)
-    with reporter.bar(f"{stage.name}: checking images", len(source.images)) as advance:
-        scan = scan_source(source, recipe.preprocess, advance=advance)
-    manifest = split_source(source, scan, stage.split, seed=recipe.seed)
+    found = seen or look_at(stage, recipe.preprocess, reporter)
+    manifest = split_source(found.source, found.scan, stage.split, seed=recipe.seed)
     positive_class(stage, manifest.labels)
     refuse_overlap(stage, manifest, earlier)
     return manifest

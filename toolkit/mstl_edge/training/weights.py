@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mstl_edge.errors import WeightsError, typed
+from mstl_edge.errors import WeightsError
+from mstl_edge.planning.first_weights import first_weights, not_downloaded
 from mstl_edge.recipe import BackboneSpec
-from mstl_edge.storage import expanded
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
 from mstl_edge_models import backbones
@@ -55,51 +53,16 @@ def load_backbone_weights(model: Any, spec: BackboneSpec, seed: int) -> None:
 
 
 def _weights_file(spec: BackboneSpec) -> Path:
-    backbone = backbones.REGISTRY[spec.name]
-    if spec.weights == "bundled":
-        if backbone.bundled_file is None or spec.alpha != backbone.bundled_alpha:
-            raise WeightsError(
-                f"alpha={backbone.bundled_alpha}, which the bundled weights of {spec.name} have",
-                received=f"alpha={spec.alpha}",
-                hint="Use --weights imagenet, or --set backbone.alpha=0.25.",
-            )
-        return Path(str(resources.files("mstl_edge_models.weights").joinpath(backbone.bundled_file)))
-    if spec.weights == "imagenet":
-        return _imagenet_file(spec)
-    path = expanded(spec.weights)
-    if not path.is_file():
-        raise WeightsError(
-            "a weights file that exists, 'imagenet', 'bundled' or 'none'",
-            received=spec.weights,
-            hint="For example --weights imagenet",
-        )
-    return path
-
-
-def _imagenet_file(spec: BackboneSpec) -> Path:
-    """Return Keras' own file from its cache, downloaded when it is not there yet."""
-    backbone = backbones.REGISTRY[spec.name]
-    name = backbone.imagenet_file(spec)
-    if name is None:
-        raise WeightsError(
-            "an alpha that Keras publishes ImageNet weights for (0.25, 0.5, 0.75, 1.0)",
-            received=f"alpha={spec.alpha}",
-            hint="Use --weights none, or --weights FILE.",
-        )
-    with suppress(RuntimeError):  # without a home folder, Keras takes one under /tmp
-        cached = Path.home() / ".keras" / "models" / name
-        if cached.is_file():
-            return cached
+    """Return the file of first weights, Keras' own downloaded into Keras' cache when it is not there yet."""
+    found = first_weights(spec)
+    if found.path is not None:
+        return found.path
     try:
-        return Path(keras.utils.get_file(name, backbone.imagenet_url + name, cache_subdir="models"))
+        return Path(keras.utils.get_file(found.name, found.url, cache_subdir="models"))
     except Exception as error:
         if not _is_download_failure(error):
             raise
-        raise WeightsError(
-            f"the ImageNet weights {name}, which could not be downloaded",
-            received=str(error).splitlines()[0][:120],
-            hint=f"Put that file at ~/.keras/models/{name}, or name it: {typed('--weights', name)}",
-        ) from error
+        raise not_downloaded(found.name, str(error).splitlines()[0][:120]) from error
 
 
 def _is_download_failure(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import msgspec
 
-from mstl_edge.data.scan import scan_source
+from mstl_edge.data.seen import Seen, look_at
 from mstl_edge.data.sources import DataSource, open_stage
 from mstl_edge.data.splits import Manifest, split_source
 from mstl_edge.errors import DataError
@@ -21,8 +21,13 @@ from mstl_edge.training.positive import ignored_positive, positive_class
 from mstl_edge.training.study.folder import StudyFolder, bridge_key, bridge_recipe
 
 
-def gather_images(plan: StudyPlan, reporter: Reporter) -> Manifest:
+def gather_images(plan: StudyPlan, reporter: Reporter, seen: Seen | None = None) -> Manifest:
     """Check every arm's ingredients, and read the target's images.
+
+    Args:
+        plan: The study's plan.
+        reporter: Told of progress.
+        seen: The target's data, where somebody has read them already.
 
     Returns:
         The images with label and group; splits that folders declare are ignored, since folds are dealt from all images.
@@ -44,8 +49,7 @@ def gather_images(plan: StudyPlan, reporter: Reporter) -> Manifest:
         )
     for arm in plan.arms:
         _check_agrees(plan, arm, source)
-    with reporter.bar(f"{target.name}: checking images", len(source.images)) as advance:
-        scan = scan_source(source, plan.recipe.preprocess, advance=advance)
+    scan = (seen or look_at(target, plan.recipe.preprocess, reporter)).scan
     whole = msgspec.structs.replace(target.split, resplit=True, subset=0)
     manifest = split_source(source, scan, whole, seed=plan.recipe.seed)
     patients = "" if manifest.patients_known else "; patients unknown, near-duplicates kept together"

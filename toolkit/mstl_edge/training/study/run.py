@@ -6,11 +6,12 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from mstl_edge.data.seen import Seen
 from mstl_edge.output_folder import check_unused, working_alone
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.schemas.study import STUDY, Study
@@ -24,13 +25,16 @@ from mstl_edge.training.study.one_fold import plan_folds, run_fold
 from mstl_edge.training.study.summary import summarize
 
 
-def start_study(plan: StudyPlan, out: Path | None = None, *, reporter: Reporter = SILENT) -> StudyFolder:
+def start_study(
+    plan: StudyPlan, out: Path | None = None, *, reporter: Reporter = SILENT, seen: Mapping[str, Seen] | None = None
+) -> StudyFolder:
     """Check everything that can be checked before training, and make the study's folder.
 
     Args:
         plan: What to compare.
         out: The folder; default `studies/RECIPE-DATE-TIME`.
         reporter: Told of progress.
+        seen: Data by stage that somebody has read already.
 
     Raises:
         RunError: `out` already holds something.
@@ -38,7 +42,7 @@ def start_study(plan: StudyPlan, out: Path | None = None, *, reporter: Reporter 
         WeightsError: First weights are missing or belong to another network.
     """
     check_unused(out)
-    manifest = gather_images(plan, reporter)
+    manifest = gather_images(plan, reporter, (seen or {}).get(plan.target.name))
     plan = with_absolute_places(plan)
     bridges = deal_bridges(plan, manifest, reporter)
     folds = plan_folds(plan, manifest, EVERYTHING)

@@ -1,0 +1,171 @@
+"""A recipe made from images: what was asked for, else what the rules choose, and every choice with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from mstl_edge.data.seen import Seen, look_at
+from mstl_edge.planning import rules
+from mstl_edge.planning.asked import Asked, parse_backbone
+from mstl_edge.planning.facts import facts_of
+from mstl_edge.planning.first_weights import can_download, first_weights, width_of
+from mstl_edge.planning.naming import name_after
+from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.recipe import NAMED_WEIGHTS, BackboneSpec, Recipe, absolute_source, changed
+from mstl_edge.schemas.choices import CHOICES, Choice, Choices, SetFacts
+
+DEFAULT_WIDTH = 0.25
+"""The smallest width that Keras publishes ImageNet weights for: 0.2 million parameters, 0.3 MB as int8."""
+TARGET, BRIDGE = "target", "bridge"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A recipe made from data, the data of its stages as they were seen, and the choices."""
+
+    recipe: Recipe
+    seen: Mapping[str, Seen]
+    choices: Choices
+
+    def choice(self, key: str) -> Choice | None:
+        """Return the choice of a key, by its whole name."""
+        return next((choice for choice in self.choices.choices if choice.key == key), None)
+
+
+def plan_recipe(data: str, asked: Asked | None = None, reporter: Reporter = SILENT) -> Planned:
+    """Look at images and make a recipe for them.
+
+    Args:
+        data: A data source, see `open_source`.
+        asked: What goes before the rules.
+        reporter: Told of progress.
+
+    Raises:
+        DataError: Images or labels cannot be used.
+        RecipeError: What is asked for does not hold.
+        WeightsError: First weights that are missing.
+    """
+    asked = asked or Asked()
+    backbone, choices = _backbone(asked)
+    sources = {BRIDGE: asked.bridge, TARGET: data} if asked.bridge else {TARGET: data}
+    draft = _draft(data, sources, backbone, asked)
+    seen = {stage.name: look_at(stage, draft.preprocess, reporter) for stage in draft.stages}
+    facts = {name: facts_of(one) for name, one in seen.items()}
+    backbone, sized = _sized(draft.backbone, facts[TARGET], asked)
+    choices += sized
+    stages = []
+    for name in sources:
+        tree, chosen = _stage(name, facts[name], backbone, seen[name])
+        stages.append(tree)
+        choices += chosen
+    at = rules.Situation(facts[TARGET], backbone)
+    quantize = {rule.key: rule.choose(at) for rule in rules.QUANTIZE}
+    choices += [Choice(key=f"quantize.{rule.key}", value=quantize[rule.key][0], why=quantize[rule.key][1], source=rule.source)
+                for rule in rules.QUANTIZE]  # fmt: skip
+    tree = {
+        "name": name_after(absolute_source(data)),
+        "description": f"Made from {facts[TARGET].images} images of {len(facts[TARGET].classes)} classes.",
+        "backbone": msgspec.to_builtins(backbone),
+        "stages": stages,
+        "quantize": {key: value for key, (value, _) in quantize.items()},
+    }
+    recipe = changed(tree, overrides=asked.as_overrides(), seed=asked.seed, resplit=asked.resplit)
+    told = Choices(schema=CHOICES.identifier, facts=facts, choices=tuple(_as_asked(recipe, choices)))
+    return Planned(recipe, seen, told)
+
+
+def _draft(data: str, sources: Mapping[str, str], backbone: BackboneSpec, asked: Asked) -> Recipe:
+    """Return a recipe that says how the images are to be read, as far as that was asked for."""
+    stages = [
+        {"name": name, "data": absolute_source(source), "unfreeze_from": "conv1"} for name, source in sources.items()
+    ]
+    tree = {"name": name_after(absolute_source(data)), "backbone": msgspec.to_builtins(backbone), "stages": stages}
+    return changed(tree, overrides=asked.as_overrides(), seed=asked.seed, resplit=asked.resplit)
+
+
+def _backbone(asked: Asked) -> tuple[BackboneSpec, list[Choice]]:
+    """Choose architecture, width and first weights: as asked, by the weights file, else the smallest and what is at hand."""
+    name, width = parse_backbone(asked.backbone) if asked.backbone else (BackboneSpec().name, None)
+    weights, why, from_file = asked.weights, "asked for", None
+    if weights is not None and weights not in NAMED_WEIGHTS:
+        path = first_weights(BackboneSpec(name=name, weights=weights)).path
+        from_file = None if path is None else width_of(path)
+    spec = BackboneSpec(name=name, alpha=width or from_file or DEFAULT_WIDTH)
+    if weights is None and not asked.sets("backbone.weights"):
+        weights, why = _weights_at_hand(spec)
+    reason = "the width of the weights file" if from_file else "the smallest with ImageNet weights"
+    return msgspec.structs.replace(spec, weights=weights or spec.weights), [
+        Choice(key="backbone.name", value=name, why="the network of the published work", source="Godasu et al. 2020"),
+        Choice(key="backbone.alpha", value=from_file or DEFAULT_WIDTH, why=reason, source=rules.HOWARD),
+        Choice(key="backbone.weights", value=weights or spec.weights, why=why),
+    ]
+
+
+def _weights_at_hand(spec: BackboneSpec) -> tuple[str, str]:
+    """Return ImageNet weights where they are here or can be had, else those that ship with the project, and why."""
+    imagenet = first_weights(spec)
+    if imagenet.path is not None:
+        return "imagenet", f"{imagenet.name} is at hand"
+    if can_download(imagenet):
+        return "imagenet", f"{imagenet.name} is downloaded once, into Keras' own cache"
+    bundled = msgspec.structs.replace(spec, weights="bundled")
+    first_weights(bundled)  # none for this width: says so
+    return "bundled", (
+        f"no connection, and {imagenet.name} is not at ~/.keras/models; the bundled weights know drawn figures alone and cost "
+        f"accuracy: put that file there, or name it by --weights FILE"
+    )
+
+
+def _sized(spec: BackboneSpec, facts: SetFacts, asked: Asked) -> tuple[BackboneSpec, list[Choice]]:
+    made = []
+    for rule in rules.BACKBONE:
+        value, why = rule.choose(rules.Situation(facts, spec))
+        spec = msgspec.structs.replace(spec, **{rule.key: value})
+        made.append(Choice(key=f"backbone.{rule.key}", value=value, why=why, source=rule.source))
+    if asked.size is not None:
+        spec = msgspec.structs.replace(spec, input_size=asked.size)
+    return spec, made
+
+
+def _stage(name: str, facts: SetFacts, backbone: BackboneSpec, seen: Seen) -> tuple[dict[str, Any], list[Choice]]:
+    """Choose every key of a stage."""
+    tree: dict[str, Any] = {"name": name, "data": seen.source.source}
+    made: dict[str, Any] = {}
+    chosen = []
+    for rule in rules.STAGE:
+        value, why = rule.choose(rules.Situation(facts, backbone, made))
+        source = rule.source
+        if name == BRIDGE and rule.key in rules.BRIDGE:
+            value, why = rules.BRIDGE[rule.key]
+            source = "Godasu et al. 2020"
+        made[rule.key] = value
+        _put(tree, rule.key.split("."), value)
+        chosen.append(Choice(key=f"stages.{name}.{rule.key}", value=value, why=why, source=source))
+    return tree, chosen
+
+
+def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[path[-1]] = value
+
+
+def _as_asked(recipe: Recipe, choices: Sequence[Choice]) -> list[Choice]:
+    """Return the choices with the values that the recipe has in the end; one that differs was asked for."""
+    tree = msgspec.to_builtins(recipe)
+    tree["stages"] = {stage["name"]: stage for stage in tree["stages"]}
+    found = []
+    for choice in choices:
+        value: Any = tree
+        for key in choice.key.split("."):
+            value = value[key]
+        found.append(
+            choice
+            if value == choice.value
+            else msgspec.structs.replace(choice, value=value, why="asked for", source="", asked=True)
+        )
+    return found
