@@ -4,7 +4,7 @@ A recipe names a backbone, how an image becomes an array, any number of training
 resolved recipe (every default written out) is saved with a run and travels inside the exported model.
 """
 
-from mstl_edge.recipe.keys import KEYS_SCHEMA, RecipeKey, find_keys, recipe_keys
+from mstl_edge.recipe.keys import RecipeKey, find_keys, recipe_keys
 from mstl_edge.recipe.places import (
     NAMED_WEIGHTS,
     REMOTE_SOURCES,
@@ -28,7 +28,6 @@ from mstl_edge.recipe.spec import (
 from mstl_edge.recipe.tree import resolve, to_toml, to_tree
 
 __all__ = [
-    "KEYS_SCHEMA",
     "NAMED_WEIGHTS",
     "REMOTE_SOURCES",
     "AugmentSpec",

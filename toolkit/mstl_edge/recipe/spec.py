@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from mstl_edge_models import backbones
+
 Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Meta(ge=1)]
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
@@ -17,7 +19,7 @@ Name = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        extra={"range": "letters, digits and . _ -, the first a letter or digit"},
+        extra={"range": "letters, digits, . _ and -"},
     ),
 ]
 
@@ -26,7 +28,7 @@ class BackboneSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Which network, and where its first weights come from."""
 
     name: Annotated[
-        str, Meta(description="Architecture of the network.", extra={"range": "an architecture of the registry"})
+        str, Meta(description="Architecture of the network.", extra={"range": ", ".join(backbones.REGISTRY)})
     ] = "mobilenet_v1"
     alpha: Annotated[
         PositiveFloat,
