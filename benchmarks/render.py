@@ -1,7 +1,7 @@
 """Write the tables and pictures of README and docs: `python benchmarks/render.py`, or `--check` to compare.
 
-They are made from committed results, and those of docs/recipe.md from the specs of a recipe. A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; no number in it is typed by hand. A mark
-that no committed result gives a table for is an error.
+They are made from committed results, and those of docs/recipe.md from the specs of a recipe. A table stands between
+`<!-- NAME:begin -->` and `<!-- NAME:end -->`; no number in it is typed by hand. A mark that nothing gives a table for is an error.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 from mstl_edge.errors import RecipeError
 from mstl_edge.recipe.keys import STAGE, nearest_hint
 from mstl_edge.recipe.spec import Recipe
-from mstl_edge.recipe.tree import check_keys, did_you_mean, resolve
+from mstl_edge.recipe.tree import check_keys, did_you_mean, resolve, stage_names
 from mstl_edge_models import recipes
 
 
@@ -127,7 +127,8 @@ def _known_path(tree: dict[str, Any], path: str) -> str:
     Raises:
         RecipeError: They do not; what may have been meant is named as it is typed.
     """
-    names = [str(stage.get("name")) for stage in _stages(tree)]
+    _stages(tree)
+    names = stage_names(tree)
     root, *inner = path.split(".")
     if root not in Recipe.__struct_fields__:
         known = ", ".join(Recipe.__struct_fields__)

@@ -53,7 +53,7 @@ def check_keys(tree: Any) -> None:
 
 
 def stage_names(tree: Any) -> list[str]:
-    """Return how the stages of a tree are addressed: by name, or by number where they have none."""
+    """Return how `--set` addresses the stages of a tree: by name, or by number where that is none or holds a dot."""
     stages = tree.get("stages", ()) if isinstance(tree, Mapping) else ()
     return [_stage_name(stages, number) for number in range(len(stages))] if isinstance(stages, list | tuple) else []
 
@@ -61,7 +61,7 @@ def stage_names(tree: Any) -> list[str]:
 def _stage_name(stages: Sequence[Any], number: int) -> str:
     stage = stages[number]
     named = stage.get("name") if isinstance(stage, Mapping) else None
-    return named if isinstance(named, str) else str(number)
+    return named if isinstance(named, str) and "." not in named else str(number)
 
 
 def _check_table(tree: Any, spec: type[Struct], where: str, stages: Sequence[str]) -> None:
