@@ -1,7 +1,7 @@
-"""Write the tables and pictures of README and docs from committed results: `python benchmarks/render.py`, or `--check` to compare.
+"""Write the tables and pictures of README and docs: `python benchmarks/render.py`, or `--check` to compare.
 
-A table stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`; no number in it is typed by hand. A mark
-that no committed result gives a table for is an error.
+They are made from committed results, and those of docs/recipe.md from the specs of a recipe. A table stands between
+`<!-- NAME:begin -->` and `<!-- NAME:end -->`; no number in it is typed by hand. A mark that nothing gives a table for is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mstl_edge.storage import write_text
-from rendered import fine_tuning, models, pictures, programs, promises, speed, studies, suites
+from rendered import fine_tuning, models, pictures, programs, promises, recipe_keys, speed, studies, suites
 
 ROOT = Path(__file__).parents[1]
 TABLES: dict[str, Callable[[], str]] = {
@@ -39,6 +39,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "growth": speed.growth,
     "profile": speed.profile,
     "peak": speed.peak,
+    **recipe_keys.tables(),
     **studies.tables(),
 }
 _MARK = re.compile(r"<!-- (\S+):(begin|end) -->")

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from mstl_edge.errors import MstlEdgeError
+from mstl_edge.recipe import recipe_keys
 from mstl_edge.schemas.bench import BenchReport
 from mstl_edge_bench import tables
 from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
@@ -168,6 +169,14 @@ def test_a_learning_curve_is_drawn_with_what_each_size_can_tell(
     assert accuracies[0] == ["training images", "`single` accuracy % (95 %)", "`multi` accuracy % (95 %)"]
     assert verdicts[2][1:3] == ["single/float32 → multi/float32", "+2.0 (-3.0 to +7.0)"]
     assert verdicts[2][-2:] == ["cannot tell", "900"]
+
+
+def test_every_key_of_a_recipe_stands_in_its_page_as_the_spec_says_it(render: ModuleType) -> None:
+    page = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
+    assert render.render(page) == page
+    assert not render.lost_marks(page)
+    for key in recipe_keys():
+        assert page.count(f"| `{key.path}` | ") == 1, f"{key.path}: give its table to GROUPS of rendered/recipe_keys.py"
 
 
 @pytest.fixture

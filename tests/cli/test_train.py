@@ -95,10 +95,10 @@ def test_it_speaks_before_tensorflow_is_imported_and_says_how_to_install_it(tmp_
     [
         (["phantm"], "Received: phantm. Did you mean phantom?"),
         (["absent.toml"], "expected a recipe file that exists. Received: absent.toml."),
-        (["--set", "backbone.alhpa=1"], "Received: backbone.alhpa. Did you mean alpha?"),
+        (["--set", "backbone.alhpa=1"], "Received: backbone.alhpa. Did you mean backbone.alpha?"),
         (["--set", "backbone.name=resnet50"], "expected a backbone (mobilenet_v1). Received: backbone.name=resnet50."),
         (["--set", "stages.target.unfreeze_from=conv_dw_99"], "Received: conv_dw_99. Did you mean conv_dw_9?"),
-        (["--set", "stages.tagret.epochs=1"], "Received: tagret. Did you mean target?"),
+        (["--set", "stages.tagret.epochs=1"], "Received: stages.tagret.epochs. Did you mean stages.target.epochs?"),
         (["--data", "target"], "expected --data STAGE=PATH. Received: target. For example --data target=./head-ct"),
         (["--data", "targt=x"], "Received: targt. Did you mean target?"),
         (["--resume", "nowhere"], "expected a run folder. Received: nowhere. See 'mstl-edge runs list'."),

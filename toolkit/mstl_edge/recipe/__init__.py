@@ -4,6 +4,8 @@ A recipe names a backbone, how an image becomes an array, any number of training
 resolved recipe (every default written out) is saved with a run and travels inside the exported model.
 """
 
+from mstl_edge.recipe.commented import to_commented_toml
+from mstl_edge.recipe.keys import RecipeKey, find_keys, recipe_keys
 from mstl_edge.recipe.places import (
     NAMED_WEIGHTS,
     REMOTE_SOURCES,
@@ -38,14 +40,18 @@ __all__ = [
     "PreprocessSpec",
     "QuantizeSpec",
     "Recipe",
+    "RecipeKey",
     "SplitSpec",
     "StageSpec",
     "absolute_source",
     "changed",
     "did_you_mean",
+    "find_keys",
     "load_recipe",
+    "recipe_keys",
     "resolve",
     "stage_named",
+    "to_commented_toml",
     "to_toml",
     "to_tree",
     "with_absolute_paths",

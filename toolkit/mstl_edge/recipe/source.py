@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mstl_edge.errors import RecipeError
+from mstl_edge.recipe.keys import STAGE, nearest_hint
 from mstl_edge.recipe.spec import Recipe
-from mstl_edge.recipe.tree import check_keys, did_you_mean, resolve
+from mstl_edge.recipe.tree import check_keys, did_you_mean, resolve, stage_names
 from mstl_edge_models import recipes
 
 LAST = "-1"
@@ -39,7 +41,7 @@ def load_recipe(
         RecipeError: Unknown recipe, key, stage, backbone or layer, or a value out of range.
     """
     tree = _read_tree(source)
-    check_keys(tree, Recipe, "")
+    check_keys(tree)
     return changed(tree, overrides=overrides, data=data, weights=weights, seed=seed, resplit=resplit)
 
 
@@ -140,13 +142,40 @@ def _override(tree: dict[str, Any], override: str) -> None:
     path, separator, text = override.partition("=")
     if not separator or not path:
         raise RecipeError("--set KEY=VALUE", received=override, hint="For example --set stages.bridge.epochs=5.")
-    *parents, leaf = path.strip().split(".")
+    *parents, leaf = _known_path(tree, path.strip()).split(".")
     node: dict[str, Any] = tree
     walk = iter(parents)
     for parent in walk:
-        node = _stage(tree, next(walk, "")) if parent == "stages" and node is tree else _table(node, parent)
+        node = _stage(tree, next(walk)) if parent == "stages" and node is tree else _table(node, parent)
     node[leaf] = _value(text)
-    check_keys(tree, Recipe, "")
+    check_keys(tree)
+
+
+def _known_path(tree: dict[str, Any], path: str) -> str:
+    """Return a path whose table and stage exist.
+
+    Raises:
+        RecipeError: They do not; what may have been meant is named as it is typed.
+    """
+    _stages(tree)
+    names = stage_names(tree)
+    root, *inner = path.split(".")
+    if root not in Recipe.__struct_fields__:
+        known = ", ".join(Recipe.__struct_fields__)
+        raise RecipeError(f"a key of the recipe ({known})", received=path, hint=nearest_hint(path, names))
+    if root != "stages" or not inner:
+        return path
+    stage, *rest = inner
+    if stage == LAST and names:
+        return ".".join([root, names[-1], *rest])
+    if rest and (stage in names or stage in map(str, range(len(names)))):
+        return path
+    near = difflib.get_close_matches(stage, names, n=1, cutoff=0.5) if rest else []
+    raise RecipeError(
+        f"a stage of the recipe ({', '.join(names)}) and a key of it, as in stages.{names[-1] if names else STAGE}.epochs",
+        received=path,
+        hint=f"Did you mean stages.{'.'.join([near[0], *rest])}?" if near else nearest_hint(".".join(inner), names),
+    )
 
 
 def _value(text: str) -> Any:

@@ -1,4 +1,8 @@
-"""What a recipe says: frozen data with a default for nearly every key."""
+"""What a recipe says: frozen data with a meaning for every key, and a default for nearly every one.
+
+`Meta(description=…)` is where a key is explained, and the only place: `mstl-edge recipes keys`, docs/recipe.md, commented recipes
+and errors all read it here. `extra={"range": …}` says in words what a type cannot.
+"""
 
 from __future__ import annotations
 
@@ -6,149 +10,241 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from mstl_edge_models import backbones
+
 Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Meta(ge=1)]
 PositiveFloat = Annotated[float, Meta(gt=0.0)]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        extra={"range": "letters, digits, . _ and -"},
+    ),
+]
 
 
 class BackboneSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which network, and where its first weights come from.
+    """Which network, and where its first weights come from."""
 
-    `weights` is `imagenet`, `bundled`, `none`, or the path of a Keras `no_top` weights file.
-    """
-
-    name: str = "mobilenet_v1"
-    alpha: PositiveFloat = 1.0
-    input_size: Annotated[int, Meta(ge=32, le=1024)] = 224
-    weights: str = "imagenet"
+    name: Annotated[
+        str, Meta(description="Architecture of the network.", extra={"range": ", ".join(backbones.REGISTRY)})
+    ] = "mobilenet_v1"
+    alpha: Annotated[
+        PositiveFloat,
+        Meta(description="Width multiplier: the share of its channels that every layer keeps; Keras has ImageNet weights "
+             "for 0.25, 0.5, 0.75 and 1.0."),
+    ] = 1.0  # fmt: skip
+    input_size: Annotated[
+        int, Meta(ge=32, le=1024, description="Height and width in pixels of the image that the network sees.")
+    ] = 224
+    weights: Annotated[
+        str,
+        Meta(description="First weights: Keras' own of ImageNet, the small ones in this package, random ones, or a Keras "
+             "no_top weights file.", extra={"range": "imagenet, bundled, none or a file"}),
+    ] = "imagenet"  # fmt: skip
 
 
 class PreprocessSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How an image file becomes `(input_size, input_size, 3) uint8`; training and device follow the same words.
+    """How an image file becomes `(input_size, input_size, 3) uint8`; training and device follow the same words."""
 
-    `aspect`: `stretch` ignores it, `pad` adds black, `crop` cuts the longer side centrally. `window`: the grey levels
-    of a 16-bit image that become 0 and 255; empty takes the image's own minimum and maximum, without pixels that stray far
-    from all others.
-    """
-
-    resize: Literal["bilinear", "bicubic", "lanczos", "box"] = "bilinear"
-    aspect: Literal["stretch", "pad", "crop"] = "stretch"
-    window: tuple[float, ...] = ()
-    max_pixels: Positive = 64_000_000
+    resize: Annotated[
+        Literal["bilinear", "bicubic", "lanczos", "box"],
+        Meta(description="Filter that makes an image smaller or larger."),
+    ] = "bilinear"
+    aspect: Annotated[
+        Literal["stretch", "pad", "crop"],
+        Meta(description="What becomes of an image that is not square: stretch ignores it, pad adds black, crop cuts the "
+             "longer side centrally."),
+    ] = "stretch"  # fmt: skip
+    window: Annotated[
+        tuple[float, ...],
+        Meta(description="Grey levels of a 16-bit image that become 0 and 255; empty takes the image's own minimum and "
+             "maximum, without pixels that stray far from all others.", extra={"range": "[low, high] or []"}),
+    ] = ()  # fmt: skip
+    max_pixels: Annotated[Positive, Meta(description="Images with more pixels are refused.")] = 64_000_000
 
 
 FeaturePrecision = Literal["float32", "float16"]
 
 
 class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How images are dealt to training, validation and test: stratified by class, grouped by patient, seeded.
+    """How images are dealt to training, validation and test: stratified by class, grouped by patient, seeded."""
 
-    `patient` is a regular expression whose first group (or whole match) over the file name is the patient, `column`
-    a column of the label file that names the patient. `resplit` ignores the splits that a data set declares by its folders.
-    `limit_unreadable` is the largest share of files that may be unreadable, and of copies that `conflicts` leaves out: a picture
-    under two labels is refused, or (`drop`) every copy of it is left out, counted and listed. `subset` keeps only so many images
-    of the training part (0: all), for learning curves.
-    """
-
-    validation: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.15
-    test: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.2
-    patient: str = ""
-    column: str = ""
-    resplit: bool = False
-    limit_unreadable: Fraction = 0.1
-    conflicts: Literal["refuse", "drop"] = "refuse"
-    subset: Annotated[int, Meta(ge=0)] = 0
+    validation: Annotated[
+        float, Meta(gt=0.0, lt=1.0, description="Share of the images that chooses epochs, threshold and int8 file.")
+    ] = 0.15
+    test: Annotated[
+        float, Meta(gt=0.0, lt=1.0, description="Share of the images that is scored at the end and chooses nothing.")
+    ] = 0.2
+    patient: Annotated[
+        str,
+        Meta(description="Where a file name says whose image it is: the first group, or the whole match, is the patient. "
+             "All images of a patient go to one split.", extra={"range": "a regular expression"}),
+    ] = ""  # fmt: skip
+    column: Annotated[
+        str,
+        Meta(description="Column of the label file that names the patient.", extra={"range": "a name of a column"}),
+    ] = ""
+    resplit: Annotated[
+        bool, Meta(description="Deal all images anew, whatever splits the folders or the label file declare.")
+    ] = False
+    limit_unreadable: Annotated[
+        Fraction, Meta(description="Largest share of files that may be unreadable, or left out by `conflicts`.")
+    ] = 0.1
+    conflicts: Annotated[
+        Literal["refuse", "drop"],
+        Meta(
+            description="A picture that lies under two labels is refused, or every copy of it is left out, counted and listed."
+        ),
+    ] = "refuse"
+    subset: Annotated[
+        int,
+        Meta(ge=0, description="Train on only so many images of the training part, for learning curves; 0 is all."),
+    ] = 0
 
 
 class LabelsSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which columns of a label file to read: `image` names the image, `label` the class. Empty: found by their cells and names."""
+    """Which columns of a label file to read."""
 
-    image: str = ""
-    label: str = ""
+    image: Annotated[
+        str,
+        Meta(description="Column of the label file that names the image; empty: found by its cells.",
+             extra={"range": "a name of a column"}),
+    ] = ""  # fmt: skip
+    label: Annotated[
+        str,
+        Meta(description="Column of the label file that holds the class; empty: found by its name.",
+             extra={"range": "a name of a column"}),
+    ] = ""  # fmt: skip
 
 
 class AugmentSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Random views of each training image, drawn once, stored, and dealt out one per epoch.
 
-    `views` counts the original; 1 means no augmentation. Rotation in degrees, shift and zoom as shares of the side, brightness and
-    contrast as shares of the grey range; each is the bound of a uniform draw.
+    Each bound is that of a uniform draw.
     """
 
-    views: Positive = 1
-    flip: bool = True
-    rotate: Annotated[float, Meta(ge=0.0, le=180.0)] = 10.0
-    shift: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.05
-    zoom: Annotated[float, Meta(ge=0.0, le=0.5)] = 0.1
-    brightness: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.1
-    contrast: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.1
+    views: Annotated[
+        Positive, Meta(description="Views of each training image, the original among them; 1 is no augmentation.")
+    ] = 1
+    flip: Annotated[bool, Meta(description="Mirror half of the views left to right.")] = True
+    rotate: Annotated[float, Meta(ge=0.0, le=180.0, description="Rotation of a view by up to so many degrees.")] = 10.0
+    shift: Annotated[float, Meta(ge=0.0, le=0.5, description="Shift of a view by up to this share of its side.")] = 0.05
+    zoom: Annotated[float, Meta(ge=0.0, le=0.5, description="Zoom in or out by up to this share.")] = 0.1
+    brightness: Annotated[
+        float, Meta(ge=0.0, le=1.0, description="Brighter or darker by up to this share of the grey range.")
+    ] = 0.1
+    contrast: Annotated[float, Meta(ge=0.0, le=1.0, description="More or less contrast by up to this share.")] = 0.1
 
 
 class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One stage of the transfer: a data set, a fresh head, and how the network's upper part is fine-tuned on it.
 
-    Layers below `unfreeze_from` stay as they are; that layer, everything above it and the head are trained.
-    `positive` is the class of two that sensitivity speaks of (default: the last in alphabetical order); with more than two it is
-    ignored, and that is said. `early_stopping` ends a stage after so many epochs without a better validation loss (0: never).
-
-    `select`: keep the epoch with the best validation loss, the last one, or the average: the mean of the weights after each
-    epoch of the last quarter, at least two (stochastic weight averaging, Izmailov et al. 2018, arXiv:1803.05407, with the
-    schedule as given; BatchNorm is frozen, so that nothing is measured anew). `mixup` is the α of Beta(α, α), by whose draws
-    pairs of a batch and their labels are blended (Zhang et al. 2018, arXiv:1710.09412; 0: not at all). It acts on stored
-    features, at the border of the frozen layers (manifold mixup, Verma et al. 2019, arXiv:1806.05236), and not in
-    quantization-aware fine-tuning, which learns the float model's answers to real images.
-
-    `feature_precision` is how features of the frozen layers are kept on disk: float16 takes half the space.
+    `select = average` is stochastic weight averaging (Izmailov et al. 2018, arXiv:1803.05407) with the schedule as given; BatchNorm
+    is frozen, so that nothing is measured anew. `mixup` (Zhang et al. 2018, arXiv:1710.09412) acts on stored features, at the
+    border of the frozen layers (manifold mixup, Verma et al. 2019, arXiv:1806.05236), and not in quantization-aware fine-tuning,
+    which learns the float model's answers to real images.
     """
 
-    name: Name
-    data: str
-    unfreeze_from: str
-    positive: str = ""
-    epochs: Positive = 10
-    batch_size: Positive = 16
-    optimizer: Literal["adam", "sgd"] = "adam"
-    learning_rate: PositiveFloat = 1e-4
-    schedule: Literal["constant", "cosine"] = "constant"
-    label_smoothing: Fraction = 0.0
-    class_weight: Literal["none", "balanced"] = "balanced"
-    early_stopping: Annotated[int, Meta(ge=0)] = 0
-    select: Literal["best", "last", "average"] = "best"
-    mixup: Annotated[float, Meta(ge=0.0)] = 0.0
-    feature_precision: FeaturePrecision = "float32"
-    augment: AugmentSpec = AugmentSpec()
-    split: SplitSpec = SplitSpec()
-    labels: LabelsSpec = LabelsSpec()
+    name: Annotated[Name, Meta(description="Name of the stage, by which --data and --set speak of it.")]
+    data: Annotated[
+        str,
+        Meta(description="Where its images are: a folder per class, a CSV beside a folder of images, a set of Kaggle, or "
+             "drawn ones.", extra={"range": "a folder, a CSV, kaggle:owner/name or phantom:KIND"}),
+    ]  # fmt: skip
+    unfreeze_from: Annotated[
+        str,
+        Meta(description="First layer that is trained, with everything above it and the head; the layers below stay as "
+             "they are.", extra={"range": "a layer of the backbone"}),
+    ]  # fmt: skip
+    positive: Annotated[
+        str,
+        Meta(description="Of two classes, the one that sensitivity speaks of; empty: the last by name. With more than two "
+             "it is ignored, and that is said.", extra={"range": "a class"}),
+    ] = ""  # fmt: skip
+    epochs: Annotated[Positive, Meta(description="How often the stage goes through its training images.")] = 10
+    batch_size: Annotated[Positive, Meta(description="Images of one step of the optimizer.")] = 16
+    optimizer: Annotated[Literal["adam", "sgd"], Meta(description="Optimizer; sgd has a momentum of 0.9.")] = "adam"
+    learning_rate: Annotated[PositiveFloat, Meta(description="Learning rate of the first step.")] = 1e-4
+    schedule: Annotated[
+        Literal["constant", "cosine"],
+        Meta(description="How the learning rate goes on: as it is, or along half a cosine down to a twentieth."),
+    ] = "constant"
+    label_smoothing: Annotated[
+        Fraction, Meta(description="Share of each label that is spread evenly over all classes.")
+    ] = 0.0
+    class_weight: Annotated[
+        Literal["none", "balanced"],
+        Meta(description="Whether rare classes weigh more in the loss, so that all classes weigh the same together."),
+    ] = "balanced"
+    early_stopping: Annotated[
+        int,
+        Meta(ge=0, description="Ends the stage after so many epochs without a better validation loss; 0 is never."),
+    ] = 0
+    select: Annotated[
+        Literal["best", "last", "average"],
+        Meta(description="Which weights are kept: of the epoch with the best validation loss, of the last one, or the mean "
+             "of those after each epoch of the last quarter, at least two."),
+    ] = "best"  # fmt: skip
+    mixup: Annotated[
+        float,
+        Meta(ge=0.0, description="Blends images of a batch and their labels in pairs, by draws from Beta(mixup, mixup); 0 is "
+             "not at all."),
+    ] = 0.0  # fmt: skip
+    feature_precision: Annotated[
+        FeaturePrecision,
+        Meta(description="How features of the frozen layers are kept on disk; float16 takes half the space."),
+    ] = "float32"
+    augment: Annotated[AugmentSpec, Meta(description="Random views of each training image.")] = AugmentSpec()
+    split: Annotated[SplitSpec, Meta(description="Who trains, who validates, who tests.")] = SplitSpec()
+    labels: Annotated[LabelsSpec, Meta(description="Columns of a label file.")] = LabelsSpec()
 
 
 class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How `export --int8` fine-tunes under fake quantization, calibrates, and what its gate demands.
 
-    `max_drop` in points of accuracy, `min_agreement` as a share of images; docs/decisions/0004 says why 3 points.
-    `agreement_images` is how many images are drawn to judge a drawn target. `cross_fit` is how many parts the training images are
-    dealt into to judge the procedure, where images kept from training are fewer than 100 (0 or 1: not at all). `weight_bits`: 8
-    lets the weights of an int8 file reach ±127, 7 only ±63, so that 16-bit sums of two products, as some engines form them on
-    CPUs without VNNI, cannot overflow.
+    docs/decisions/0004 says why 3 points of accuracy may be lost.
     """
 
-    epochs: Positive = 8
-    learning_rate: PositiveFloat = 3e-5
-    batch_size: Positive = 16
-    calibration_images: Positive = 200
-    max_drop: Annotated[float, Meta(ge=0.0)] = 3.0
-    min_agreement: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.97
-    agreement_images: Positive = 2000
-    cross_fit: Annotated[int, Meta(ge=0, le=20)] = 3
-    weight_bits: Annotated[int, Meta(ge=7, le=8)] = 8
+    epochs: Annotated[
+        Positive, Meta(description="Epochs of quantization-aware fine-tuning, on the images of the last stage.")
+    ] = 8
+    learning_rate: Annotated[PositiveFloat, Meta(description="Learning rate of quantization-aware fine-tuning.")] = 3e-5
+    batch_size: Annotated[Positive, Meta(description="Images of one step of quantization-aware fine-tuning.")] = 16
+    calibration_images: Annotated[
+        Positive, Meta(description="Training images by which the ranges of int8 activations are measured, at most.")
+    ] = 200
+    max_drop: Annotated[
+        float, Meta(ge=0.0, description="Points of accuracy that an int8 file may lose against float.")
+    ] = 3.0
+    min_agreement: Annotated[
+        float, Meta(ge=0.0, le=1.0, description="Share of images to which int8 and float must give the same label.")
+    ] = 0.97
+    agreement_images: Annotated[
+        Positive, Meta(description="Images that are drawn to judge an int8 file where the target is drawn itself.")
+    ] = 2000
+    cross_fit: Annotated[
+        int,
+        Meta(ge=0, le=20, description="Parts into which the training images are dealt to judge the procedure, where fewer "
+             "than 100 images were kept from training; 0 and 1 are not at all."),
+    ] = 3  # fmt: skip
+    weight_bits: Annotated[
+        int,
+        Meta(ge=7, le=8, description="8 lets int8 weights reach ±127, 7 only ±63, so that 16-bit sums of two products, as "
+             "some engines form them on CPUs without VNNI, cannot overflow."),
+    ] = 8  # fmt: skip
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that decides a result."""
 
-    name: Name
-    description: str = ""
-    seed: Annotated[int, Meta(ge=0)] = 0
-    backbone: BackboneSpec = BackboneSpec()
-    preprocess: PreprocessSpec = PreprocessSpec()
-    stages: Annotated[tuple[StageSpec, ...], Meta(min_length=1)]
-    quantize: QuantizeSpec = QuantizeSpec()
+    name: Annotated[Name, Meta(description="Name of the recipe, of its runs and of the models that it exports.")]
+    description: Annotated[str, Meta(description="What the recipe is for, in a line.")] = ""
+    seed: Annotated[int, Meta(ge=0, description="Seed of splits, heads and order.")] = 0
+    backbone: Annotated[BackboneSpec, Meta(description="The network and its first weights.")] = BackboneSpec()
+    preprocess: Annotated[PreprocessSpec, Meta(description="How a file becomes an image.")] = PreprocessSpec()
+    stages: Annotated[
+        tuple[StageSpec, ...], Meta(min_length=1, description="The stages, in the order in which they are trained.")
+    ]
+    quantize: Annotated[QuantizeSpec, Meta(description="How int8 is made, and what it must keep.")] = QuantizeSpec()

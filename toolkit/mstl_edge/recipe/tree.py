@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from mstl_edge.errors import RecipeError
+from mstl_edge.errors import RecipeError, typed
+from mstl_edge.recipe.keys import RecipeKey, key_at, nearest_hint
 from mstl_edge.recipe.spec import Recipe, StageSpec
 from mstl_edge_models import backbones
 
@@ -20,13 +22,11 @@ def resolve(tree: Mapping[str, Any]) -> Recipe:
     Raises:
         RecipeError: See `load_recipe`.
     """
-    check_keys(tree, Recipe, "")
+    check_keys(tree)
     try:
         recipe = msgspec.convert(tree, Recipe)
     except msgspec.ValidationError as error:
-        raise RecipeError(
-            f"a valid recipe: {str(error).replace('`$.', '`')}", hint="See 'mstl-edge recipes show phantom'."
-        ) from error
+        raise _invalid(tree, str(error)) from error
     return _checked(recipe)
 
 
@@ -43,29 +43,97 @@ def to_toml(recipe: Recipe) -> str:
     return tomli_w.dumps(to_tree(recipe))
 
 
-def check_keys(tree: Any, spec: type, where: str) -> None:
-    """Refuse unknown keys at any depth, naming the nearest one that exists.
+def check_keys(tree: Any) -> None:
+    """Refuse unknown keys at any depth, naming what may have been meant, as it is typed.
 
     Raises:
         RecipeError: An unknown key.
     """
+    _check_table(tree, Recipe, "", stage_names(tree))
+
+
+def stage_names(tree: Any) -> list[str]:
+    """Return how `--set` addresses the stages of a tree: by name, or by number where that is none or holds a dot."""
+    stages = tree.get("stages", ()) if isinstance(tree, Mapping) else ()
+    return [_stage_name(stages, number) for number in range(len(stages))] if isinstance(stages, list | tuple) else []
+
+
+def _stage_name(stages: Sequence[Any], number: int) -> str:
+    stage = stages[number]
+    named = stage.get("name") if isinstance(stage, Mapping) else None
+    return named if isinstance(named, str) and "." not in named else str(number)
+
+
+def _check_table(tree: Any, spec: type[Struct], where: str, stages: Sequence[str]) -> None:
     if not isinstance(tree, Mapping):
         return
     fields = {field.name: field.type for field in msgspec.structs.fields(spec)}
     for key, value in tree.items():
+        path = f"{where}.{key}" if where else str(key)
         if key not in fields:
+            known = ", ".join(fields)
             raise RecipeError(
-                f"a key of {where or 'the recipe'} ({', '.join(fields)})",
-                received=f"{where}.{key}" if where else key,
-                hint=did_you_mean(key, list(fields)) or "See 'mstl-edge recipes show phantom'.",
+                f"a key of {where or 'the recipe'} ({known})", received=path, hint=nearest_hint(path, stages)
             )
-        inner = fields[key]
-        if key == "stages" and isinstance(value, Sequence):
-            for number, stage in enumerate(value):
-                label = stage.get("name", number) if isinstance(stage, Mapping) else number
-                check_keys(stage, StageSpec, f"stages.{label}")
+        inner = getattr(fields[key], "__origin__", fields[key])  # without its meaning
+        if key == "stages" and isinstance(value, list | tuple):
+            for name, stage in zip(stages, value, strict=True):
+                _check_table(stage, StageSpec, f"stages.{name}", stages)
         elif isinstance(inner, type) and issubclass(inner, Struct):
-            check_keys(value, inner, f"{where}.{key}" if where else key)
+            _check_table(value, inner, path, stages)
+
+
+_AT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<where>.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<field>\w+)`")
+
+
+def _invalid(tree: Mapping[str, Any], problem: str) -> RecipeError:
+    """Return what msgspec found wrong, with the key spelled as it is typed and the value that it has."""
+    found = _AT.fullmatch(problem)
+    assert found is not None
+    steps = re.findall(r"\w+", found["where"] or "")
+    if missing := _MISSING.fullmatch(found["what"]):
+        path = _typed_path(tree, [*steps, missing["field"]])
+        key = key_at(path)
+        takes = f": {key.range}" if key else ""
+        return RecipeError(
+            f"a value for {path}, which has no default{takes}", hint=f"Add it to the recipe, or use --set {path}=VALUE."
+        )
+    path, value = _typed_path(tree, steps), _value_at(tree, steps)
+    key = key_at(path)
+    if key is None:  # a table, or the list of stages
+        kind = "tables ([[stages]]), one at least" if path == "stages" else "a table"
+        return RecipeError(f"{path} as {kind}", received=_told(value), hint="See 'mstl-edge recipes show phantom'.")
+    return RecipeError(f"{path} as {key.expected}", received=_told(value), hint=_remedy(key, path, value))
+
+
+def _typed_path(tree: Mapping[str, Any], steps: Sequence[str]) -> str:
+    """Return a path as `--set` takes it: `stages`, `0`, `epochs` become `stages.bridge.epochs`; a place in a list is its key."""
+    names = stage_names(tree)
+    told = [names[int(step)] if after == "stages" else step for after, step in zip(["", *steps], steps, strict=False)]
+    path = ".".join(told)
+    return path.rpartition(".")[0] if key_at(path) is None and key_at(path.rpartition(".")[0]) else path
+
+
+def _value_at(tree: Any, steps: Sequence[str]) -> Any:
+    for step in steps:
+        if isinstance(tree, Mapping) and step in tree:
+            tree = tree[step]
+        elif isinstance(tree, list | tuple) and step.isdigit() and int(step) < len(tree):
+            tree = tree[int(step)]
+    return tree
+
+
+def _told(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _remedy(key: RecipeKey, path: str, value: Any) -> str:
+    if key.kind == "text" and isinstance(value, int | float):
+        quoted = f'{path}="{_told(value)}"'
+        return f"Write text in quotes: {typed('--set', quoted)}"
+    near = did_you_mean(value.lower(), key.choices) if isinstance(value, str) else ""
+    return near or f"See 'mstl-edge recipes keys {key.path}'."
 
 
 def _checked(recipe: Recipe) -> Recipe:
