@@ -25,6 +25,7 @@ SCHEMA = "mstl-edge/manifest/1"
 LEAST_VALIDATION = 50
 """Fewer validation images than this cannot choose an epoch or a threshold (the Kaggle chest set declares 16)."""
 
+_COPIES = "copies of a picture under another label"
 _RESPLIT = "Deal anew with --resplit."
 
 
@@ -210,13 +211,11 @@ def losses(source: DataSource, scan: Scan, limit: float) -> Iterator[DataError]:
         "unreadable files": [f"{lost.name}: {lost.reason}" for lost in scan.unreadable],
         "labels without an image": source.missing,
         "images without a label": source.unlabelled,
-        "copies of a picture under another label": [
-            lost.name for lost in scan.left_out if lost.reason == CONTRADICTORY
-        ],
+        _COPIES: [lost.name for lost in scan.left_out if lost.reason == CONTRADICTORY],
     }
     for what, lost in told.items():
-        counted = source.unreadable if what == "unreadable files" else lost
-        total = len(source.images) + len(counted)
+        beside = {"unreadable files": source.unreadable, _COPIES: ()}.get(what, lost)
+        total = len(source.images) + len(beside)
         if len(lost) > limit * total:
             yield DataError(
                 f"at most {limit:.0%} {what}",

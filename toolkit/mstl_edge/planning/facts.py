@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mstl_edge.data.contradictions import CONTRADICTORY
 from mstl_edge.data.duplicates import near_duplicates
+from mstl_edge.data.labelled import counted
 from mstl_edge.data.seen import Seen
 from mstl_edge.data.splits import agreeing, declared_gaps, group_images, leaks, readable_images
 from mstl_edge.data.walk import LeftOut, Unreadable
@@ -93,7 +94,7 @@ def left_out(facts: SetFacts) -> str:
     """Say what is left out of the images; empty where nothing is."""
     parts = []
     if facts.contradictory:
-        parts.append(f"{facts.contradictory} copies of pictures that lie under two labels")
+        parts.append(f"{facts.contradictory:,} copies of pictures that lie under two labels")
     if facts.unreadable:
-        parts.append(f"{facts.unreadable} files that cannot be read")
+        parts.append(f"{counted(facts.unreadable, 'unreadable file')}")
     return f"left out: {' and '.join(parts)}" if parts else ""

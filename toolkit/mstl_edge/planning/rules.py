@@ -59,7 +59,7 @@ class Rule:
 
     key: str
     choose: Callable[[Situation], tuple[Any, str]]
-    source: str
+    source: str = ""
 
 
 def _input_size(at: Situation) -> tuple[int, str]:
@@ -128,7 +128,7 @@ BACKBONE: tuple[Rule, ...] = (Rule("input_size", _input_size, HOWARD),)
 """Keys below `backbone`."""
 
 STAGE: tuple[Rule, ...] = (
-    Rule("positive", _positive, "the names of the classes"),
+    Rule("positive", _positive),
     Rule("unfreeze_from", _unfreeze_from, f"{LITE}, {BEST}"),
     Rule("batch_size", lambda at: (16, "as published for sets of this size"), "Godasu et al. 2020"),
     Rule("epochs", _epochs, f"{LITE}, {BEST}"),
@@ -147,7 +147,7 @@ STAGE: tuple[Rule, ...] = (
         lambda at: ("drop", "nobody knows which of two labels is right"),
         "counted like unreadable files",
     ),
-    Rule("split.resplit", _resplit, "docs/data.md"),
+    Rule("split.resplit", _resplit),
 )
 """Keys below a stage."""
 
