@@ -107,7 +107,7 @@ def _is_source(text: str) -> bool:
 
 
 def _of_recipe(command: str, word: str | None, data: Mapping[str, str], asked: Asked) -> Subject:
-    from mstl_edge.planning.first_weights import check_at_hand
+    from mstl_edge.planning.weights_at_hand import check_at_hand
     from mstl_edge.recipe import LAST, load_recipe, with_absolute_paths
 
     source = word or DEFAULT
@@ -144,6 +144,7 @@ def _of_data(word: str, asked: Asked) -> Subject:
 
 def told_of(planned: Planned) -> list[str]:
     """Say in a few lines what was seen of the data and what was chosen for them."""
+    from mstl_edge.data.labelled import counted
     from mstl_edge.planning.facts import left_out, told
 
     recipe, stage = planned.recipe, planned.recipe.stages[-1]
@@ -156,7 +157,7 @@ def told_of(planned: Planned) -> list[str]:
     backbone = recipe.backbone
     lines.append(
         f"chosen: {backbone.name} {backbone.alpha:g} at {backbone.input_size} pixels, trained from {stage.unfreeze_from} up, "
-        f"{stage.epochs} epochs of {stage.augment.views} views, batch {stage.batch_size}"
+        f"{counted(stage.epochs, 'epoch')}, {counted(stage.augment.views, 'view')} of each image, batch {stage.batch_size}"
     )
     for key in ("backbone.weights", f"stages.{stage.name}.positive", f"stages.{stage.name}.split.resplit"):
         choice = planned.choice(key)

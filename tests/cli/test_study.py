@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from mstl_edge.errors import MstlEdgeError, RecipeError, RunError
+from mstl_edge.planning import weights_at_hand
 from mstl_edge.schemas.study_plan import StudyPlan
 from mstl_edge_cli.commands import study
 
@@ -115,11 +116,12 @@ class PlannedError(Exception):
 def plan_of(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., StudyPlan]:
     """Return what a command line would start, without starting it."""
 
-    def stop(plan: StudyPlan, _: Path | None) -> None:
+    def stop(plan: StudyPlan, *_: object) -> None:
         raise PlannedError(plan)
 
     def planned(*arguments: str) -> StudyPlan:
         monkeypatch.setattr(study, "_started", stop)
+        monkeypatch.setattr(weights_at_hand, "check_at_hand", lambda spec: None)  # of files that are not there
         result = run(app, *arguments)
         assert isinstance(result.exception, PlannedError), result.output
         return result.exception.args[0]

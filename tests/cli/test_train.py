@@ -57,7 +57,8 @@ def test_json_has_the_promised_shape_and_narration_stays_on_stderr(mstl_edge, on
     on_disk = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {**on_disk, "run": "run"} == tree
     told = ended.stderr.splitlines()
-    assert told[0].endswith("1 stages; starting TensorFlow")
+    assert told[0].endswith("one.toml; 1 stage")
+    assert told[1] == "starting TensorFlow"
     assert "run: run" in told
     assert any(line.startswith("bridge: epoch 1/1 loss ") for line in told)
 
@@ -82,8 +83,7 @@ def test_it_speaks_before_tensorflow_is_imported_and_says_how_to_install_it(tmp_
     )
     assert ended.returncode == 1
     lines = ended.stderr.splitlines()
-    assert lines[0] == "recipe: phantom (default); 2 stages; starting TensorFlow"
-    assert lines[1] == "import of tensorflow"
+    assert lines[:3] == ["recipe: phantom (default); 2 stages", "starting TensorFlow", "import of tensorflow"]
     assert lines[-1].startswith("mstl-edge: expected TensorFlow and tf-keras to train and export (tensorflow).")
     assert "Install them with: pip install '.[train]' in a checkout, or pip install './mstl_edge-" in lines[-1]
     assert "Traceback" not in ended.stderr
@@ -126,8 +126,8 @@ def test_missing_ingredients_are_one_line_and_leave_no_run(mstl_edge, one_stage,
     (tmp_path / "empty").mkdir()
     ended = mstl_edge(*one_stage, *change, "--out", "run")
     assert ended.exit_code == 1
-    told, problem = ended.stderr.splitlines()
-    assert told.endswith("starting TensorFlow")
+    told, *_, problem = ended.stderr.splitlines()
+    assert told.endswith("one.toml; 1 stage")
     assert problem.startswith("mstl-edge: expected ")
     assert message in problem
     assert not (tmp_path / "run").exists()
@@ -242,7 +242,7 @@ def test_a_run_goes_on_from_another_folder_and_where_its_data_has_moved(
 
 
 def test_a_wrong_option_is_a_usage_error(mstl_edge):
-    assert mstl_edge("train", "--epochs", "3").exit_code == 2
+    assert mstl_edge("train", "--epoch-count", "3").exit_code == 2
     assert mstl_edge("train", "--seed", "minus").exit_code == 2
 
 

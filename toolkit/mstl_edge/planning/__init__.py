@@ -6,7 +6,7 @@ that they make is a file that people read and change.
 
 from mstl_edge.planning.asked import Asked
 from mstl_edge.planning.door import Door, which_door
-from mstl_edge.planning.first_weights import FirstWeights, first_weights
 from mstl_edge.planning.plan import Planned, plan_recipe
+from mstl_edge.planning.weights_at_hand import FirstWeights, first_weights
 
 __all__ = ["Asked", "Door", "FirstWeights", "Planned", "first_weights", "plan_recipe", "which_door"]

@@ -12,8 +12,8 @@ from mstl_edge.data.seen import Seen, look_at
 from mstl_edge.planning import rules
 from mstl_edge.planning.asked import Asked, parse_backbone
 from mstl_edge.planning.facts import facts_of
-from mstl_edge.planning.first_weights import can_download, first_weights, width_of
 from mstl_edge.planning.naming import name_after
+from mstl_edge.planning.weights_at_hand import can_download, first_weights, width_of
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import NAMED_WEIGHTS, BackboneSpec, Recipe, absolute_source, changed
 from mstl_edge.schemas.choices import CHOICES, Choice, Choices, SetFacts

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.errors import WeightsError
-from mstl_edge.planning.first_weights import first_weights, not_downloaded
+from mstl_edge.planning.weights_at_hand import first_weights, not_downloaded
 from mstl_edge.recipe import BackboneSpec
 from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
