@@ -9,6 +9,7 @@ exports/*.tflite
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ class RunFolder:
 
     @property
     def run_file(self) -> Path:
-        """Schema, name of the recipe, versions."""
+        """Schema, name of the recipe, when it was made, versions."""
         return self.path / "run.json"
 
     @property
@@ -134,7 +135,8 @@ def create_run(
         run = RunFolder(path)
         for stage, manifest in (manifests or {}).items():
             save_manifest(run.manifest(stage), manifest)
-        facts = {"schema": SCHEMA, "recipe": recipe.name, **versions}
+        made = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        facts = {"schema": SCHEMA, "recipe": recipe.name, "made": made, **versions}
         write_text(run.run_file, json.dumps(facts, indent=2) + "\n")
         write_text(run.recipe_file, to_toml(whole))
     return run
