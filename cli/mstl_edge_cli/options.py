@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mstl_edge.errors import RecipeError
+from mstl_edge_cli.completing import complete_key, complete_recipe, complete_run
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
@@ -26,9 +27,11 @@ def at_home(path: Path | None) -> Path | None:
     Raises:
         MstlEdgeError: It is the home folder of nobody.
     """
+    if path is None:
+        return None
     from mstl_edge.storage import expanded  # and with it NumPy, only where it is needed
 
-    return None if path is None else expanded(path)
+    return expanded(path)
 
 
 Threads = Annotated[
@@ -38,11 +41,18 @@ Threads = Annotated[
 RunArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[RUN]", help="A run folder; default the latest under runs/.", show_default=False, callback=at_home
+        metavar="[RUN]",
+        help="A run folder; default the latest under runs/.",
+        show_default=False,
+        callback=at_home,
+        autocompletion=complete_run,
     ),
 ]
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="[RECIPE]", help="A built-in recipe or the path of a TOML file.")
+    str,
+    typer.Argument(
+        metavar="[RECIPE]", help="A built-in recipe or the path of a TOML file.", autocompletion=complete_recipe
+    ),
 ]
 Data = Annotated[
     list[str] | None,
@@ -62,7 +72,12 @@ Weights = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe: stages.bridge.epochs=5."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe: stages.bridge.epochs=5.",
+        autocompletion=complete_key,
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of splits, heads and order.", show_default=False)]
 Out = Annotated[
@@ -77,6 +92,7 @@ Resume = Annotated[
         help="Go on with a run that was stopped, by its own recipe; --data then says where data has moved.",
         show_default=False,
         callback=at_home,
+        autocompletion=complete_run,
     ),
 ]
 

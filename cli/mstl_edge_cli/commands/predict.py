@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mstl_edge_cli.completing import complete_model
 from mstl_edge_cli.console import print_json_line, progress_bar, say
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 Model = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL", help="A .tflite file made by 'mstl-edge export', or a run folder for the one it chose."
+        metavar="MODEL",
+        help="A .tflite file made by 'mstl-edge export', or a run folder for the one it chose.",
+        autocompletion=complete_model,
     ),
 ]
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE", help="Image files, folders, or quoted globs.")]

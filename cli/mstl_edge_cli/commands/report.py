@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mstl_edge_cli import options
+from mstl_edge_cli.completing import complete_source
 from mstl_edge_cli.console import Terminal, print_json, say
 
 Sources = Annotated[
@@ -17,6 +18,7 @@ Sources = Annotated[
         metavar="RUN|STUDY|BENCH.json",
         help="Run folders, studies, benchmark reports; default the latest run.",
         show_default=False,
+        autocompletion=complete_source,
     ),
 ]
 ReportFile = Annotated[

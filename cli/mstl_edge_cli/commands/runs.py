@@ -12,6 +12,7 @@ import typer
 
 from mstl_edge.errors import printable
 from mstl_edge_cli import options
+from mstl_edge_cli.completing import complete_run
 from mstl_edge_cli.console import print_json, print_table, say
 from mstl_edge_cli.scores import NOTHING, percent
 
@@ -157,7 +158,10 @@ def _lines(title: str, text: str) -> list[str]:
 
 @runs.command("clean")
 def clean(
-    run: Annotated[list[Path] | None, typer.Argument(help="Run folders to delete.", show_default=False)] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Run folders to delete.", show_default=False, autocompletion=complete_run),
+    ] = None,
     unfinished: Annotated[bool, typer.Option("--unfinished", help="Delete every run that did not finish.")] = False,
     cache: Annotated[bool, typer.Option("--cache", help="Empty the cache of decoded images and features.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
