@@ -25,6 +25,9 @@ def complete_recipe(incomplete: str) -> Offered:
     """Offer the built-in recipes, TOML files, and folders, which may hold images."""
     from mstl_edge_models import recipes
 
+    values = _behind_equals()
+    if values is not None:
+        return values
     built_in = [(name, _built_in(name).get("description", "")) for name in recipes.names()]
     return [*_starting(built_in, incomplete), *_paths(incomplete, lambda path: path.suffix == ".toml")]
 
@@ -99,6 +102,17 @@ def complete_positive(ctx: typer.Context, incomplete: str) -> Offered:
         if not splits:
             classes |= dict.fromkeys(one.name for one in inner)
     return _starting([(name, "") for name in classes], incomplete)
+
+
+def _behind_equals() -> Offered | None:
+    """Return what may stand behind the `=` of an option's KEY=VALUE; None where the line does not end with one.
+
+    bash parts words at a `=`, so that what comes next looks like the recipe.
+    """
+    words = os.environ.get("COMP_WORDS", "").split()
+    if len(words) < 3 or words[-1] != "=":
+        return None
+    return [(value, "") for value in _values(words[-2])] if words[-3] == "--set" else []
 
 
 def _starting(offered: Sequence[tuple[str, str]], incomplete: str) -> Offered:

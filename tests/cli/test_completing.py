@@ -103,6 +103,11 @@ def test_without_a_readable_recipe_keys_have_the_stages_of_the_built_in_ones(fol
     assert {key.split(".")[1] for key in found} == {"bridge", "target", "drawn"}
 
 
+def test_bash_parts_words_at_the_equals_sign_and_gets_values_all_the_same(folder: Path) -> None:
+    assert asked("mstl-edge run --set stages.target.optimizer =", folder) == ["adam", "sgd"]
+    assert asked("mstl-edge run --data target =", folder) == []
+
+
 def test_zsh_and_fish_are_told_what_a_key_means(folder: Path) -> None:
     zsh = "\n".join(asked("mstl-edge run --set backbone.al", folder, "zsh"))
     assert "backbone.alpha=" in zsh
