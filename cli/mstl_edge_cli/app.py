@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.main
 from typer.core import TyperCommand, TyperGroup
 
+from mstl_edge import __version__
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge_cli.console import narration_on_stderr, results_on_stdout, say
 from mstl_edge_cli.stopping import ended_by_signals, stopped
@@ -28,6 +29,7 @@ COMMANDS = (
     "recipes",
     "runs",
     "data",
+    "doctor",
 )
 """Modules of `mstl_edge_cli.commands`, in the order of `--help`; each has `register(app)`."""
 
@@ -98,8 +100,18 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"mstl-edge {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _no_options_of_its_own() -> None:
+def _options_of_its_own(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
     pass
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mstl_edge.errors import RecipeError
+from mstl_edge_cli.completing import complete_backbone, complete_key, complete_positive, complete_recipe, complete_run
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
@@ -26,9 +27,11 @@ def at_home(path: Path | None) -> Path | None:
     Raises:
         MstlEdgeError: It is the home folder of nobody.
     """
+    if path is None:
+        return None
     from mstl_edge.storage import expanded  # and with it NumPy, only where it is needed
 
-    return None if path is None else expanded(path)
+    return expanded(path)
 
 
 Threads = Annotated[
@@ -38,7 +41,11 @@ Threads = Annotated[
 RunArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[RUN]", help="A run folder; default the latest under runs/.", show_default=False, callback=at_home
+        metavar="[RUN]",
+        help="A run folder; default the latest under runs/.",
+        show_default=False,
+        callback=at_home,
+        autocompletion=complete_run,
     ),
 ]
 RecipeOrData = Annotated[
@@ -48,6 +55,7 @@ RecipeOrData = Annotated[
         help="A built-in recipe or a TOML file; or images, for which a recipe is made: a folder with one folder per class, a CSV, "
         "kaggle:OWNER/NAME, phantom:KIND. Default phantom.",
         show_default=False,
+        autocompletion=complete_recipe,
     ),
 ]
 Data = Annotated[
@@ -66,19 +74,34 @@ Weights = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe: stages.bridge.epochs=5."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the recipe: stages.bridge.epochs=5.",
+        autocompletion=complete_key,
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of splits, heads and order.", show_default=False)]
 Backbone = Annotated[
     str | None,
-    typer.Option(metavar="NAME[:VARIANT]", help="The network, such as mobilenet_v1:0.5.", show_default=False),
+    typer.Option(
+        metavar="NAME[:VARIANT]",
+        help="The network, such as mobilenet_v1:0.5.",
+        show_default=False,
+        autocompletion=complete_backbone,
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of the last stage.", show_default=False)]
 LearningRate = Annotated[float | None, typer.Option(help="Learning rate of the last stage.", show_default=False)]
 Size = Annotated[int | None, typer.Option(help="Height and width of the input in pixels.", show_default=False)]
 PositiveClass = Annotated[
     str | None,
-    typer.Option(metavar="CLASS", help="The class of two that sensitivity speaks of.", show_default=False),
+    typer.Option(
+        metavar="CLASS",
+        help="The class of two that sensitivity speaks of.",
+        show_default=False,
+        autocompletion=complete_positive,
+    ),
 ]
 Patient = Annotated[
     str | None,
@@ -105,6 +128,7 @@ Resume = Annotated[
         help="Go on with a run that was stopped, by its own recipe; --data then says where data has moved.",
         show_default=False,
         callback=at_home,
+        autocompletion=complete_run,
     ),
 ]
 

@@ -105,7 +105,9 @@ def test_a_misspelt_command_is_answered_with_the_nearest_name(capsys, monkeypatc
     assert "Did you mean 'predict'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["runs", "list"], ["recipes", "list"]])
+@pytest.mark.parametrize("arguments", [
+    ["--help"], ["--version"], ["train", "--help"], ["runs", "list"], ["recipes", "list"], ["recipes", "keys"], ["doctor"],
+])  # fmt: skip
 def test_looking_around_imports_no_tensorflow(arguments, tmp_path):
     code = (
         "import sys; from mstl_edge_cli.app import main; sys.argv = ['mstl-edge', *sys.argv[1:]]\n"

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError
+from mstl_edge.errors import ArtifactError, DataError, MstlEdgeError, RunError
+from mstl_edge.recipe import load_recipe
+from mstl_edge.runs import create_run
 from mstl_edge_cli.commands import inspect, predict
 
 Picture = Callable[[Path, int], Path]
@@ -57,6 +60,44 @@ def test_the_table_and_the_csv_say_the_same_as_the_json(model: Path, folder: Pat
     table = _run("predict", model, folder).stdout.splitlines()
     assert table[0].split() == ["label", "probability", "image"]
     assert [line.split()[0] for line in table[1:]] == [record["label"] for record in records]
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, model: Path) -> Path:
+    """A run whose export chose the tiny int8 file."""
+    run = create_run(load_recipe("phantom"), tmp_path / "my run", versions={})
+    run.exports.mkdir()
+    shutil.copy(model, run.exports / "tiny-int8.tflite")
+    shutil.copy(model, run.exports / "tiny-float32.tflite")
+    names = {"model": "exports/tiny-int8.tflite", "float_model": "exports/tiny-float32.tflite"}
+    (run.exports / "export.json").write_text(
+        json.dumps({"schema": "mstl-edge/export/2", "chosen": "int8-qat", **names})
+    )
+    return run.path
+
+
+def test_a_run_folder_stands_for_the_file_that_its_export_chose(run_folder: Path, model: Path, folder: Path) -> None:
+    result = _run("predict", run_folder, folder, "--json")
+    assert result.exit_code == 0
+    assert f"run: {run_folder}; its export chose tiny-int8.tflite\n" in result.stderr
+    assert result.stdout == _run("predict", model, folder, "--json").stdout
+
+
+def test_a_run_without_an_export_says_what_to_type(run_folder: Path, folder: Path) -> None:
+    (run_folder / "exports" / "export.json").unlink()
+    result = _run("predict", run_folder, folder)
+    assert isinstance(result.exception, RunError)
+    assert str(result.exception) == (
+        f"expected a run with exported models. Received: {run_folder}, without export.json. "
+        f"Export it: mstl-edge export '{run_folder}'"
+    )
+
+
+def test_a_run_whose_chosen_file_is_gone_is_one_line(run_folder: Path, folder: Path) -> None:
+    (run_folder / "exports" / "tiny-int8.tflite").unlink()
+    result = _run("predict", run_folder, folder)
+    assert isinstance(result.exception, MstlEdgeError)
+    assert "tiny-int8.tflite" in str(result.exception)
 
 
 def test_results_go_to_stdout_and_the_runtime_is_said_on_stderr(model: Path, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from pathlib import Path
@@ -28,6 +29,7 @@ def test_a_new_run_holds_the_resolved_recipe_and_the_versions(recipe):
     assert run.recipe() == recipe
     assert runs.open_run(Path("here/run")) == run
     facts = json.loads((run.path / "run.json").read_text())
+    assert datetime.datetime.fromisoformat(facts.pop("made")).tzinfo is not None
     assert facts == {"schema": "mstl-edge/run/1", "recipe": "phantom", "versions": {"numpy": "2"}}
     assert runs.finished_stages(run) == []
 

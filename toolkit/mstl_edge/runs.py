@@ -10,6 +10,7 @@ exports/*.tflite
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from collections.abc import Mapping
@@ -75,7 +76,7 @@ class RunFolder:
 
     @property
     def run_file(self) -> Path:
-        """Schema, name of the recipe, versions."""
+        """Schema, name of the recipe, when it was made, versions."""
         return self.path / "run.json"
 
     @property
@@ -149,7 +150,8 @@ def create_run(
             save_manifest(run.manifest(stage), manifest)
         if choices is not None:
             CHOICES.write(run.choices_file, choices)
-        facts = {"schema": SCHEMA, "recipe": recipe.name, **versions}
+        made = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        facts = {"schema": SCHEMA, "recipe": recipe.name, "made": made, **versions}
         write_text(run.run_file, json.dumps(facts, indent=2) + "\n")
         write_text(run.recipe_file, to_toml(whole))
     return run

@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mstl_edge_cli.completing import complete_model
 from mstl_edge_cli.console import print_json_line, progress_bar, say
 
 if TYPE_CHECKING:
     from mstl_edge.classifier import Prediction, Unreadable
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .tflite file made by 'mstl-edge export'.")]
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A .tflite file made by 'mstl-edge export', or a run folder for the one it chose.",
+        autocompletion=complete_model,
+    ),
+]
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE", help="Image files, folders, or quoted globs.")]
 RuntimeName = Annotated[
     str, typer.Option("--runtime", metavar="auto|litert|tflite-runtime|reference", help="What runs the model.")
@@ -51,7 +59,7 @@ def predict(
 
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
-    classifier = load_classifier(model, runtime=runtime, threads=threads)  # type: ignore[arg-type]  # it checks the name
+    classifier = load_classifier(_file_of(model), runtime=runtime, threads=threads)  # type: ignore[arg-type]  # it checks the name
     card = classifier.card
     replayed = "golden answers reproduced" if classifier.replayed_lsb is not None else "no golden samples to check"
     say(
@@ -73,6 +81,25 @@ def predict(
     if unreadable:
         say(f"mstl-edge: {unreadable:,} of {total:,} images could not be read")
         raise typer.Exit(1)
+
+
+def _file_of(model: Path) -> Path:
+    """Return the file that is run: of a run folder the int8 file that its export chose.
+
+    Raises:
+        RunError: The run has no export, or the gate refused it.
+    """
+    if model.suffix == ".tflite":  # a device has no runs
+        return model
+    from mstl_edge.runs import is_run, open_run
+
+    if not is_run(model):
+        return model
+    from mstl_edge_bench.lineup import exported_models
+
+    chosen = exported_models(open_run(model)).model
+    say(f"run: {model}; its export chose {chosen.name}")
+    return chosen
 
 
 def _writer(labels: Sequence[str], *, as_json: bool, as_csv: bool) -> Write:

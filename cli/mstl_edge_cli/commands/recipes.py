@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mstl_edge_cli import options
+from mstl_edge_cli.completing import complete_built_in, complete_pattern
 from mstl_edge_cli.console import print_json, print_table
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def list_recipes(json: options.Json = False) -> None:
 
 @recipes.command("show")
 def show(
-    name: Annotated[str, typer.Argument(help="A built-in recipe.")],
+    name: Annotated[str, typer.Argument(help="A built-in recipe.", autocompletion=complete_built_in)],
     json: options.Json = False,
 ) -> None:
     """Print a recipe as TOML, to be saved and changed.
@@ -63,7 +64,12 @@ def show(
 @recipes.command("keys")
 def keys(
     pattern: Annotated[
-        str, typer.Argument(metavar="[PATTERN]", help="Part of a key, a glob such as '*.epochs', or a word such as lr.")
+        str,
+        typer.Argument(
+            metavar="[PATTERN]",
+            help="Part of a key, a glob such as '*.epochs', or a word such as lr.",
+            autocompletion=complete_pattern,
+        ),
     ] = "",
     json: options.Json = False,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mstl_edge_cli import options
+from mstl_edge_cli.completing import complete_source
 from mstl_edge_cli.console import Terminal, print_json, say
 
 Sources = Annotated[
@@ -17,6 +18,7 @@ Sources = Annotated[
         metavar="RUN|STUDY|BENCH.json",
         help="Run folders, studies, benchmark reports; default the latest run.",
         show_default=False,
+        autocompletion=complete_source,
     ),
 ]
 ReportFile = Annotated[
@@ -27,6 +29,7 @@ WithImages = Annotated[
     bool,
     typer.Option("--with-images", help="Show thumbnails and file names of the worst mistakes: patients' images."),
 ]
+OpenReport = Annotated[bool, typer.Option("--open", help="Show it in the browser of this machine.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,7 +38,11 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    sources: Sources = None, out: ReportFile = None, with_images: WithImages = False, json: options.Json = False
+    sources: Sources = None,
+    out: ReportFile = None,
+    with_images: WithImages = False,
+    show: OpenReport = False,
+    json: options.Json = False,
 ) -> None:
     """Write one self-contained HTML file: figures, tables and the model card, for the screen and for paper.
 
@@ -58,3 +65,18 @@ def report(
         print_json(tree)
     else:
         sys.stdout.write(f"{written.path}\n")
+    if show:
+        sys.stdout.flush()
+        _open(written.path)
+
+
+def _open(path: Path) -> None:
+    """Show a file in a browser; where there is none, over SSH say, the report lies there all the same."""
+    import webbrowser
+
+    try:
+        opened = webbrowser.open(path.resolve().as_uri())
+    except webbrowser.Error:
+        opened = False
+    if not opened:
+        say(f"note: no browser here; copy the file to where one is, and open it: {path.resolve()}")

@@ -9,7 +9,6 @@ import msgspec
 from mstl_edge.errors import RecipeError
 from mstl_edge.recipe.spec import Recipe, StageSpec
 from mstl_edge.recipe.tree import did_you_mean
-from mstl_edge.storage import expanded
 
 REMOTE_SOURCES = ("phantom:", "kaggle:")
 """Data sources that name no place on somebody's machine."""
@@ -70,6 +69,8 @@ def stage_named(recipe: Recipe, name: str) -> StageSpec:
 
 
 def _absolute(path: str) -> str:
+    from mstl_edge.storage import expanded  # and with it NumPy, which reading and explaining recipes does without
+
     whole = expanded(path)
     try:
         whole = whole.resolve()

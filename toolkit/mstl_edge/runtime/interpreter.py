@@ -42,9 +42,9 @@ class InterpreterRuntime:
     """
 
     def __init__(self, flatbuffer: bytes, kind: RuntimeKind, *, threads: int = 1, why: str = "as asked") -> None:
-        module = _import_interpreter(kind)
+        module = import_interpreter(kind)
         self.kind: RuntimeKind = kind
-        self.name = f"{_TITLES[kind]} {_version(kind)}"
+        self.name = runtime_title(kind)
         self.why = why
         self.threads = threads
         options: dict[str, Any] = {"model_content": flatbuffer, "num_threads": threads}
@@ -96,7 +96,12 @@ class InterpreterRuntime:
         return result
 
 
-def _import_interpreter(kind: RuntimeKind) -> Any:
+def import_interpreter(kind: RuntimeKind) -> Any:
+    """Return the module of a runtime's interpreter, imported.
+
+    Raises:
+        BrokenRuntimeError: It does not import.
+    """
     try:
         return importlib.import_module(MODULES[kind])
     except (ImportError, OSError) as error:
@@ -105,6 +110,11 @@ def _import_interpreter(kind: RuntimeKind) -> Any:
             received=_first_line(error),
             hint=f"Install it again: {install_command(kind).replace('install', 'install --force-reinstall', 1)}.",
         ) from error
+
+
+def runtime_title(kind: RuntimeKind) -> str:
+    """Return a runtime's name and version."""
+    return f"{_TITLES[kind]} {_version(kind)}"
 
 
 def _version(kind: RuntimeKind) -> str:

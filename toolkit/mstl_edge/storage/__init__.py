@@ -4,7 +4,14 @@ Everything the toolkit writes goes to a temporary name first and is renamed when
 process leaves either the old file or the new one.
 """
 
-from mstl_edge.storage.cache import CACHE_VARIABLE, LIMIT_GB, LIMIT_VARIABLE, cache_folder, check_cache_limit
+from mstl_edge.storage.cache import (
+    CACHE_VARIABLE,
+    LIMIT_GB,
+    LIMIT_VARIABLE,
+    cache_folder,
+    cache_used_bytes,
+    check_cache_limit,
+)
 from mstl_edge.storage.claims import CLAIM, claim_numbered, claimed
 from mstl_edge.storage.files import load_arrays, replacing, save_arrays, write_bytes, write_text
 from mstl_edge.storage.hashing import digest
@@ -23,6 +30,7 @@ __all__ = [
     "Rows",
     "alone_in",
     "cache_folder",
+    "cache_used_bytes",
     "check_cache_limit",
     "claim_numbered",
     "claimed",

@@ -72,6 +72,15 @@ def check_cache_limit(needed_bytes: int) -> None:
         )
 
 
+def cache_used_bytes() -> int:
+    """Return what the cache holds.
+
+    Raises:
+        MstlEdgeError: There is no home folder to look in.
+    """
+    return _used_bytes(_cache_base())
+
+
 def _used_bytes(folder: Path) -> int:
     """Return the size of all files under `folder`; one that another process removes or locks away counts nothing."""
     used = 0
