@@ -72,10 +72,10 @@ def draw_view(pixels: NDArray[np.uint8], view: int, spec: AugmentSpec, image_key
     moved = Image.fromarray(pixels).transform(
         (width, height), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR
     )
-    levels = (np.asarray(moved, dtype=np.float32) - 127.5) * gain + 127.5 + offset
+    levels = (np.arange(256, dtype=np.float32) - 127.5) * gain + 127.5 + offset
     # Uncovered and background black stays black: brightness is the tissue's, not the frame's.
-    levels = np.where(np.asarray(moved) == 0, 0.0, levels)
-    return np.asarray(np.clip(np.rint(levels), 0, 255), dtype=np.uint8)
+    levels[0] = 0.0
+    return np.asarray(np.clip(np.rint(levels), 0, 255), dtype=np.uint8)[np.asarray(moved)]
 
 
 class DrawnViews:
