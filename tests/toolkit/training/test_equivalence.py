@@ -150,3 +150,15 @@ def test_the_key_of_a_prefix_follows_its_weights_and_nothing_else() -> None:
     weights["conv_dw_2"][0][0, 0, 0, 0] += 1e-6
     graph.set_weights(same, weights)
     assert graph.model_digest(prefix) != graph.model_digest(same)
+
+
+def test_the_key_of_a_network_follows_its_edges() -> None:
+    def wired(first: str) -> object:
+        image = keras.layers.Input((4, 4, 3))
+        layers = {"a": keras.layers.ReLU(name="a")(image)}
+        layers["b"] = keras.layers.ReLU(name="b")(layers["a"])
+        layers["c"] = keras.layers.ReLU(name="c")(layers["b"])
+        return keras.Model(image, keras.layers.Add(name="sum")([layers[first], layers["c"]]))
+
+    assert graph.model_digest(wired("a")) == graph.model_digest(wired("a"))
+    assert graph.model_digest(wired("a")) != graph.model_digest(wired("b"))

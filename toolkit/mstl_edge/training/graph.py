@@ -131,10 +131,20 @@ def _as_matrix_product(layer: Any) -> Any:
 
 
 def model_digest(model: Any) -> bytes:
-    """Return a key for a model's layers and weights; equal for equal functions, whatever built them."""
-    parts: list[bytes | str] = []
+    """Return a key for a model's layers, edges and weights; equal for equal functions, whatever built them."""
+    parts: list[bytes | str] = [repr(_edges(model))]
     for layer in model.layers:
         config = {key: value for key, value in layer.get_config().items() if key not in ("name", "trainable", "dtype")}
         parts += [type(layer).__name__, repr(sorted(config.items(), key=str))]
         parts += [np.ascontiguousarray(array).tobytes() for array in layer.get_weights()]
     return digest(*parts)
+
+
+def _edges(model: Any) -> list[list[tuple[int, int]]]:
+    """Return for each layer of a flat model the layers, by position, and the tensors of theirs that it reads."""
+    described = model.get_config()["layers"]
+    positions = {layer["name"]: position for position, layer in enumerate(described)}
+    return [
+        [(positions[name], tensor) for node in layer["inbound_nodes"] for name, _, tensor, *_ in node]
+        for layer in described
+    ]
