@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
+from mstl_edge.counted import duration
 from mstl_edge.progress import Advance
 from mstl_edge_cli.streams import Narration
 
@@ -34,18 +35,6 @@ class _Bar(Progress):
         for task in self.tasks:
             if task.fields["note"]:
                 yield Text(f"  {task.fields['note']}")
-
-
-def duration(seconds: float) -> str:
-    """Return `12 s`, `3 min 20 s` or `2 h 5 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 @contextmanager

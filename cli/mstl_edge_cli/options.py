@@ -11,6 +11,7 @@ import typer
 from mstl_edge.errors import RecipeError
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every table, and every column of it.")]
 
 
 def _limit_tensorflow(threads: int | None) -> int | None:

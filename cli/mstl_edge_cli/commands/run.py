@@ -10,13 +10,17 @@ import typer
 
 from mstl_edge.errors import GateRefusedError
 from mstl_edge_cli import options
-from mstl_edge_cli.commands.bench import print_report as print_bench
-from mstl_edge_cli.commands.export import plain, print_candidates, refused_export
+from mstl_edge_cli.commands.bench import print_tables
+from mstl_edge_cli.commands.export import plain, print_candidates, print_test_classes, refused_export
 from mstl_edge_cli.commands.train import DEFAULT, print_metrics, start_run, trained
-from mstl_edge_cli.console import Terminal, print_json, say
+from mstl_edge_cli.console import Terminal, print_json
+from mstl_edge_cli.endings.ending import print_ending
+from mstl_edge_cli.resuming import resumable
 
 if TYPE_CHECKING:
+    from mstl_edge.runs import RunFolder
     from mstl_edge.schemas.bench import BenchReport
+    from mstl_edge.schemas.export import Export
     from mstl_edge.schemas.metrics import RunMetrics
 
 
@@ -36,6 +40,7 @@ def run(
     resume: options.Resume = None,
     threads: options.Threads = None,
     json: options.Json = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Do the main job: train every stage, export int8 through the gate, bench it here against float, report.
 
@@ -43,32 +48,46 @@ def run(
     """
     folder = start_run(recipe, data, weights, overrides, seed, resplit=resplit, out=out, resume=resume)
     threads = threads or os.cpu_count() or 1
-    metrics = trained(folder, threads)
-    from mstl_edge.output_folder import working_alone
-    from mstl_edge.training.export import Int8Options, export_int8
+    metrics = trained(folder, threads, by="run")
+    with resumable("run", folder.path):
+        exported, refusal = _exported(folder, threads)
+        measured = None if refusal else _bench(folder.path, threads)
+        from mstl_edge.report import write_report
 
-    refusal = None
-    try:
-        with working_alone(folder.path):
-            exported = export_int8(folder, Int8Options(), threads=threads, reporter=Terminal())
-    except GateRefusedError as refused:  # the user who needs the report most
-        refusal, exported = refused, refused_export(refused)
-    measured = None if refusal else _bench(folder.path, threads)
-    from mstl_edge.report import write_report
-
-    report = write_report([folder.path], reporter=Terminal()).path
+        report = write_report([folder.path], reporter=Terminal()).path
     if json:
         tree: dict[str, Any] = {"run": str(folder.path), "metrics": _plain(metrics), "export": plain(exported)}
         print_json({**tree, "bench": _plain(measured), "report": str(report)})
     else:
-        print_metrics(metrics)
-        print_candidates(exported)
-        if measured is not None:
-            print_bench(measured)
-            say(f"model: {folder.path / str(exported.model)}")
-        say(f"report: {report}")
+        print_run(metrics, exported, measured, verbose=verbose)
+        from mstl_edge_cli.endings.run import run_ending
+
+        print_ending(run_ending(metrics, exported, measured, run=folder.path, report=report))
     if refusal is not None:
         raise refusal
+
+
+def _exported(folder: RunFolder, threads: int) -> tuple[Export, GateRefusedError | None]:
+    """Return what the gate let through, or what it refused and how it says so: who is refused needs the report most."""
+    from mstl_edge.output_folder import working_alone
+    from mstl_edge.training.export import Int8Options, export_int8
+
+    try:
+        with working_alone(folder.path):
+            return export_int8(folder, Int8Options(), threads=threads, reporter=Terminal()), None
+    except GateRefusedError as refused:
+        return refused_export(refused), refused
+
+
+def print_run(metrics: RunMetrics, exported: Export, measured: BenchReport | None, *, verbose: bool) -> None:
+    """Print what each class of more than two scored, or every table of training, export and benchmark."""
+    if verbose:
+        print_metrics(metrics, verbose=True)
+        print_candidates(exported, verbose=True)
+        if measured is not None:
+            print_tables(measured)
+    elif exported.test is not None:
+        print_test_classes(exported.test, answers=False)
 
 
 def _bench(folder: Path, threads: int) -> BenchReport:
