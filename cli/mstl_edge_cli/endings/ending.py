@@ -62,7 +62,7 @@ def beside_float(size_bytes: int, float_bytes: int | None) -> str:
     return f"{alone}, {100 * size_bytes / float_bytes:.0f} % of float32's {float_bytes / 1e3:,.0f} kB"
 
 
-def first_of(reasons: Sequence[str]) -> str:
+def first_of(reasons: Sequence[str], *, what: str = "reason") -> str:
     """Return the first reasons, and how many there are besides."""
     more = len(reasons) - _REASONS_SHOWN
-    return "; ".join(reasons[:_REASONS_SHOWN]) + (f"; {counted(more, 'reason')} more by -v" if more > 0 else "")
+    return "; ".join(reasons[:_REASONS_SHOWN]) + (f"; {counted(more, what)} more by -v" if more > 0 else "")
