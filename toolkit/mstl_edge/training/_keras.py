@@ -12,8 +12,9 @@ import sys
 import warnings
 from typing import Any
 
-from mstl_edge.errors import MissingExtraError, install_extra
+from mstl_edge.errors import MissingExtraError
 from mstl_edge.held_back import held_back
+from mstl_edge.installing import install_extra
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
