@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from mstl_edge.counted import counted
 from mstl_edge.metrics import Interval
 from mstl_edge.schemas.bench import Accuracy, BenchReport, Comparison, Host, Result, Timing
 from mstl_edge.schemas.bench_steadiness import unstable_remark, unstable_rows
@@ -123,13 +124,15 @@ def describe_host(host: Host) -> str:
     board = f"{host.board}, " if host.board != "unknown" else ""
     governor = f", governor {host.governor}" if host.governor else ""
     emulated = f", EMULATED ({host.emulated})" if host.emulated else ""
-    return f"{board}{host.cpu}, {host.cores} cores, {host.bits} bit{memory}, {host.system}{governor}{emulated}"
+    return (
+        f"{board}{host.cpu}, {counted(host.cores, 'core')}, {host.bits} bit{memory}, {host.system}{governor}{emulated}"
+    )
 
 
 def describe_host_in_short(host: Host) -> str:
     """Return the machine in a few words."""
     emulated = f", EMULATED ({host.emulated})" if host.emulated else ""
-    return f"{host.name}, {host.cores} core{'s' * (host.cores > 1)}{emulated}"
+    return f"{host.name}, {counted(host.cores, 'core')}{emulated}"
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+_PLURALS = {"y": "ies", "s": "es"}
+_ENDING_IN_A_VOWEL_AND_Y = ("ay", "ey", "oy", "uy")
+
 
 def counted(number: int, one: str, several: str = "") -> str:
-    """Return `1 image` or `1,200 images`; `several` where it is not `one` with an s."""
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+    """Return `1 image`, `1,200 images`, `3 classes` or `2 entries`; `several` where no rule makes it."""
+    return f"{number:,} {one if number == 1 else several or _plural(one)}"
+
+
+def _plural(one: str) -> str:
+    if one.endswith(_ENDING_IN_A_VOWEL_AND_Y):
+        return f"{one}s"
+    ending = _PLURALS.get(one[-1])
+    if ending is None:
+        return f"{one}s"
+    return one.removesuffix("y") + ending
 
 
 def duration(seconds: float) -> str:

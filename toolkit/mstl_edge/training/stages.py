@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.counted import counted
 from mstl_edge.data.pixels import load_pixels
 from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import Split, open_stage, source_folder
@@ -125,7 +126,7 @@ def _tell(stage: StageSpec, manifest: Manifest, reporter: Reporter) -> None:
         reporter.say(f"{stage.name}: {remark}")
     if manifest.unreadable:
         first = ", ".join(f"{entry.name} ({entry.reason})" for entry in manifest.unreadable[:5])
-        reporter.say(f"{stage.name}: {len(manifest.unreadable)} unreadable files left out: {first}")
+        reporter.say(f"{stage.name}: {counted(len(manifest.unreadable), 'unreadable file')} left out: {first}")
     if ignored := ignored_positive(stage, manifest.labels):
         reporter.say(ignored)
 
