@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import Artifact, Card
+from mstl_edge.counted import counted
 from mstl_edge.data.workers import in_order
 from mstl_edge.errors import DataError
 from mstl_edge.metrics import (
@@ -95,7 +96,7 @@ def answer_images(models: Sequence[Judged], data: TestSet, *, reporter: Reporter
     truths: list[list[int]] = [[] for _ in models]
     unreadable: list[str] = []
     state = hashlib.sha256()
-    with reporter.bar(f"accuracy of {len(models)} models", len(data.images)) as advance:
+    with reporter.bar(f"accuracy of {counted(len(models), 'model')}", len(data.images)) as advance:
         for image, outcome in zip(data.images, in_order(read, data.images), strict=True):
             if isinstance(outcome, str):
                 unreadable.append(outcome)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge.schemas.bench import BenchReport, Host, Result
+from mstl_edge.schemas.bench_wording import threads_of
 from mstl_edge_bench.lineup import name_of, scheme_of
 from mstl_edge_bench.loaded import Loaded
 
@@ -68,7 +69,7 @@ class RowKey:
 
     def __str__(self) -> str:
         model = f"{self.model.name} {self.model.candidate or self.model.scheme}"
-        return f"{model}, {self.runtime_kind}, {self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{model}, {self.runtime_kind}, {threads_of(self.threads)}"
 
 
 def parse_tolerances(text: str) -> Tolerances:
@@ -144,8 +145,8 @@ def check_rows(keys: Sequence[RowKey], baseline: Baseline) -> None:
         )
     timed = [row for row in shared if key_of(row) in keys]
     if not timed and not tolerances.accuracy_alone:
-        measured = dict.fromkeys(f"{row.runtime_kind} with {_threads(row.threads)}" for row in shared)
-        wanted = dict.fromkeys(f"{key.runtime_kind} with {_threads(key.threads)}" for key in keys)
+        measured = dict.fromkeys(f"{row.runtime_kind} with {threads_of(row.threads)}" for row in shared)
+        wanted = dict.fromkeys(f"{key.runtime_kind} with {threads_of(key.threads)}" for key in keys)
         raise MstlEdgeError(
             f"a baseline with one of {', '.join(wanted)}",
             received=", ".join(measured),
@@ -162,10 +163,6 @@ def check_rows(keys: Sequence[RowKey], baseline: Baseline) -> None:
                 received="none",
                 hint="Measure accuracy by --data SOURCE; latency is withheld on emulated CPUs.",
             )
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' * (count > 1)}"
 
 
 def matched(now: Sequence[Result], earlier: Sequence[Result]) -> tuple[list[tuple[Result, Result]], list[str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mstl_edge.counted import counted
 from mstl_edge.errors import DataError, MstlEdgeError
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runtime import RuntimeChoice
@@ -143,12 +144,14 @@ def _score(plan: BenchPlan, lineup: Lineup, loaded: Sequence[Loaded], reporter: 
         note("not measured, since a file without a card tells neither labels nor preprocessing")
     if data is None:
         return Scoring({}, {})
-    reporter.say(f"data: {data.description}, {len(data.images)} images ({'as named' if plan.data else 'default'})")
+    reporter.say(
+        f"data: {data.description}, {counted(len(data.images), 'image')} ({'as named' if plan.data else 'default'})"
+    )
     if data.caution:
         note(f"{data.description}: {data.caution}")
     scored = answer_images(judged, data, reporter=reporter)
     if scored.unreadable:
-        note(f"{len(scored.unreadable)} unreadable files left out: {'; '.join(scored.unreadable[:3])}")
+        note(f"{counted(len(scored.unreadable), 'unreadable file')} left out: {'; '.join(scored.unreadable[:3])}")
     answers = dict(zip((model.artifact.name for model in judged), scored.answers, strict=True))
     return Scoring(answers, {name: score(given, data, scored) for name, given in answers.items()})
 

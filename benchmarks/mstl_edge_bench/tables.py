@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from mstl_edge.counted import counted
 from mstl_edge.metrics import Interval
 from mstl_edge.schemas.bench import Accuracy, BenchReport, Comparison, Host, Result, Timing
 from mstl_edge.schemas.bench_steadiness import unstable_remark, unstable_rows
@@ -17,7 +18,7 @@ NOTHING = "–"
 DECIDING_COLUMNS = ("model", "threads", "accuracy % (95 %), n", "kB", "median ms", "valid")
 """What a person decides by; within 80 columns, so that no number is cut."""
 SPEED_COLUMNS = (
-    "model", "scheme", "runtime", "threads", "median ms", "p90", "p99", "decode+resize ms",
+    "model", "threads", "scheme", "runtime", "median ms", "p90", "p99", "decode+resize ms",
     "end to end ms", "load ms", "first ms", "harness %", "valid",
 )  # fmt: skip
 ACCURACY_COLUMNS = ("model", "scheme", "accuracy %", "images", "sensitivity %", "specificity %", "AUC", "macro-F1")
@@ -49,7 +50,7 @@ def speed_rows(report: BenchReport) -> list[Row]:
     """Return one row of times per model and number of threads."""
     return [
         (
-            row.model, row.candidate or row.scheme, row.runtime, str(row.threads), _median(row.latency_ms),
+            row.model, str(row.threads), row.candidate or row.scheme, row.runtime, _median(row.latency_ms),
             _ms(row.latency_ms, "p90"), _ms(row.latency_ms, "p99"), _median(row.decode_resize_ms), _median(row.end_to_end_ms),
             _number(row.startup.load_ms + row.startup.allocate_ms if row.startup else None),
             _number(row.startup.first_inference_ms if row.startup else None),
@@ -123,13 +124,15 @@ def describe_host(host: Host) -> str:
     board = f"{host.board}, " if host.board != "unknown" else ""
     governor = f", governor {host.governor}" if host.governor else ""
     emulated = f", EMULATED ({host.emulated})" if host.emulated else ""
-    return f"{board}{host.cpu}, {host.cores} cores, {host.bits} bit{memory}, {host.system}{governor}{emulated}"
+    return (
+        f"{board}{host.cpu}, {counted(host.cores, 'core')}, {host.bits} bit{memory}, {host.system}{governor}{emulated}"
+    )
 
 
 def describe_host_in_short(host: Host) -> str:
     """Return the machine in a few words."""
     emulated = f", EMULATED ({host.emulated})" if host.emulated else ""
-    return f"{host.name}, {host.cores} core{'s' * (host.cores > 1)}{emulated}"
+    return f"{host.name}, {counted(host.cores, 'core')}{emulated}"
 
 
 def comparison_lines(comparison: Comparison) -> list[str]:
@@ -139,8 +142,8 @@ def comparison_lines(comparison: Comparison) -> list[str]:
     lines += [f"{against}, {because}" for because in comparison.not_compared]
     # Said once: threads seldom change it.
     lines += dict.fromkeys(at.because for at in comparison.by_threads if at.because)
-    if comparison.agreement is not None and comparison.accuracy_drop is not None:
-        lines.append(_paired_line(comparison))
+    if words := paired_words(comparison):
+        lines.append(f"{comparison.model}: {words}")
     return lines
 
 
@@ -151,12 +154,15 @@ def size_lines(comparison: Comparison) -> list[str]:
     return [f"{comparison.model}: {comparison.size_ratio:.1%} of the float model's size"]
 
 
-def _paired_line(comparison: Comparison) -> str:
+def paired_words(comparison: Comparison) -> str:
+    """Return whether both models answer alike, and what that costs in accuracy; nothing where no images were scored."""
+    if comparison.agreement is None or comparison.accuracy_drop is None:
+        return ""
     low, high = comparison.accuracy_drop_low or 0.0, comparison.accuracy_drop_high or 0.0
     tells = "the data can't tell them apart" if low <= 0 <= high else "a difference beyond chance"
     return (
-        f"{comparison.model}: {comparison.agreement:.1%} of labels agree with the float model; accuracy drop "
-        f"{100 * (comparison.accuracy_drop or 0.0):.1f} points ({100 * low:.1f} to {100 * high:.1f}), "
+        f"{comparison.agreement:.1%} of labels agree with the float model; accuracy drop "
+        f"{100 * comparison.accuracy_drop:.1f} points ({100 * low:.1f} to {100 * high:.1f}), "
         f"McNemar p = {comparison.mcnemar_p:.2g}: {tells}"
     )
 

@@ -13,8 +13,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from mstl_edge import __version__
 from mstl_edge.errors import MstlEdgeError
-from mstl_edge_cli.console import narration_on_stderr, results_on_stdout, say
+from mstl_edge_cli.console import say
 from mstl_edge_cli.stopping import ended_by_signals, stopped
+from mstl_edge_cli.streams import narration_on_stderr, results_on_stdout
 
 COMMANDS = (
     "run",

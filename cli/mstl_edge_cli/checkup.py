@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 import os
 import re
 import sys
@@ -12,12 +11,12 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlparse
 
 from msgspec import Struct
 
 from mstl_edge import __version__
-from mstl_edge.errors import MissingExtraError, MstlEdgeError, install_extra, typed
+from mstl_edge.errors import MissingExtraError, MstlEdgeError
+from mstl_edge.installing import install_extra
 from mstl_edge.schemas.bench import Host
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def _kaggle_check() -> Check:
     found = importlib.util.find_spec("kagglehub") is not None
     told = "kagglehub is installed" if found else "kagglehub is not installed"
     return Check(
-        name="kaggle: data", works=found, told=told, hint="" if found else f"Install it: {install_here('train')}"
+        name="kaggle: data", works=found, told=told, hint="" if found else f"Install it: {install_extra('train')}"
     )
 
 
@@ -218,21 +217,6 @@ def _failed(name: str, error: MstlEdgeError) -> Check:
     return Check(name=name, works=False, told=f"{error.received or error.expected}", hint=error.hint)
 
 
-def install_here(extra: str) -> str:
-    """Return how to install an extra as this installation was made: from its checkout or its wheel, if they are still there."""
-    try:
-        told = importlib.metadata.distribution(PACKAGE).read_text("direct_url.json")
-        facts = json.loads(told or "{}")
-    except (importlib.metadata.PackageNotFoundError, ValueError):
-        return install_extra(extra)
-    origin = urlparse(facts.get("url", ""))
-    place = Path(unquote(origin.path))
-    if origin.scheme != "file" or not place.exists():
-        return install_extra(extra)
-    editable = ["-e"] if facts.get("dir_info", {}).get("editable") else []
-    return typed("pip", "install", *editable, f"{place}[{extra}]")
-
-
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)[^;]*(?:;(?P<marker>.*))?")
 
 
@@ -253,7 +237,7 @@ def _extra(name: str, requirements: Sequence[str]) -> Extra:
     packages = _versions(requirements)
     unmet = tuple(_unmet(requirements, packages, name))
     alone = name in ALONE
-    return Extra(name=name, adds=EXTRAS[name], alone=alone, packages=packages, unmet=unmet, command=install_here(name))
+    return Extra(name=name, adds=EXTRAS[name], alone=alone, packages=packages, unmet=unmet, command=install_extra(name))
 
 
 def _versions(requirements: Iterable[str]) -> dict[str, str | None]:

@@ -2,121 +2,55 @@
 
 from __future__ import annotations
 
-import io
-import os
+import re
+import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, Literal, NoReturn, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from mstl_edge.errors import MstlEdgeError
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+from mstl_edge.held_back import held_back
 from mstl_edge.progress import Advance
+from mstl_edge_cli.layout import BETWEEN_COLUMNS, Block, columns_in, is_number, paragraph, wrapped
 
 SECONDS_BETWEEN_LINES = 5.0
-_LEAST_LABEL = 12
-"""Characters that a name keeps of a line, however many numbers stand beside it."""
-_BETWEEN_COLUMNS = 2
+_AS_WIDE_AS_IT_TAKES = 1_000_000
+
+
+Meaning = Literal["good", "doubtful", "refused"]
+"""What a colour says; it stands on a word that says it too."""
+COLOURS: dict[Meaning, str] = {"good": "green", "doubtful": "yellow", "refused": "red"}
 
 
 def say(message: str) -> None:
-    """Narrate on stderr, one line; `narration_on_stderr` sees to a stderr that takes none."""
-    sys.stderr.write(f"{message}\n")
+    """Narrate on stderr, one line, on a terminal broken between words; `narration_on_stderr` sees to a stderr that takes none."""
+    sys.stderr.write(f"{paragraph(message, _width(sys.stderr), indent=2)}\n")
     sys.stderr.flush()
 
 
-class Narration:
-    """A stderr that forgets what it cannot write: losing the narration is no reason to lose the work."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write what can be written."""
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write what can be written of each line."""
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        """Flush what can be flushed."""
-        with suppress(OSError, ValueError):
-            self._stream.flush()
-
-    def isatty(self) -> bool:
-        """Return whether a person can watch."""
-        try:
-            return self._stream.isatty()
-        except (OSError, ValueError):
-            return False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+def say_next(command: str) -> None:
+    """Say on stderr what to type next, in one piece, however long it is."""
+    sys.stderr.write(f"next: {command}\n")
+    sys.stderr.flush()
 
 
-@contextmanager
-def narration_on_stderr() -> Iterator[None]:
-    """Let the program go on without a stderr: closed, on a full disk, or a terminal that has gone.
+def print_text(text: str) -> None:
+    """Print a sentence on stdout, one line, on a terminal broken between words."""
+    sys.stdout.write(f"{paragraph(text, _width(sys.stdout), indent=2)}\n")
 
-    Python gives a closed descriptor to the next file that is opened, and whatever a library then writes to stderr would go into
-    that file: the three standard ones are opened on nothing first.
-    """
-    closed = sys.stderr is None
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, which is this one
-    kept = sys.stderr
-    sys.stderr = Narration(io.StringIO() if closed else kept)
+
+def _width(stream: TextIO) -> int | None:
+    """Return how many characters a line of a terminal takes; None for a file or a pipe, which take any."""
+    stream = getattr(stream, "rich_proxied_file", stream)  # while a bar is drawn
     try:
-        yield
-    finally:
-        try:
-            if not closed:
-                kept.flush()
-            sys.stderr = kept
-        except (OSError, ValueError):
-            pass  # Python flushes once more when it ends, and would make exit code 120 of it
-
-
-@contextmanager
-def results_on_stdout() -> Iterator[None]:
-    """End the program with one line and exit code 1 where stdout does not take its results: a full disk, a reader that has gone.
-
-    Characters that the encoding of stdout lacks, such as the bytes of a file name that is no UTF-8, are escaped.
-    """
-    stdout = sys.stdout
-    if stdout is None:
-        _end_without_stdout("a closed stdout", 1)
-    if isinstance(stdout, io.TextIOWrapper):
-        if isinstance(
-            stdout.buffer, io.RawIOBase
-        ):  # PYTHONUNBUFFERED; a buffer keeps what a failed write has not written
-            buffer = io.BufferedWriter(stdout.buffer)
-            stdout = sys.stdout = io.TextIOWrapper(buffer, stdout.encoding, line_buffering=True)
-        stdout.reconfigure(errors="backslashreplace")
-    try:
-        yield
-    except (SystemExit, OSError) as ended:
-        # What could not be written is still in the buffer, so that a broken stdout fails again here and a sound one does not.
-        try:
-            stdout.flush()
-        except OSError as error:
-            # Python flushes once more when it ends, and would tell of its failure in its own words.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())
-            code = ended.code if isinstance(ended, SystemExit) and isinstance(ended.code, int) else 1
-            _end_without_stdout(error.strerror or str(error), code or 1)
-        raise
-
-
-def _end_without_stdout(reason: str, code: int) -> NoReturn:
-    say(f"mstl-edge: {MstlEdgeError('a stdout that takes all results', received=reason)}")
-    raise SystemExit(code)
+        return shutil.get_terminal_size().columns if stream.isatty() else None
+    except (OSError, ValueError):  # closed, or gone
+        return None
 
 
 def print_json(tree: Any) -> None:
@@ -142,34 +76,88 @@ def _to_json(tree: Any, indent: int | None = None) -> str:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, marked: int | None = None
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    marked: int | None = None,
+    meanings: Mapping[str, Meaning] | None = None,
+    repeated: int = 1,
 ) -> None:
-    """Print a table on stdout; numbers go right and are never cut, and the row `marked` is set bold with an arrow in front."""
-    from rich.cells import cell_len
-    from rich.console import Console
-    from rich.table import Table
+    """Print a table on stdout: numbers go right and are never cut, names break between words.
 
+    On a terminal that is too narrow for all columns, those that do not fit stand below, behind the first.
+
+    Args:
+        title: What it shows; a line break in front keeps it apart from what stands above.
+        columns: Heads.
+        rows: Cells.
+        marked: Number of the row that is set bold, with an arrow in front.
+        meanings: The colours of cells, by what they say.
+        repeated: So many of the first columns say which row it is.
+    """
     listed = [[_cell(value) for value in row] for row in rows]
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    needed, terminal = 0, sys.stdout.isatty()
-    for position, column in enumerate(columns):
-        widest = max(cell_len(text) for text in (column, *(row[position] for row in listed)))
-        numeric = all(row[position].lstrip("~+−-<! ")[:1].isdigit() or row[position] in ("", "–") for row in listed)
-        # Where it is too wide, names wrap; a number that is cut would be another number.
-        justify: Literal["left", "right"] = "right" if numeric and listed else "left"
-        table.add_column(column, justify=justify, no_wrap=numeric, overflow="fold")
-        # A file or a pipe is as wide as it takes: a row is a line there.
-        needed += (min(widest, _LEAST_LABEL) if terminal and not numeric else widest) + _BETWEEN_COLUMNS
-    for number, row in enumerate(listed):
-        chosen = number == marked
-        table.add_row(*([f"→ {row[0]}" if chosen else row[0], *row[1:]]), style="bold" if chosen else None)
-    # No markup: a file name may hold square brackets. The title stands alone, since a table wraps it to its own width.
-    console = Console(highlight=False, markup=False, width=None if terminal else 160)
-    console = Console(highlight=False, markup=False, width=max(console.width, needed))
-    # Captured, since Rich ends the program without a word where stdout is a pipe without a reader.
+    if marked is not None:
+        listed[marked][0] = f"→ {listed[marked][0]}"
+    room = _width(sys.stdout)
+    with _drawing() as console:
+        # The title stands alone, since a table wraps it to its own width.
+        console.print("\n".join(paragraph(line, room) for line in title.split("\n")), style="bold")
+        for number, block in enumerate(columns_in(columns, listed, room, repeated=repeated)):
+            if number:
+                console.print()
+            console.print(_block(columns, listed, block, marked, meanings or {}))
+
+
+def _block(
+    columns: Sequence[str], rows: list[list[str]], block: Block, marked: int | None, meanings: Mapping[str, Meaning]
+) -> Table:
+    """Return some columns of a table, at the widths that were worked out for them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(header_style="bold", box=None, pad_edge=False, padding=(0, BETWEEN_COLUMNS, 0, 0))
+    for position, width in block:
+        numeric = bool(rows) and all(is_number(row[position]) for row in rows)
+        head = "\n".join(wrapped(columns[position], width))
+        table.add_column(head, justify="right" if numeric else "left", width=width, no_wrap=True)
+    for number, row in enumerate(rows):
+        cells = []
+        for position, width in block:
+            meaning = meanings.get(row[position].removeprefix("→ "))
+            cells.append(Text("\n".join(wrapped(row[position], width)), style=COLOURS[meaning] if meaning else ""))
+        table.add_row(*cells, style="bold" if number == marked else None)
+    return table
+
+
+def print_facts(facts: Iterable[tuple[str, str, Meaning | None]]) -> None:
+    """Print named sentences on stdout; the first word of one that means something is coloured."""
+    from rich.text import Text
+
+    listed = list(facts)
+    named = max((len(name) for name, _, _ in listed), default=0) + BETWEEN_COLUMNS
+    room = _width(sys.stdout)
+    with _drawing() as console:
+        for name, said, meaning in listed:
+            shown = Text(paragraph(f"{name:<{named}}{said}", room, indent=named))
+            shown.stylize("bold", 0, len(name))
+            if meaning is not None:
+                shown.stylize(COLOURS[meaning], named, named + len(re.split(r"[ :,]", said, maxsplit=1)[0]))
+            console.print(shown)
+
+
+@contextmanager
+def _drawing() -> Iterator[Console]:
+    """Yield what draws on stdout, lines as long as they are: they are broken before; colours only where a person watches.
+
+    Captured, since Rich ends the program without a word where stdout is a pipe without a reader.
+    """
+    from rich.console import Console
+
+    # No markup: a file name may hold square brackets.
+    console = Console(highlight=False, markup=False, soft_wrap=True, width=_AS_WIDE_AS_IT_TAKES)
     with console.capture() as captured:
-        console.print(title, style="bold", soft_wrap=True)
-        console.print(table)
+        yield console
     sys.stdout.write(captured.get())
 
 
@@ -198,27 +186,14 @@ def progress_bar(description: str, total: int | None) -> Iterator[Advance]:
     """Show a bar on a terminal, plain lines otherwise; yields `advance(steps, note)`.
 
     What is written to stdout meanwhile goes above the bar where stdout is a terminal too, and untouched into a file or a pipe.
+    What libraries write to the descriptor of stderr, into the midst of a bar, is held back.
     """
     if not sys.stderr.isatty():
         yield _plain_lines(description, total)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+    from mstl_edge_cli.bar import bar_on
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(
-        *columns,
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True, soft_wrap=True),
-        redirect_stdout=sys.stdout.isatty(),
-    )
-    with bar:
-        task = bar.add_task(description, total=total, note="")
-
-        def advance(steps: int, note: str = "") -> None:
-            bar.update(task, advance=steps, **({"note": note} if note else {}))  # type: ignore[arg-type]
-
+    with held_back() as terminal, bar_on(terminal, description, total) as advance:
         yield advance
 
 

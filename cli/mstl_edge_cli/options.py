@@ -12,6 +12,7 @@ from mstl_edge.errors import RecipeError
 from mstl_edge_cli.completing import complete_backbone, complete_key, complete_positive, complete_recipe, complete_run
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every table, and every column of it.")]
 
 
 def _limit_tensorflow(threads: int | None) -> int | None:

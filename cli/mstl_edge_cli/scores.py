@@ -42,11 +42,12 @@ def class_cells(label: str, scores: ClassScores | ClassResult) -> tuple[object, 
     return label, scores.n, percent(scores.recall), percent(scores.precision), share(scores.auc)
 
 
-def print_classes(title: str, scored: ClassificationMetrics) -> None:
-    """Print each class by itself, a row per class, and what its images were answered."""
-    labels: Sequence[str] = list(scored.classes)
-    rows = [
-        (*class_cells(label, scores), *counts)
-        for (label, scores), counts in zip(scored.classes.items(), scored.confusion, strict=True)
-    ]
-    print_table(title, (*CLASS_COLUMNS, *(f"→ {label}" for label in labels)), rows)
+def print_classes(title: str, scored: ClassificationMetrics, *, answers: bool) -> None:
+    """Print each class by itself, a row per class; with `answers`, also what its images were answered."""
+    print_table(f"\n{title}", CLASS_COLUMNS, [class_cells(label, scores) for label, scores in scored.classes.items()])
+    if answers:
+        labels: Sequence[str] = list(scored.classes)
+        rows = [(label, *counts) for label, counts in zip(labels, scored.confusion, strict=True)]
+        print_table(
+            "\nwhat the images of each class were answered", ("class", *(f"→ {label}" for label in labels)), rows
+        )

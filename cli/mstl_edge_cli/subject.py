@@ -144,7 +144,7 @@ def _of_data(word: str, asked: Asked) -> Subject:
 
 def told_of(planned: Planned) -> list[str]:
     """Say in a few lines what was seen of the data and what was chosen for them."""
-    from mstl_edge.data.labelled import counted
+    from mstl_edge.counted import counted
     from mstl_edge.planning.facts import left_out, told
 
     recipe, stage = planned.recipe, planned.recipe.stages[-1]

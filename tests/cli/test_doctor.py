@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import mstl_edge
-from mstl_edge_cli import checkup
 
 ROOT = Path(__file__).parents[2]
 
@@ -116,35 +115,3 @@ def test_imagenet_weights_are_found_where_keras_keeps_them(mstl_edge, monkeypatc
     (tmp_path / ".keras" / "models" / "mobilenet_2_5_224_tf_no_top.h5").write_bytes(b"")
     checks = {check["name"]: check for check in json.loads(mstl_edge("doctor", "--json").stdout)["checks"]}
     assert checks["ImageNet weights"]["told"] == f"{tmp_path}/.keras/models: mobilenet_2_5_224_tf_no_top.h5"
-
-
-@pytest.mark.parametrize(
-    ("made", "facts", "command"),
-    [
-        ("my checkout", {"dir_info": {"editable": True}}, "pip install -e '{place}[train]'"),
-        ("my checkout", {"dir_info": {}}, "pip install '{place}[train]'"),
-        ("mstl_edge-0.1.0-py3-none-any.whl", {"archive_info": {}}, "pip install '{place}[train]'"),
-        ("", {"archive_info": {}}, "pip install '.[train]' in a checkout, or pip install './mstl_edge-"),
-    ],
-)
-def test_an_extra_is_installed_from_where_this_installation_came(monkeypatch, tmp_path, made, facts, command):
-    place = tmp_path / (made or "gone.whl")
-    if made:
-        place.mkdir()
-
-    class Made:
-        @staticmethod
-        def read_text(name: str) -> str:
-            assert name == "direct_url.json"
-            return json.dumps({"url": place.as_uri(), **facts})
-
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: Made)
-    assert checkup.install_here("train").startswith(command.format(place=place))
-
-
-def test_an_index_and_no_installation_at_all_fall_back_to_checkout_and_wheel(monkeypatch):
-    def absent(name: str) -> None:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "distribution", absent)
-    assert "'.[train]' in a checkout" in checkup.install_here("train")

@@ -49,7 +49,8 @@ def test_nothing_is_written_into_the_file_that_takes_the_place_of_a_closed_stder
     program = """
 import os, sys
 from pathlib import Path
-from mstl_edge_cli.console import narration_on_stderr, say
+from mstl_edge_cli.console import say
+from mstl_edge_cli.streams import narration_on_stderr
 with narration_on_stderr():
     say("narration")
     with open(sys.argv[1], "w") as file:

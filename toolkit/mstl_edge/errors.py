@@ -13,12 +13,6 @@ def typed(*words: object) -> str:
     return shlex.join(map(str, words))
 
 
-def install_extra(extra: str) -> str:
-    """Return how to install an extra; no index has this package, so that its checkout and its wheel are named."""
-    wheel = f"mstl_edge-VERSION-py3-none-any.whl[{extra}]"
-    return f"pip install '.[{extra}]' in a checkout, or pip install './{wheel}' beside the wheel"
-
-
 class MstlEdgeError(Exception):
     """A mistake that the user can mend; the command line prints it as one line and exits with `exit_code`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mstl_edge_cli import options
-from mstl_edge_cli.console import Terminal, print_table, say
+from mstl_edge_cli.console import Meaning, Terminal, print_table, print_text, say
+from mstl_edge_cli.endings.ending import print_ending
 
 if TYPE_CHECKING:
     from mstl_edge.schemas.bench import BenchReport
     from mstl_edge_bench.baseline import Tolerances
 
 Form = Literal["table", "all", "json", "csv", "markdown"]
+_VALID: dict[str, Meaning] = {"yes": "good", "no": "doubtful"}
+"""What the column `valid` means."""
 
 Models = Annotated[
     list[Path] | None,
@@ -95,10 +99,7 @@ def bench(
     json: options.Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables for a README.")] = False,
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", "-v", help="Every table: percentiles, other times, scores, memory; and reasons."),
-    ] = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Measure models on this machine: accuracy, latency, parameters, size and memory, int8 beside float.
 
@@ -135,7 +136,7 @@ def bench(
             last.callback(_write_pytest_benchmark, report, pytest_benchmark)
         if out is not None:
             last.callback(_write_report, report, out)
-        print_report(report, form)
+        print_report(report, form, models=plan.models, out=out)
 
 
 def _thread_counts(text: str | None) -> tuple[int, ...]:
@@ -177,7 +178,6 @@ def _write_report(report: BenchReport, path: Path) -> None:
     from mstl_edge.storage import write_bytes
 
     write_bytes(path, encode_report(report))
-    say(f"report: {path}")
 
 
 def _write_pytest_benchmark(report: BenchReport, path: Path) -> None:
@@ -190,8 +190,17 @@ def _write_pytest_benchmark(report: BenchReport, path: Path) -> None:
     say(f"pytest-benchmark file: {path}")
 
 
-def print_report(report: BenchReport, form: Form = "table") -> None:
-    """Print a report on stdout: what a person decides by, all tables, or another form; remarks on tables go to stderr."""
+def print_report(
+    report: BenchReport, form: Form = "table", *, models: Sequence[Path] = (), out: Path | None = None
+) -> None:
+    """Print a report on stdout: what a person decides by, all tables, or another form; remarks on tables go to stderr.
+
+    Args:
+        report: What was measured.
+        form: How.
+        models: As they were named, for the next command.
+        out: Where the report is written.
+    """
     from mstl_edge.schemas.bench import encode_report
     from mstl_edge_bench import tables
 
@@ -202,31 +211,52 @@ def print_report(report: BenchReport, form: Form = "table") -> None:
     elif form == "markdown":
         typer.echo(tables.to_markdown(report), nl=False)
     else:
-        _print_tables(report, everything=form == "all")
+        from mstl_edge_cli.endings.bench import bench_ending
+
+        print_tables(report) if form == "all" else print_deciding(report)
+        for remark in tables.remarks(report):
+            say(f"note: {remark}")
+        print_ending(bench_ending(report, models=models, out=out))
 
 
-def _print_tables(report: BenchReport, *, everything: bool) -> None:
+def print_deciding(report: BenchReport) -> None:
+    """Print what a person decides by; each class by itself where there are more than two."""
     from mstl_edge_bench import tables
 
-    scored = next((row.accuracy for row in report.results if row.accuracy), None)
-    if everything:
-        print_table(f"speed on {tables.describe_host(report.host)}", tables.SPEED_COLUMNS, tables.speed_rows(report))
-        if scored is not None:
-            title = f"\naccuracy: {scored.data} (95 % intervals)"
-            print_table(title, tables.ACCURACY_COLUMNS, tables.accuracy_rows(report))
-        if by_class := tables.class_rows(report):
-            print_table("\neach class by itself (95 % intervals)", tables.CLASS_COLUMNS, by_class)
-        title = "\nfootprint; memory grown at each step of a fresh process, and its peak"
-        print_table(title, tables.FOOTPRINT_COLUMNS, tables.footprint_rows(report))
-    else:
-        title = f"speed on {tables.describe_host_in_short(report.host)}; medians of {report.protocol.blocks} blocks"
-        title += f"\naccuracy: {scored.data}" if scored else ""
-        print_table(title, tables.DECIDING_COLUMNS, tables.deciding_rows(report))
+    scored = _scored(report)
+    title = f"speed on {tables.describe_host_in_short(report.host)}; medians of {report.protocol.blocks} blocks"
+    title += f"\naccuracy: {scored}" if scored else ""
+    print_table(title, tables.DECIDING_COLUMNS, tables.deciding_rows(report), meanings=_VALID)
+    _print_classes(report)
+
+
+def print_tables(report: BenchReport) -> None:
+    """Print every table, and what the comparisons say."""
+    from mstl_edge_bench import tables
+
+    title = f"\nspeed on {tables.describe_host(report.host)}"
+    print_table(title, tables.SPEED_COLUMNS, tables.speed_rows(report), meanings=_VALID, repeated=2)
+    if scored := _scored(report):
+        title = f"\naccuracy: {scored} (95 % intervals)"
+        print_table(title, tables.ACCURACY_COLUMNS, tables.accuracy_rows(report))
+    _print_classes(report)
+    title = "\nfootprint; memory grown at each step of a fresh process, and its peak"
+    print_table(title, tables.FOOTPRINT_COLUMNS, tables.footprint_rows(report))
     for comparison in report.comparisons:
-        for line in (*tables.comparison_lines(comparison), *(tables.size_lines(comparison) if everything else ())):
-            typer.echo(line)
-    for remark in tables.remarks(report):
-        say(f"note: {remark}")
+        print_text("")
+        for line in (*tables.comparison_lines(comparison), *tables.size_lines(comparison)):
+            print_text(line)
+
+
+def _scored(report: BenchReport) -> str:
+    return next((row.accuracy.data for row in report.results if row.accuracy), "")
+
+
+def _print_classes(report: BenchReport) -> None:
+    from mstl_edge_bench import tables
+
+    if by_class := tables.class_rows(report):
+        print_table("\neach class by itself (95 % intervals)", tables.CLASS_COLUMNS, by_class, repeated=3)
 
 
 def _judge_changes(report: BenchReport, tolerances: Tolerances) -> None:

@@ -9,13 +9,14 @@ import typer
 
 from mstl_edge_cli import options
 from mstl_edge_cli.console import print_json, print_table, progress_bar, say
+from mstl_edge_cli.endings.ending import print_ending
 
 if TYPE_CHECKING:
     from mstl_edge.data.audit import Audit
 
 SHOWN = 20
-SIZES_SHOWN = 5
-"""How many rows of a list the tables show; `--json` has all."""
+SIZES_SHOWN = FINDINGS_SHOWN = 5
+"""How many rows of a list the tables show, findings without `--verbose`; `--json` has all."""
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +47,13 @@ def check(
     ] = "",
     resplit: options.Resplit = False,
     json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
+    verbose: options.Verbose = False,
 ) -> None:
-    """Audit a data set: classes, sizes, unreadable files, duplicates, patients, leaks; exit code 1 if training would refuse it."""
+    """Audit a data set, and say whether it is ready to be trained on.
+
+    Classes, sizes, unreadable files, duplicates, patients, leaks; exit code 1 if training would refuse it.
+    """
+    from mstl_edge.counted import counted
     from mstl_edge.data.audit import audit_source
     from mstl_edge.data.labelled import left_out_lines
     from mstl_edge.data.scan import scan_source
@@ -55,52 +61,64 @@ def check(
     from mstl_edge.recipe import PreprocessSpec, SplitSpec
 
     opened = open_source(source, patient=patient, column=column, image_column=image_column, label_column=label_column)
-    say(f"reading {len(opened.images):,} files of {source}")
+    say(f"reading {counted(len(opened.images), 'file')} of {source}")
     with progress_bar("reading images", len(opened.images)) as advance:
         scan = scan_source(opened, PreprocessSpec(), advance=advance)
     audit = audit_source(opened, scan, SplitSpec(resplit=resplit))
     for remark in (*audit.notes, *left_out_lines(audit.left_out)):
         say(f"note: {remark}")
+    for error in audit.errors:
+        say(f"error: {error}")
     if json:
         print_json(audit.to_tree())
     else:
-        _print_tables(audit)
-    for error in audit.errors:
-        say(f"error: {error}")
+        from mstl_edge_cli.endings.data import check_ending
+
+        settings = {
+            "split.patient": patient,
+            "split.column": column,
+            "labels.image": image_column,
+            "labels.label": label_column,
+        }
+        print_audit(audit, verbose=verbose)
+        print_ending(check_ending(audit, settings, resplit=resplit))
     if audit.errors:
         raise typer.Exit(1)
 
 
-def _print_tables(audit: Audit) -> None:
+def print_audit(audit: Audit, *, verbose: bool = False) -> None:
+    """Print the classes, a summary, and what was found; sizes, modes and patients only with `verbose`."""
     rows = [
         [label, n, *(split.get(label, 0) for split in audit.declared.values())] for label, n in audit.classes.items()
     ]
-    print_table(f"Classes of {audit.source}", ["class", "images", *audit.declared], rows)
-    print_table("Images", ["what", "count"], _summary(audit))
-    sizes = [(f"{size.width}×{size.height}", size.n) for size in audit.sizes]
-    _print_list("Sizes in pixels", ["size", "images"], sizes, shown=SIZES_SHOWN)
-    print_table("Modes", ["mode", "images"], list(audit.modes.items()))
-    several = sorted(((n, name) for name, n in audit.patients.items() if n > 1), key=lambda row: (-row[0], row[1]))
-    _print_list("Patients with several images", ["patient", "images"], [(name, n) for n, name in several])
-    _print_list("Unreadable files", ["file", "reason"], [(lost.name, lost.reason) for lost in audit.unreadable])
-    _print_list("Same file twice", ["files"], [(", ".join(names),) for names in audit.exact_duplicates])
-    _print_list(
-        "Near-duplicates",
-        ["first", "second", "similarity", "label"],
-        [
+    print_table(f"classes of {audit.source}", ["class", "images", *audit.declared], rows)
+    summary = [row for row in _summary(audit) if verbose or row[1] != 0]
+    print_table("\nimages", ["what", "count"], summary)
+    if verbose:
+        sizes = [(f"{size.width}×{size.height}", size.n) for size in audit.sizes]
+        _print_list("sizes in pixels", ["size", "images"], sizes, shown=SIZES_SHOWN)
+        print_table("\nmodes", ["mode", "images"], list(audit.modes.items()))
+        several = sorted(((n, name) for name, n in audit.patients.items() if n > 1), key=lambda row: (-row[0], row[1]))
+        _print_list("patients with several images", ["patient", "images"], [(name, n) for n, name in several])
+    _print_findings(audit, shown=SHOWN if verbose else FINDINGS_SHOWN)
+
+
+def _print_findings(audit: Audit, *, shown: int) -> None:
+    lists: list[tuple[str, list[str], Sequence[tuple[object, ...]]]] = [
+        ("unreadable files", ["file", "reason"], [(lost.name, lost.reason) for lost in audit.unreadable]),
+        ("same file twice", ["files"], [(", ".join(names),) for names in audit.exact_duplicates]),
+        ("near-duplicates", ["first", "second", "similarity", "label"], [
             (pair.first, pair.second, f"{pair.similarity:.3f}", "same" if pair.same_label else "different")
             for pair in audit.near_duplicates
-        ],
-    )
-    _print_list("One image under two labels", ["files"], [(", ".join(names),) for names in audit.conflicts])
-    _print_list(
-        "Leaks between declared splits",
-        ["group", "files"],
-        [(leak.group, ", ".join(leak.images)) for leak in audit.leaks],
-    )
-    _print_list("Labels without an image", ["image"], [(name,) for name in audit.missing])
-    _print_list("Images without a label", ["image"], [(name,) for name in audit.unlabelled])
-    _print_list("Left out", ["what", "why"], [(left.name, left.reason) for left in audit.left_out])
+        ]),
+        ("one image under two labels", ["files"], [(", ".join(names),) for names in audit.conflicts]),
+        ("leaks between declared splits", ["group", "files"], [(leak.group, ", ".join(leak.images)) for leak in audit.leaks]),
+        ("labels without an image", ["image"], [(name,) for name in audit.missing]),
+        ("images without a label", ["image"], [(name,) for name in audit.unlabelled]),
+        ("left out", ["what", "why"], [(left.name, left.reason) for left in audit.left_out]),
+    ]  # fmt: skip
+    for title, columns, rows in lists:
+        _print_list(title, columns, rows, shown=shown)
 
 
 def _summary(audit: Audit) -> list[tuple[str, object]]:
@@ -111,7 +129,7 @@ def _summary(audit: Audit) -> list[tuple[str, object]]:
         ("readable images", audit.images),
         ("unreadable files", len(audit.unreadable)),
         ("patients", len(audit.patients) if known else "unknown"),
-        ("patients with several images", audit.patients_with_several_images if known else "unknown"),
+        *([("patients with several images", audit.patients_with_several_images)] if known else []),
         ("independent groups" if known else "independent groups (near-duplicates together)", audit.groups),
         ("width in pixels", _span(widths)),
         ("height in pixels", _span(heights)),
@@ -131,4 +149,4 @@ def _print_list(title: str, columns: list[str], rows: Sequence[tuple[object, ...
     if rows:
         more = f" (the first {shown} of {len(rows):,})" if len(rows) > shown else ""
         listed = [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows[:shown]]
-        print_table(f"{title}{more}", columns, listed)
+        print_table(f"\n{title}{more}", columns, listed)

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mstl_edge.errors import GateRefusedError, typed
+from mstl_edge.errors import GateRefusedError
 from mstl_edge_cli import options
-from mstl_edge_cli.console import Terminal, print_json, print_table, say
+from mstl_edge_cli.console import Terminal, print_json, print_table, print_text, say
+from mstl_edge_cli.endings.ending import print_ending
 from mstl_edge_cli.scores import percent, print_classes, share
-
-if TYPE_CHECKING:
-    from mstl_edge.metrics import ClassificationMetrics
 
 if TYPE_CHECKING:
     from mstl_edge.metrics import ClassificationMetrics, Interval
@@ -64,6 +62,7 @@ def export(
     data: options.MovedData = None,
     threads: options.Threads = None,
     json: options.Json = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Quantize and convert a run; an int8 file is proven on images it has not seen, or not written (exit 3).
 
@@ -95,11 +94,11 @@ def export(
             except GateRefusedError as refused:
                 if metadata:
                     write_mediapipe_files(opened, reporter)
-                _show(opened.path, refused_export(refused), json=json)
+                _show(opened.path, refused_export(refused), json=json, verbose=verbose)
                 raise
         if metadata:
             record = write_mediapipe_files(opened, reporter)
-    _show(opened.path, record, json=json)
+    _show(opened.path, record, json=json, verbose=verbose)
 
 
 def refused_export(refused: GateRefusedError) -> Export:
@@ -109,16 +108,14 @@ def refused_export(refused: GateRefusedError) -> Export:
     return EXPORT.convert(refused.tree, origin="a refused export", hint="")
 
 
-def _show(run: Path, record: Export, *, json: bool) -> None:
+def _show(run: Path, record: Export, *, json: bool, verbose: bool) -> None:
     if json:
         print_json({**plain(record), "run": str(run)})
         return
-    print_candidates(record)
-    for copy in record.mediapipe:
-        say(f"for MediaPipe Tasks: {run / copy.path}")
-    if record.model is not None:
-        say(f"model: {run / record.model}")
-        say(f"next: {typed('mstl-edge', 'bench', run / record.model)}")
+    from mstl_edge_cli.endings.export import export_ending
+
+    print_candidates(record, verbose=verbose)
+    print_ending(export_ending(record, run))
 
 
 def plain(record: Export) -> dict[str, Any]:
@@ -129,39 +126,58 @@ def plain(record: Export) -> dict[str, Any]:
     return tree
 
 
-def print_candidates(record: Export) -> None:
-    """Print every candidate, the chosen one marked, and what the gate said."""
+def print_candidates(record: Export, *, verbose: bool = False) -> None:
+    """Print every candidate, the chosen one marked, and each class of more than two; or all that the gate saw and said."""
+    from mstl_edge_cli.endings.export import VERDICTS
+
     chosen = next((number for number, row in enumerate(record.candidates) if row.scheme == record.chosen), None)
+    columns = ("scheme", "accuracy %", "as float32 %, n", "kB", "gate", *(("file",) if verbose else ()))
     print_table(
-        "candidates: accuracy on validation, agreement with float32 (95 % intervals)",
-        ("scheme", "accuracy %", "agreement %", "kB", "gate", "file"),
-        [_row(row) for row in record.candidates],
+        "candidates: accuracy on validation, answers as float32 gives them (95 %)",
+        columns,
+        [_row(row)[: len(columns)] for row in record.candidates],
         marked=chosen,
+        meanings=VERDICTS,
     )
+    if verbose:
+        _print_reasons(record)
+    if record.test is not None and verbose:
+        _print_test(record.test)
+    if record.test is not None:
+        print_test_classes(record.test, answers=verbose)
+
+
+def _print_reasons(record: Export) -> None:
+    """Print what the verdict rests on, and every reason of every candidate."""
     if record.gate is not None:
         print_table(
-            f"{record.chosen or 'the nearest candidate'} against float32, by origin of the images",
+            f"\n{record.chosen or 'the nearest candidate'} against float32, by origin of the images",
             ("images", "n", "answered by", "same label %", "drop, points", "counts"),
             [_origin(origin) for origin in record.gate.origins],
         )
-        if not record.refused:
-            say(f"gate: {record.verdict}: {record.gate.promise}")
-    for reason in record.reasons:
-        say(f"gate: {record.verdict}: {reason}")
-    if record.test is not None:
-        _print_test(record.test)
+    reasons = [
+        (row.scheme, row.gate.verdict, reason) for row in record.candidates if row.gate for reason in row.gate.reasons
+    ]
+    if reasons:
+        print_text("")
+    for scheme, verdict, reason in reasons:
+        print_text(f"{scheme}: {verdict}: {reason}")
 
 
 def _print_test(test: PairedTest) -> None:
-    """Print both files' scores on the test split, and each class of more than two by itself."""
+    """Print both files' scores on the test split."""
     scored = {"float32": test.float32, "int8": test.int8}
     many = len(test.int8.confusion) > 2
     columns = ("macro-F1",) if many else ("sensitivity %", "specificity %")
     rows = [(name, one.n, percent(one.accuracy), *_beside_accuracy(one, many=many)) for name, one in scored.items()]
-    title = f"test split, {_times(test.scored)}: float32 and the chosen int8 file"
+    title = f"\ntest split, {_times(test.scored)}: float32 and the chosen int8 file"
     print_table(title, ("model", "images", "accuracy %", *columns), rows)
-    if many:
-        print_classes("\nint8: each class by itself, and what its test images were answered", test.int8)
+
+
+def print_test_classes(test: PairedTest, *, answers: bool) -> None:
+    """Print what the int8 file scored on each class of more than two; with `answers`, also what it answered."""
+    if len(test.int8.classes) > 2:
+        print_classes("int8: each class by itself, on the test split (95 %)", test.int8, answers=answers)
 
 
 def _beside_accuracy(scored: ClassificationMetrics, *, many: bool) -> tuple[str, ...]:
@@ -173,7 +189,7 @@ def _times(scored: int) -> str:
 
 
 def _row(row: ExportedFile) -> tuple[object, ...]:
-    agreement = f"{percent(row.agreement.agreement)} of {row.agreement.n}" if row.agreement else "–"
+    agreement = f"{percent(row.agreement.agreement)}, {row.agreement.n:,}" if row.agreement else "–"
     verdict = row.gate.verdict if row.gate is not None else "–"
     return (row.scheme, percent(row.accuracy), agreement, f"{row.size_bytes / 1000:,.0f}", verdict, row.path)
 

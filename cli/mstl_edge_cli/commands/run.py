@@ -11,10 +11,12 @@ import typer
 
 from mstl_edge.errors import GateRefusedError, typed
 from mstl_edge_cli import options
-from mstl_edge_cli.commands.bench import print_report as print_bench
-from mstl_edge_cli.commands.export import plain, print_candidates, refused_export
+from mstl_edge_cli.commands.bench import print_tables
+from mstl_edge_cli.commands.export import plain, print_candidates, print_test_classes, refused_export
 from mstl_edge_cli.commands.train import print_metrics, start_run, trained
 from mstl_edge_cli.console import Terminal, print_json, say
+from mstl_edge_cli.endings.ending import print_ending
+from mstl_edge_cli.resuming import resumable
 from mstl_edge_cli.subject import asked_of
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def run(
     resume: options.Resume = None,
     threads: options.Threads = None,
     json: options.Json = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Do the main job: train every stage, export int8 through the gate, bench it here against float, report.
 
@@ -56,22 +59,21 @@ def run(
     """
     folder, _ = start_run("run", recipe, data, asked_of(ctx.params), out=out, resume=resume)
     threads = threads or os.cpu_count() or 1
-    metrics = trained(folder, threads, "run")
-    exported, refusal = _exported(folder, threads)
-    measured = None if refusal else _bench(folder.path, threads)
-    from mstl_edge.report import write_report
+    metrics = trained(folder, threads, by="run")
+    with resumable("run", folder.path):
+        exported, refusal = _exported(folder, threads)
+        measured = None if refusal else _bench(folder.path, threads)
+        from mstl_edge.report import write_report
 
-    report = write_report([folder.path], reporter=Terminal()).path
+        report = write_report([folder.path], reporter=Terminal()).path
     if json:
         tree: dict[str, Any] = {"run": str(folder.path), "metrics": _plain(metrics), "export": plain(exported)}
         print_json({**tree, "bench": _plain(measured), "report": str(report)})
     else:
-        print_metrics(metrics)
-        print_candidates(exported)
-        if measured is not None:
-            print_bench(measured)
-            say(f"model: {folder.path / str(exported.model)}")
-        say(f"report: {report}")
+        print_run(metrics, exported, measured, verbose=verbose)
+        from mstl_edge_cli.endings.run import run_ending
+
+        print_ending(run_ending(metrics, exported, measured, run=folder.path, report=report))
     if refusal is not None:
         _say_what_helps(folder)
         raise refusal
@@ -114,6 +116,17 @@ def _say_what_helps(run: RunFolder) -> None:
     say(f"  {typed(*again, '--set', f'quantize.epochs={3 * recipe.quantize.epochs}')}")
     if recipe.backbone.weights in ("imagenet", "none") and recipe.backbone.alpha < 1:
         say(f"  {typed(*again, '--backbone', f'{recipe.backbone.name}:1.0')}")
+
+
+def print_run(metrics: RunMetrics, exported: Export, measured: BenchReport | None, *, verbose: bool) -> None:
+    """Print what each class of more than two scored, or every table of training, export and benchmark."""
+    if verbose:
+        print_metrics(metrics, verbose=True)
+        print_candidates(exported, verbose=True)
+        if measured is not None:
+            print_tables(measured)
+    elif exported.test is not None:
+        print_test_classes(exported.test, answers=False)
 
 
 def _bench(folder: Path, threads: int) -> BenchReport:

@@ -11,15 +11,16 @@ import typer
 
 from mstl_edge.errors import MstlEdgeError, RunError, typed
 from mstl_edge_cli import options
-from mstl_edge_cli.console import Terminal, print_json, print_table, say
-from mstl_edge_cli.scores import CLASS_COLUMNS, NOTHING, class_cells, percent, share
-from mstl_edge_cli.stopping import INTERRUPTED
+from mstl_edge_cli.console import Terminal, print_json, say
+from mstl_edge_cli.endings.ending import print_ending
+from mstl_edge_cli.resuming import resumable
+from mstl_edge_cli.study_tables import print_study
 from mstl_edge_cli.subject import Subject, asked_of, subject_of
 
 if TYPE_CHECKING:
     from mstl_edge.planning import Asked
     from mstl_edge.recipe import Recipe
-    from mstl_edge.schemas.study import ArmResult, Comparison, Study
+    from mstl_edge.schemas.study import Study
     from mstl_edge.schemas.study_plan import StudyPlan
     from mstl_edge.training.study.folder import StudyFolder
 
@@ -98,6 +99,7 @@ def study(
     ] = None,
     threads: options.Threads = None,
     json: options.Json = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Did the bridge help, did int8 hurt: cross-validate the last stage from scratch, without and with what comes before it.
 
@@ -147,8 +149,10 @@ def study(
 
         print_json({**msgspec.to_builtins(finished), "study": str(opened.path)})
     else:
-        print_study(finished)
-        say(f"next: {typed('mstl-edge', 'report', opened.path)}")
+        from mstl_edge_cli.endings.study import study_ending
+
+        print_study(finished, verbose=verbose)
+        print_ending(study_ending(finished, opened.path))
 
 
 def _reopened(resume: Path, *, alone: bool) -> StudyFolder:
@@ -238,74 +242,5 @@ def _started(plan: StudyPlan, subject: Subject, out: Path | None) -> StudyFolder
 def _finished(opened: StudyFolder, threads: int | None) -> Study:
     from mstl_edge.training.study.run import run_study
 
-    try:
+    with resumable("study", opened.path):
         return run_study(opened, threads=threads, reporter=Terminal())
-    except KeyboardInterrupt:
-        say(f"stopped; go on with: {typed('mstl-edge', 'study', '--resume', opened.path)}")
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def print_study(study: Study) -> None:
-    """Print the arms, each class of more than two by itself, what each comparison came to, and the learning curve."""
-    many = len(study.labels) > 2
-    beside = ("macro-F1",) if many else ("sensitivity %", "specificity %", "AUC")
-    repeats = study.repeats or 1
-    print_table(
-        f"{study.recipe}: {study.n} images, {study.folds} folds, "
-        f"{repeats} repeat{'s' * (repeats > 1)} (95 % intervals over folds)",
-        ("arm", "scheme", "accuracy %", *beside, "calibration error"),
-        [_arm_row(arm, many=many) for arm in study.arms],
-    )
-    if many:
-        print_table(
-            "\nEach class by itself, and where int8 answers as float32 does, by the class that float32 answers",
-            ("arm", "scheme", *CLASS_COLUMNS, "calibration error", "as float32 %"),
-            [row for arm in study.arms for row in _class_rows(arm)],
-        )
-    print_table(
-        f"What each step did to accuracy, on the same images ({study.multiplicity})",
-        ("from", "to", "points", "p", "exact p by repeat", "verdict", "images that would tell"),
-        [_comparison_row(entry) for entry in study.comparisons],
-    )
-    for entry in study.comparisons:
-        if entry.primary:
-            say(f"did the bridge help? {entry.words}")
-    curve = study.learning_curve
-    if curve.arms:
-        print_table(
-            "Learning curve, float32: accuracy by the number of images to train and validate on",
-            ("images", "arm", "accuracy %", "macro-F1" if many else "AUC"),
-            [
-                (arm.images, arm.name, percent(arm.accuracy), share(arm.macro_f1 if many else arm.auc))
-                for arm in curve.arms
-            ],
-        )
-        print_table(
-            "What each step did to accuracy, by the number of images",
-            ("images", "from", "to", "points", "p", "exact p by repeat", "verdict", "images that would tell"),
-            [[entry.images, *_comparison_row(entry)] for entry in curve.comparisons],
-        )
-
-
-def _arm_row(arm: ArmResult, *, many: bool) -> list[object]:
-    of_two = [percent(arm.sensitivity), percent(arm.specificity), share(arm.auc)]
-    beside = [share(arm.macro_f1)] if many else of_two
-    return [arm.name, arm.scheme, percent(arm.accuracy), *beside, share(arm.calibration_error)]
-
-
-def _class_rows(arm: ArmResult) -> list[list[object]]:
-    alike = [percent(one.agreement) for one in arm.float_agreement] or [NOTHING] * len(arm.classes)
-    return [
-        [arm.name, arm.scheme, *class_cells(label, scores), share(scores.calibration_error), agreed]
-        for (label, scores), agreed in zip(arm.classes.items(), alike, strict=True)
-    ]
-
-
-def _comparison_row(entry: Comparison) -> list[object]:
-    points = f"{100 * entry.difference:+.1f} ({100 * entry.low:+.1f} to {100 * entry.high:+.1f})"
-    exact = ", ".join(f"{one.p:.2g}" for one in entry.mcnemar)
-    verdict = entry.verdict if entry.verdict != "cannot tell" else f"cannot tell with n = {entry.n}"
-    needed = entry.images_needed if entry.verdict == "cannot tell" else None
-    if needed is not None and entry.n is not None and needed <= entry.n:
-        needed = None  # so many are there: the folds differ more than the images alone explain
-    return [entry.a, entry.b, points, f"{entry.p:.2g}", exact, verdict, needed]

@@ -10,8 +10,9 @@ import typer
 from mstl_edge.errors import RunError, typed
 from mstl_edge_cli import options
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
+from mstl_edge_cli.endings.ending import print_ending
+from mstl_edge_cli.resuming import resumable
 from mstl_edge_cli.scores import percent, print_classes, share
-from mstl_edge_cli.stopping import INTERRUPTED
 from mstl_edge_cli.subject import Subject, asked_of, subject_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def train(
     resume: options.Resume = None,
     threads: options.Threads = None,
     json: options.Json = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Train every stage of a recipe, or of one made for your images, and measure each on its test split.
 
@@ -59,8 +61,10 @@ def train(
 
         print_json({**msgspec.to_builtins(metrics), "run": str(run.path)})
     else:
-        print_metrics(metrics)
-        say(f"next: {typed('mstl-edge', 'export', run.path)}")
+        from mstl_edge_cli.endings.train import train_ending
+
+        print_metrics(metrics, verbose=verbose)
+        print_ending(train_ending(metrics, run.path))
 
 
 def start_run(
@@ -116,40 +120,40 @@ def _started(subject: Subject, out: Path | None) -> RunFolder:
     return pipeline.start_run(subject.recipe, out, reporter=Terminal(), seen=subject.seen, choices=subject.choices)
 
 
-def trained(run: RunFolder, threads: int | None, command: str = "train") -> RunMetrics:
-    """Train what is unfinished; Ctrl-C says how to go on."""
+def trained(run: RunFolder, threads: int | None, *, by: str = "train") -> RunMetrics:
+    """Train what is unfinished; Ctrl-C says how to go on with the command `by`."""
     from mstl_edge.training import pipeline
 
-    try:
+    with resumable(by, run.path):
         return pipeline.train(run, threads=threads, reporter=Terminal())
-    except KeyboardInterrupt:
-        say(f"stopped; go on with: {typed('mstl-edge', command, '--resume', run.path)}")
-        raise typer.Exit(INTERRUPTED) from None
 
 
-def print_metrics(metrics: RunMetrics) -> None:
-    """Print the test metrics of every stage as a table, and each class of more than two by itself."""
+def print_metrics(metrics: RunMetrics, *, verbose: bool = False) -> None:
+    """Print what decides of every stage's test metrics, or all of it, and each class of more than two by itself."""
     many = [stage for stage in metrics.stages if len(stage.labels) > 2]
     of_two = len(many) < len(metrics.stages)
-    columns = ["stage", "test images", "accuracy %"]
+    columns = ["stage", "accuracy % (95 %), n"]
     columns += ["macro-F1"] if many else []
-    columns += ["sensitivity %", "specificity %", "AUC", "confusion (rows: truth)"] if of_two else []
+    columns += ["sensitivity %", "specificity %"] if of_two else []
+    columns += ["AUC", "confusion (rows: truth)"] if of_two and verbose else []
     print_table(
-        f"{metrics.recipe}, seed {metrics.seed}: float model on each stage's test split (95 % intervals)",
+        f"{metrics.recipe}, seed {metrics.seed}: float model on each stage's test split",
         columns,
-        [_row(stage, macro=bool(many), of_two=of_two) for stage in metrics.stages],
+        [_row(stage, macro=bool(many), of_two=of_two, verbose=verbose) for stage in metrics.stages],
     )
     for stage in many:
-        print_classes(f"\n{stage.name}: each class by itself, and what its test images were answered", stage.test)
+        print_classes(f"{stage.name}: each class by itself, on the test split (95 %)", stage.test, answers=verbose)
 
 
-def _row(stage: StageMetrics, *, macro: bool, of_two: bool) -> list[object]:
+def _row(stage: StageMetrics, *, macro: bool, of_two: bool, verbose: bool) -> list[object]:
     test = stage.test
-    row: list[object] = [stage.name, test.n, percent(test.accuracy)]
+    row: list[object] = [stage.name, f"{percent(test.accuracy)}, {test.n:,}"]
     if macro:
         row.append(share(test.macro_f1))
     if of_two:
-        row += [percent(test.sensitivity), percent(test.specificity), share(test.auc)]
+        row += [percent(test.sensitivity), percent(test.specificity)]
+    if of_two and verbose:
         confusion = " | ".join(" ".join(map(str, counts)) for counts in test.confusion)
-        row.append(f"{confusion}  ({' / '.join(stage.labels)})" if len(stage.labels) == 2 else "below")
+        told = f"{confusion}  ({' / '.join(stage.labels)})" if len(stage.labels) == 2 else "below"
+        row += [share(test.auc), told]
     return row

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from mstl_edge.counted import counted
 from mstl_edge.data.contradictions import conflicting_labels
 from mstl_edge.data.duplicates import near_duplicates
 from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage
@@ -27,6 +28,10 @@ from mstl_edge.errors import DataError
 from mstl_edge.recipe import SplitSpec
 
 SCHEMA = "mstl-edge/audit/1"
+FEW_IN_ALL = 50
+"""Images of a class; of fewer, an accuracy near 0.9 has an interval wider than 17 points (Wilson, 95 %)."""
+FEW_IN_A_PART = 10
+"""Images of a class in a part; one of so few that is answered otherwise moves the accuracy by ten points."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,29 @@ class Leak:
 
 
 @dataclass(frozen=True)
+class FewImages:
+    """A class of which so few images are there that what is measured on it says little.
+
+    `part` is the one with the fewest of them, and `in_part` how many; both are None where no parts can be dealt.
+    """
+
+    label: str
+    images: int
+    part: str | None = None
+    in_part: int | None = None
+
+    @property
+    def words(self) -> str:
+        """The finding as a sentence."""
+        told = f"class {self.label} has {counted(self.images, 'image')}"
+        if self.in_part is None or self.in_part >= FEW_IN_A_PART:
+            return f"{told}, fewer than {FEW_IN_ALL}: its accuracy will have a wide interval"
+        return f"{told}, {self.in_part} of them for {self.part}: its accuracy will say little"
+
+
+@dataclass(frozen=True)
 class Audit:
-    """The findings; `errors` are those that training refuses, each a line.
+    """The findings; `errors` are those that training refuses, each a line, `warnings` those that make its results doubtful.
 
     `patients` counts images per patient (empty where patients are unknown), `groups` the independent units that a split deals out.
     """
@@ -82,6 +108,7 @@ class Audit:
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
     errors: tuple[str, ...]
+    warnings: tuple[FewImages, ...] = ()
     schema: str = SCHEMA
 
     @property
@@ -92,7 +119,8 @@ class Audit:
     def to_tree(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         tree: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
-        return tree | {"patients_with_several_images": self.patients_with_several_images}
+        told = [warning | {"words": said.words} for warning, said in zip(tree["warnings"], self.warnings, strict=True)]
+        return tree | {"warnings": told, "patients_with_several_images": self.patients_with_several_images}
 
 
 def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) -> Audit:
@@ -112,11 +140,13 @@ def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) 
     leaking = tuple(
         Leak(group, tuple(image.name for image in same)) for group, same in sorted(leaks(images, groups).items())
     )
+    classes = _counts(image.label for image in images)
+    refusals, parts = _refusals(source, scan, groups, spec) if images else ([], {})
     sizes = Counter((scan.facts[image.name].width, scan.facts[image.name].height) for image in images)
     return Audit(
         source=source.source,
         images=len(images),
-        classes=_counts(image.label for image in images),
+        classes=classes,
         declared=_declared(images),
         sizes=tuple(SizeCount(width, height, n) for (width, height), n in sizes.most_common()),
         modes=_counts(scan.facts[image.name].mode for image in images),
@@ -134,8 +164,9 @@ def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) 
         notes=(*source.notes, *scan.notes()),
         errors=(
             *_contradictions(images, () if spec.conflicts == "drop" else conflicts, () if spec.resplit else leaking),
-            *(_line(refusal) for refusal in _refusals(source, scan, groups, spec) if images),
+            *map(_line, refusals),
         ),
+        warnings=_few_images(classes, parts),
     )
 
 
@@ -172,17 +203,39 @@ def _near_duplicates(images: Sequence[LabelledImage], scan: Scan) -> tuple[NearD
     )
 
 
-def _refusals(source: DataSource, scan: Scan, groups: Sequence[str], spec: SplitSpec) -> list[DataError]:
-    """Return what else training would refuse; of declared splits that leak one has been told to deal anew already."""
+def _refusals(
+    source: DataSource, scan: Scan, groups: Sequence[str], spec: SplitSpec
+) -> tuple[list[DataError], dict[str, dict[str, int]]]:
+    """Return what else training would refuse, and how many images of each class its parts would hold.
+
+    Of declared splits that leak one has been told to deal anew already.
+    """
     images = readable_images(source, scan)
     found = list(losses(source, scan, spec.limit_unreadable))
     if any(image.declared for image in images) and not spec.resplit:
-        return found if leaks(images, groups) else [*found, *declared_gaps(images, source.labels)]
+        gaps = [] if leaks(images, groups) else declared_gaps(images, source.labels)
+        return [*found, *gaps], _declared(images)
     try:
-        deal_out(images, groups, spec, seed=0)
+        dealt = deal_out(images, groups, spec, seed=0)
     except DataError as error:
-        found.append(error)
-    return found
+        return [*found, error], {}
+    parts: dict[str, dict[str, int]] = {
+        split: _counts(image.label for image, part in zip(images, dealt, strict=True) if part == split)
+        for split in SPLITS
+    }
+    return found, parts
+
+
+def _few_images(classes: Mapping[str, int], parts: Mapping[str, Mapping[str, int]]) -> tuple[FewImages, ...]:
+    """Return the classes of which too few images are there, in all or in a part; the first seed stands for any."""
+    found = []
+    for label, images in classes.items():
+        part, least = min(
+            ((split, held.get(label, 0)) for split, held in parts.items()), key=lambda one: one[1], default=(None, None)
+        )
+        if images < FEW_IN_ALL or (least is not None and least < FEW_IN_A_PART):
+            found.append(FewImages(label, images, part, least))
+    return tuple(found)
 
 
 def _line(refusal: DataError) -> str:
@@ -198,9 +251,10 @@ def _contradictions(
     if not images:
         found.append("no image can be read")
     if conflicts:
-        found.append(f"{len(conflicts)} images appear under two labels")
+        found.append(f"{counted(len(conflicts), 'image appears', 'images appear')} under two labels")
     if leaking:
         found.append(
-            f"{len(leaking)} patients or near-duplicates lie in more than one declared split; deal anew with --resplit"
+            f"{counted(len(leaking), 'patient or near-duplicate lies', 'patients or near-duplicates lie')} in more than one "
+            "declared split; deal anew with --resplit"
         )
     return tuple(found)

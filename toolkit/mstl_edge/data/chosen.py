@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from mstl_edge.data.labelled import counted, some
+from mstl_edge.counted import counted
+from mstl_edge.data.labelled import some
 from mstl_edge.data.walk import EMPTY, IMAGE_SUFFIXES, LeftOut, Unreadable, kind_of, may_be_image, walk
 from mstl_edge.errors import DataError, printable
 

@@ -6,7 +6,8 @@ import re
 import textwrap
 from pathlib import Path
 
-from mstl_edge.errors import DataError, MissingExtraError, install_extra
+from mstl_edge.errors import DataError, MissingExtraError
+from mstl_edge.installing import install_extra
 
 HANDLE = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
 

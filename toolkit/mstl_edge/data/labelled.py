@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mstl_edge.counted import counted
 from mstl_edge.data.walk import LITTER, LeftOut, Unreadable
 
 Split = Literal["train", "validation", "test"]
@@ -75,12 +76,6 @@ def sorted_source(source: str, folder: Path, images: Iterable[LabelledImage]) ->
     """Return a source of these images, sorted by name, its labels in alphabetical order."""
     ordered = tuple(sorted(images, key=lambda image: image.name))
     return DataSource(source, folder, tuple(sorted({image.label for image in ordered})), ordered)
-
-
-def counted(things: int, what: str) -> str:
-    """Return `1 row`, `2 rows`."""
-    plural = f"{what[:-1]}ies" if what.endswith("try") else f"{what}s"
-    return f"{things:,} {what if things == 1 else plural}"
 
 
 def some(names: Iterable[str], *, shown: int = 3) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from mstl_edge.data.labelled import SPLIT_WORDS, DataSource, LabelledImage, Split, counted, some, sorted_source
+from mstl_edge.counted import counted
+from mstl_edge.data.labelled import SPLIT_WORDS, DataSource, LabelledImage, Split, some, sorted_source
 from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.rows import images_of_table, told_by_table
 from mstl_edge.data.labels.table import is_table

@@ -10,8 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from mstl_edge.counted import counted
 from mstl_edge.data.kaggle import kaggle_folder
-from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split, counted
+from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split
 from mstl_edge.data.labels.classes import check_names, check_spellings
 from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.table import is_table

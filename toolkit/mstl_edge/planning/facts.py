@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from mstl_edge.counted import counted
 from mstl_edge.data.contradictions import CONTRADICTORY
 from mstl_edge.data.duplicates import near_duplicates
-from mstl_edge.data.labelled import counted
 from mstl_edge.data.seen import Seen
 from mstl_edge.data.splits import agreeing, declared_gaps, group_images, leaks, readable_images
 from mstl_edge.data.walk import LeftOut, Unreadable

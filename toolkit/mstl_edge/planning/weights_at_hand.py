@@ -11,7 +11,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from mstl_edge.errors import WeightsError, install_extra, typed
+from mstl_edge.errors import WeightsError, typed
+from mstl_edge.installing import install_extra
 from mstl_edge.recipe import BackboneSpec
 from mstl_edge.storage import expanded
 from mstl_edge_models import backbones

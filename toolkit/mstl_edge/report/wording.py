@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mstl_edge.counted import counted
 from mstl_edge.metrics import Interval
 from mstl_edge.report.markup import Markup, join, tag
 
@@ -102,7 +103,7 @@ def short(text: str, most: int = _MOST_LETTERS) -> str:
 
 def count_of(number: int, noun: str) -> str:
     """Return `1 image` or `32 images`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return counted(number, noun)
 
 
 def enumerated(texts: Sequence[str]) -> str:

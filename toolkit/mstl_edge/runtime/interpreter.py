@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.errors import ArtifactError, MissingExtraError, MstlEdgeError
+from mstl_edge.held_back import held_back
 from mstl_edge.runtime.choice import install_command
 from mstl_edge.runtime.spec import RuntimeKind, TensorSpec
 
@@ -51,8 +52,9 @@ class InterpreterRuntime:
         if kind == "reference":
             options["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_REF
         try:
-            self.interpreter: Any = module.Interpreter(**options)
-            self.interpreter.allocate_tensors()
+            with held_back():  # LiteRT says on stderr that it has made its delegate
+                self.interpreter: Any = module.Interpreter(**options)
+                self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"a model that {self.name} runs", received=_first_line(error)) from error
         self.input, self._input_index = _only(self.interpreter.get_input_details(), "input")

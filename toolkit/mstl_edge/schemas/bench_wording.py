@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mstl_edge.counted import counted
 from mstl_edge.metrics import Interval
 from mstl_edge.schemas.bench import Timing
 
@@ -51,4 +52,4 @@ def speedup(ratio: Interval) -> str:
 
 def threads_of(count: int) -> str:
     """Return `1 thread` or `4 threads`."""
-    return f"{count} thread{'' if count == 1 else 's'}"
+    return counted(count, "thread")

@@ -12,7 +12,9 @@ import sys
 import warnings
 from typing import Any
 
-from mstl_edge.errors import MissingExtraError, install_extra
+from mstl_edge.errors import MissingExtraError
+from mstl_edge.held_back import held_back
+from mstl_edge.installing import install_extra
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -24,17 +26,9 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 
 def _import() -> tuple[Any, Any]:
-    """Import TensorFlow and tf_keras with the C++ start-up chatter, which no log level silences, kept off stderr."""
-    if sys.stderr is not None:
-        sys.stderr.flush()
+    """Import TensorFlow and tf_keras with the C++ start-up chatter, which no log level silences, held back."""
     try:
-        kept = os.dup(2)
-    except OSError:  # closed: nothing to mute, but TensorFlow shall not write into the next file that is opened
-        kept = os.open(os.devnull, os.O_WRONLY)
-    muted = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(muted, 2)
-    try:
-        with warnings.catch_warnings():
+        with held_back(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import tensorflow
             import tf_keras
@@ -45,10 +39,6 @@ def _import() -> tuple[Any, Any]:
             f"TensorFlow and tf-keras to train and export ({error.name or error})",
             hint=f"Install them with: {install_extra('train')}",
         ) from error
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(muted)
     tensorflow.get_logger().setLevel("ERROR")
     return tensorflow, tf_keras
 

@@ -75,7 +75,8 @@ def draw_view(pixels: NDArray[np.uint8], view: int, spec: AugmentSpec, image_key
     levels = (np.arange(256, dtype=np.float32) - 127.5) * gain + 127.5 + offset
     # Uncovered and background black stays black: brightness is the tissue's, not the frame's.
     levels[0] = 0.0
-    return np.asarray(np.clip(np.rint(levels), 0, 255), dtype=np.uint8)[np.asarray(moved)]
+    table: NDArray[np.uint8] = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    return np.asarray(table[np.asarray(moved)])
 
 
 class DrawnViews:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.artifact.inspection import WEIGHT_BITS
+from mstl_edge.held_back import held_back
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
 from mstl_edge.runs import StageFolder
@@ -24,7 +25,6 @@ from mstl_edge.training._keras import keras, tf
 from mstl_edge.training.checkpoint import history_csv
 from mstl_edge.training.convert import (
     post_training_converter,
-    quiet,
     representative_dataset,
     to_int8_flatbuffer,
     to_mixed_flatbuffer,
@@ -203,7 +203,7 @@ def _debugger(folded: Any, calibration: NDArray[np.uint8]) -> Any:
     def inputs() -> Iterator[list[NDArray[np.float32]]]:
         return (list(named.values()) for named in representative_dataset(calibration))
 
-    with quiet():
+    with held_back():
         return tf.lite.experimental.QuantizationDebugger(
             converter=post_training_converter(folded, calibration), debug_dataset=inputs
         )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.held_back import held_back
 from mstl_edge.preprocess import normalize
 from mstl_edge.training._keras import import_tflite_convert, tf
 from mstl_edge.training.narrow import narrow_kernels, weight_bits_of
@@ -51,7 +47,7 @@ def convert(converter: Any) -> bytes:
     Raises:
         RuntimeError: The conversion failed; the message is the converter's own.
     """
-    with quiet():
+    with held_back():
         flatbuffer: bytes = converter.convert()
     return flatbuffer
 
@@ -112,7 +108,7 @@ def to_mixed_flatbuffer(calibrated: bytes, kept_in_float: list[str], weight_bits
         kept_in_float: Names of tensors.
         weight_bits: Of the weights that are not kept.
     """
-    with quiet():
+    with held_back():
         flatbuffer: bytes = import_tflite_convert().mlir_quantize(
             calibrated, input_data_type=tf.int8, output_data_type=tf.int8, denylisted_nodes=kept_in_float
         )
@@ -128,23 +124,3 @@ def representative_dataset(pixels: NDArray[np.uint8]) -> Iterator[dict[str, NDAr
         spanned = image.copy()
         spanned[0, 0], spanned[0, -1] = 0, 255
         yield {INPUT_NAME: normalize(spanned)[np.newaxis]}
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Send what C++ writes to stderr into a file, which is shown only if the conversion fails."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder, "log")
-        with log.open("wb") as handle:
-            os.dup2(handle.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(kept, 2)
-            sys.stderr.write(log.read_text(encoding="utf-8", errors="replace"))
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

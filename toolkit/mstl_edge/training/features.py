@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.preprocess import normalize
-from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.progress import SILENT, Advance, Reporter
 from mstl_edge.recipe import AugmentSpec, FeaturePrecision
 from mstl_edge.runtime import load_runtime
 from mstl_edge.storage import Rows, RowStore, cache_folder
@@ -86,6 +86,24 @@ class HalfPrecision:
         return self.rows[positions].astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Views:
+    """Images and how many views of each, under a name for the progress bar."""
+
+    name: str
+    images: Images
+    augment: AugmentSpec
+
+    def keys(self) -> list[bytes]:
+        """Return a key per view and image, all images of a view together."""
+        return [view_key(key, view, self.augment) for view in range(self.augment.views) for key in self.images.keys]
+
+    @property
+    def told(self) -> str:
+        """What a bar says: `train`, or `train with views 1–6`."""
+        return self.name if self.augment.views == 1 else f"{self.name} with views 1–{self.augment.views}"
+
+
 def prefix_features(
     prefix: FrozenPrefix,
     images: Images,
@@ -94,39 +112,60 @@ def prefix_features(
     precision: FeaturePrecision = "float32",
     reporter: Reporter = SILENT,
 ) -> list[Features]:
+    """Return what the frozen prefix makes of every view of every image: one `(n, *feature shape)` per view; see `view_features`."""
+    (features,) = view_features(prefix, [Views("images", images, augment)], precision=precision, reporter=reporter)
+    return features
+
+
+def view_features(
+    prefix: FrozenPrefix,
+    wanted: Sequence[Views],
+    *,
+    precision: FeaturePrecision = "float32",
+    reporter: Reporter = SILENT,
+    title: str = "features",
+) -> list[list[Features]]:
     """Return what the frozen prefix makes of every view of every image.
 
     Args:
         prefix: The frozen half of a network.
-        images: What to run through it.
-        augment: How many views, and their bounds.
+        wanted: What to run through it.
         precision: How they are kept on disk.
-        reporter: Shown while features are computed.
+        reporter: Shown while features are computed, all under one bar.
+        title: What the bar says first.
 
     Returns:
-        One `(n, *feature shape)` per view, mapped from disk and read as float32.
+        For each of `wanted`, one `(n, *feature shape)` per view, mapped from disk and read as float32.
 
     Raises:
         MstlEdgeError: The features would not fit on the disk, or into the cache's limit.
     """
     half = precision == "float16"
     folder = cache_folder("features", f"{prefix.key}-float16" if half else prefix.key)
-    store = RowStore(folder, prefix.shape(images), np.float16 if half else np.float32)
-    wanted = [(image, view) for view in range(augment.views) for image in range(len(images))]
-    keys = [view_key(images.keys[image], view, augment) for image, view in wanted]
-    known = store.index()
-    missing = len({key for key in keys if key not in known})
+    keys = [views.keys() for views in wanted]
+    stores = [RowStore(folder, prefix.shape(views.images), np.float16 if half else np.float32) for views in wanted]
+    lacking = [set(own) - set(store.index()) for own, store in zip(keys, stores, strict=True)]
+    missing = set().union(*lacking)
     if missing:
-        with reporter.bar("features of the frozen layers", missing) as advance:
+        told = ", ".join([title, *(views.told for views, lacks in zip(wanted, lacking, strict=True) if lacks)])
+        with reporter.bar(told, len(missing)) as advance:
+            for views, own, store in zip(wanted, keys, stores, strict=True):
+                store.ensure(own, partial(_computed, prefix, views, advance))
+    return [
+        _by_view(store, own, len(views.images), half) for views, own, store in zip(wanted, keys, stores, strict=True)
+    ]
 
-            def compute(positions: Sequence[int]) -> Iterator[NDArray[np.float32]]:
-                for position in positions:
-                    image, view = wanted[position]
-                    pixels = np.asarray(images.pixels[image], dtype=np.uint8)
-                    yield prefix.run(normalize(draw_view(pixels, view, augment, images.keys[image])))
-                    advance(1)
 
-            store.ensure(keys, compute)
-    count = len(images)
-    rows = [store.rows(keys[view * count : (view + 1) * count]) for view in range(augment.views)]
+def _computed(
+    prefix: FrozenPrefix, views: Views, advance: Advance, positions: Sequence[int]
+) -> Iterator[NDArray[np.float32]]:
+    for position in positions:
+        view, image = divmod(position, len(views.images))
+        pixels = np.asarray(views.images.pixels[image], dtype=np.uint8)
+        yield prefix.run(normalize(draw_view(pixels, view, views.augment, views.images.keys[image])))
+        advance(1)
+
+
+def _by_view(store: RowStore, keys: list[bytes], count: int, half: bool) -> list[Features]:
+    rows = [store.rows(keys[start : start + count]) for start in range(0, len(keys), count)]
     return [HalfPrecision(view) for view in rows] if half else list(rows)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mstl_edge.artifact import ModelFacts
 from mstl_edge.artifact.inspection import WEIGHT_BITS, full_range
+from mstl_edge.counted import counted
 from mstl_edge.metrics import Agreement, ClassAgreement, Interval, decide, mcnemar_exact, paired_agreement, wilson
 from mstl_edge.metrics.by_image import (
     Z_95_ONE_SIDED,
@@ -199,7 +200,7 @@ def _broken(conversions: dict[str, Agreement | None]) -> list[str]:
 
 
 def _doubt(most: float, carried: _Carried, needed: int | None, bounds: Bounds) -> str:
-    told = f"{carried.images} images cannot exclude a drop above {bounds.max_drop:g} points (up to {100 * most:.1f})"
+    told = f"{counted(carried.images, 'image')} cannot exclude a drop above {bounds.max_drop:g} points (up to {100 * most:.1f})"
     if needed is None:
         return f"{told}, and on these int8 does lose as much"
     return f"{told}; about {needed} that the two answer as differently would"
@@ -208,7 +209,7 @@ def _doubt(most: float, carried: _Carried, needed: int | None, bounds: Bounds) -
 def _promise(most: float, least: float, images: int) -> str:
     return (
         f"int8 costs at most {100 * most:.1f} points of accuracy and labels at least {100 * least:.1f} % of images as float does "
-        f"(95 %), on {images} images of the kind it is for"
+        f"(95 %), on {counted(images, 'image')} of the kind it is for"
     )
 
 
@@ -283,7 +284,7 @@ def calibration_warnings(
     warnings = []
     if len(pixels) < 50:
         warnings.append(
-            f"only {len(pixels)} calibration images: ranges of activations may be too narrow; 100 or more are usual"
+            f"only {counted(len(pixels), 'calibration image')}: ranges of activations may be too narrow; 100 or more are usual"
         )
     if len(np.unique(classes)) < 2:
         warnings.append("calibration images of one class only: the other class may leave the ranges")

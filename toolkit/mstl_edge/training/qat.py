@@ -216,7 +216,7 @@ def int8_features(prefix: bytes, images: Images, *, threads: int, reporter: Repo
     store = RowStore(cache_folder("features", digest(prefix).hex()[:32]), runtime.output.shape[1:], np.int8)
 
     def compute(positions: Sequence[int]) -> Iterator[NDArray[np.int8]]:
-        with reporter.bar("features of the int8 layers", len(positions)) as advance:
+        with reporter.bar("features, int8 layers", len(positions)) as advance:
             for position in positions:
                 pixels = np.asarray(images.pixels[position], dtype=np.uint8)
                 yield runtime.invoke(to_input(pixels[np.newaxis], runtime.input))[0]

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.counted import counted
 from mstl_edge.data.pixels import load_pixels
 from mstl_edge.data.seen import Seen, look_at
 from mstl_edge.data.sources import Split, source_folder
@@ -28,7 +29,7 @@ from mstl_edge.schemas.metrics import Parameters, StageMetrics, UnreadableFile, 
 from mstl_edge.storage import digest, load_arrays, save_arrays, write_text
 from mstl_edge.training import graph
 from mstl_edge.training.checkpoint import Epoch, history_csv
-from mstl_edge.training.features import FrozenPrefix, Images, prefix_features
+from mstl_edge.training.features import FrozenPrefix, Images, Views, view_features
 from mstl_edge.training.fit import Samples, fit_tail, predict_logits
 from mstl_edge.training.positive import ignored_positive, positive_class
 from mstl_edge.training.weights import load_backbone_weights
@@ -126,7 +127,7 @@ def _tell(stage: StageSpec, manifest: Manifest, reporter: Reporter) -> None:
         reporter.say(f"{stage.name}: {remark}")
     if manifest.unreadable:
         first = ", ".join(f"{entry.name} ({entry.reason})" for entry in manifest.unreadable[:5])
-        reporter.say(f"{stage.name}: {len(manifest.unreadable)} unreadable files left out: {first}")
+        reporter.say(f"{stage.name}: {counted(len(manifest.unreadable), 'unreadable file')} left out: {first}")
     if ignored := ignored_positive(stage, manifest.labels):
         reporter.say(ignored)
 
@@ -170,12 +171,15 @@ def fine_tune(
     """Train the layers from `unfreeze_from` on and the head; `model` is left with the selected weights."""
     cut = graph.cut_at(model, stage.unfreeze_from)
     prefix = FrozenPrefix(cut.prefix, threads)
-    samples = {}
-    for split in ("train", "validation", "test"):
-        images, classes = data.part(split)
-        augment = stage.augment if split == "train" else msgspec.structs.replace(stage.augment, views=1)
-        views = prefix_features(prefix, images, augment, precision=stage.feature_precision, reporter=reporter)
-        samples[split] = Samples(views, classes)
+    parts = {split: data.part(split) for split in ("train", "validation", "test")}
+    once = msgspec.structs.replace(stage.augment, views=1)
+    wanted = [Views(split, images, stage.augment if split == "train" else once) for split, (images, _) in parts.items()]
+    features = view_features(
+        prefix, wanted, precision=stage.feature_precision, reporter=reporter, title=f"features, {stage.name}"
+    )
+    samples = {
+        split: Samples(views, classes) for (split, (_, classes)), views in zip(parts.items(), features, strict=True)
+    }
     history = fit_tail(
         cut.tail,
         samples["train"],

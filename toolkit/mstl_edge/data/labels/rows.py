@@ -8,15 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from mstl_edge.data.labelled import (
-    SPLIT_WORDS,
-    DataSource,
-    LabelledImage,
-    Split,
-    counted,
-    some,
-    sorted_source,
-)
+from mstl_edge.counted import counted
+from mstl_edge.data.labelled import SPLIT_WORDS, DataSource, LabelledImage, Split, some, sorted_source
 from mstl_edge.data.labels.classes import as_number
 from mstl_edge.data.labels.columns import LABEL_COLUMNS, Columns, Wanted, find_columns, plain
 from mstl_edge.data.labels.names import ImageIndex

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import msgspec
 
+from mstl_edge.counted import counted
 from mstl_edge.data.seen import Seen, look_at
 from mstl_edge.data.sources import DataSource, open_stage
 from mstl_edge.data.splits import Manifest, split_source
@@ -53,7 +54,7 @@ def gather_images(plan: StudyPlan, reporter: Reporter, seen: Seen | None = None)
     whole = msgspec.structs.replace(target.split, resplit=True, subset=0)
     manifest = split_source(source, scan, whole, seed=plan.recipe.seed)
     patients = "" if manifest.patients_known else "; patients unknown, near-duplicates kept together"
-    reporter.say(f"{target.name}: {len(manifest.rows)} images, {' / '.join(manifest.labels)}{patients}")
+    reporter.say(f"{target.name}: {counted(len(manifest.rows), 'image')}, {' / '.join(manifest.labels)}{patients}")
     if ignored := ignored_positive(target, source.labels):
         reporter.say(ignored)
     if any(image.declared for image in source.images):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from mstl_edge.counted import counted
 from mstl_edge.data.seen import Seen
 from mstl_edge.output_folder import check_unused, working_alone
 from mstl_edge.progress import SILENT, Reporter
@@ -61,7 +62,8 @@ def _with_real_subsets(plan: StudyPlan, folds: Sequence[Fold], reporter: Reporte
     if dropped := sorted(set(plan.learning_curve) - set(kept)):
         told = ", ".join(map(str, dropped))
         reporter.say(
-            f"learning curve: {told} left out; a training part holds {smallest} images, and all of them are the last point"
+            f"learning curve: {told} left out; a training part holds {counted(smallest, 'image')}, "
+            "and all of them are the last point"
         )
     return msgspec.structs.replace(plan, learning_curve=kept)
 

@@ -1,0 +1,72 @@
+"""A progress bar on a terminal: what it is about, how far it is, how long it takes or took, and below it what was said last."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.text import Text
+
+from mstl_edge.counted import duration
+from mstl_edge.progress import Advance
+from mstl_edge_cli.streams import Narration
+
+BAR_WIDTH = 24
+
+
+class _Time(ProgressColumn):
+    """`12 s left`, and `took 34 s` when it is done."""
+
+    def render(self, task: Task) -> Text:
+        if task.finished:
+            return Text(f"took {duration(task.finished_time or 0.0)}")
+        return Text("" if task.time_remaining is None else f"{duration(task.time_remaining)} left")
+
+
+class _Bar(Progress):
+    """A bar with its note on a line of its own: beside a bar there is no room for a sentence."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            if task.fields["note"]:
+                yield Text(f"  {task.fields['note']}")
+
+
+@contextmanager
+def bar_on(terminal: int, description: str, total: int | None) -> Iterator[Advance]:
+    """Draw a bar on an open descriptor; yields `advance(steps, note)`.
+
+    While it is drawn, `sys.stderr` writes above it, and `sys.stdout` too where that is a terminal.
+    """
+    stream = os.fdopen(os.dup(terminal), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    try:
+        console = Console(file=Narration(stream), soft_wrap=True)  # type: ignore[arg-type]  # it writes what it can
+        with bar_of(console, description, total) as advance:
+            yield advance
+    finally:
+        with suppress(OSError):  # a terminal that has gone
+            stream.close()
+
+
+@contextmanager
+def bar_of(console: Console, description: str, total: int | None) -> Iterator[Advance]:
+    """Draw a bar on a console; yields `advance(steps, note)`."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(BAR_WIDTH),
+        MofNCompleteColumn(),
+    )
+    with _Bar(*columns, _Time(), console=console, redirect_stdout=sys.stdout.isatty()) as bar:
+        task = bar.add_task(description, total=total, note="")
+
+        def advance(steps: int, note: str = "") -> None:
+            bar.update(task, advance=steps, **({"note": note} if note else {}))  # type: ignore[arg-type]
+
+        yield advance
+        bar.update(task, total=bar.tasks[0].completed)  # done, though earlier than it might have been

@@ -1,0 +1,1 @@
+"""What commands end with: pure functions from typed records to at most 15 lines of 80 characters, one module per command."""

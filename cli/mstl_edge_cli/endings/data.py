@@ -1,0 +1,33 @@
+"""What `data check` ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mstl_edge.counted import counted
+from mstl_edge.data.audit import Audit
+from mstl_edge.errors import typed
+from mstl_edge_cli.endings.ending import Ending, Fact, first_of
+
+
+def check_ending(audit: Audit, settings: Mapping[str, str], *, resplit: bool) -> Ending:
+    """Return whether a data set can be trained on: ready, ready with doubts, or not, and why.
+
+    Args:
+        audit: The findings.
+        settings: Keys of a stage, and what was asked for; empty ones are left out.
+        resplit: Whether declared splits were to be ignored.
+    """
+    images = f"{counted(audit.images, 'image')} of {counted(len(audit.classes), 'class', 'classes')}"
+    if audit.errors:
+        errors = f"{counted(len(audit.errors), 'error')} above {'has' if len(audit.errors) == 1 else 'have'} to be mended first"
+        return Ending((Fact("verdict", f"not ready: {errors}", "refused"), Fact("images", images)))
+    chosen = [word for key, value in settings.items() if value for word in ("--set", f"stages.target.{key}={value}")]
+    command = typed("mstl-edge", "run", audit.source, *chosen, *(["--resplit"] if resplit else []))
+    if audit.warnings:
+        doubts = first_of([warning.words for warning in audit.warnings], what="finding")
+        return Ending((Fact("verdict", f"ready, but {doubts}", "doubtful"), Fact("images", images)), command)
+    return Ending(
+        (Fact("verdict", "ready: nothing was found that training would stumble over", "good"), Fact("images", images)),
+        command,
+    )
