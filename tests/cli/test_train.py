@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from mstl_edge.installing import install_extra
+
 INTERVALS = ("accuracy", "sensitivity", "specificity", "auc")
 WITHOUT_TENSORFLOW = """
 import os, sys
@@ -85,7 +87,7 @@ def test_it_speaks_before_tensorflow_is_imported_and_says_how_to_install_it(tmp_
     lines = ended.stderr.splitlines()
     assert lines[:3] == ["recipe: phantom (default); 2 stages", "starting TensorFlow", "import of tensorflow"]
     assert lines[-1].startswith("mstl-edge: expected TensorFlow and tf-keras to train and export (tensorflow).")
-    assert "Install them with: pip install '.[train]' in a checkout, or pip install './mstl_edge-" in lines[-1]
+    assert f"Install them with: {install_extra('train')}" in lines[-1]
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
 

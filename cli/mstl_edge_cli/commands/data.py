@@ -64,7 +64,7 @@ def check(
     say(f"reading {counted(len(opened.images), 'file')} of {source}")
     with progress_bar("reading images", len(opened.images)) as advance:
         scan = scan_source(opened, PreprocessSpec(), advance=advance)
-    audit = audit_source(opened, scan, SplitSpec(resplit=resplit))
+    audit = audit_source(opened, scan, SplitSpec(resplit=resplit, conflicts="drop"))
     for remark in (*audit.notes, *left_out_lines(audit.left_out)):
         say(f"note: {remark}")
     for error in audit.errors:

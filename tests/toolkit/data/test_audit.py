@@ -44,7 +44,7 @@ def test_one_image_under_two_labels_is_an_error(two_classes):
     shutil.copy(two_classes / "cat" / "p00_0.png", two_classes / "dog" / "p09_9.png")
     found = audit(two_classes)
     assert found.conflicts == (("cat/p00_0.png", "dog/p09_9.png"),)
-    assert found.errors == ("1 images appear under two labels",)
+    assert found.errors == ("1 image appears under two labels",)
 
 
 def test_a_leak_between_declared_splits_is_an_error(tmp_path, draw):

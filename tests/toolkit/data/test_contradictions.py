@@ -69,7 +69,7 @@ def test_a_class_of_which_nothing_is_left_is_refused(two_classes):
 
 def test_the_audit_lists_them_either_way_and_counts_what_training_would_use(contradictory):
     refusing = audit_source(*opened(contradictory), SplitSpec())
-    assert "1 images appear under two labels" in refusing.errors
+    assert "1 image appears under two labels" in refusing.errors
     dropping = audit_source(*opened(contradictory), DROP)
     assert dropping.errors == ()
     assert dropping.conflicts == refusing.conflicts == (("cat/p00_0.png", "dog/same as a cat.png"),)
