@@ -42,7 +42,7 @@ Threads = Annotated[
 RunArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[RUN]",
+        metavar="RUN",
         help="A run folder; default the latest under runs/.",
         show_default=False,
         callback=at_home,
@@ -52,7 +52,7 @@ RunArgument = Annotated[
 RecipeOrData = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[RECIPE|DATA]",
+        metavar="RECIPE|DATA",
         help="A built-in recipe or a TOML file; or images, for which a recipe is made: a folder with one folder per class, a CSV, "
         "kaggle:OWNER/NAME, phantom:KIND. Default phantom.",
         show_default=False,

@@ -95,3 +95,26 @@ def test_a_later_export_leaves_no_copy_of_an_earlier_one(run: RunFolder) -> None
     (run.exports / "tiny-int8-mediapipe.tflite").write_bytes(b"of an earlier export")
     drop_earlier(run.exports)
     assert sorted(path.name for path in run.exports.iterdir()) == ["tiny-float32.tflite"]
+
+
+def test_out_takes_a_copy_of_what_has_passed_and_is_untouched_by_a_refusal(
+    mstl_edge: Callable[..., Any], run: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from mstl_edge.training import export
+
+    monkeypatch.setattr(export, "export_int8", lambda *_, **__: _summed_up(run, "float32", "int8", chosen="int8"))
+    ended = mstl_edge("export", "run", "--out", "models/mine.tflite")
+    assert ended.exit_code == 0
+    assert "copy: models/mine.tflite" in ended.stderr
+    copied = (tmp_path / "models" / "mine.tflite").read_bytes()
+    assert copied == (run.exports / "tiny-int8.tflite").read_bytes()
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise GateRefusedError("an int8 model", received="none", tree=msgspec.to_builtins(_summed_up(run, chosen=None)))
+
+    monkeypatch.setattr(export, "export_int8", refuse)
+    assert mstl_edge("export", "run", "--out", "models/mine.tflite").exit_code == 3
+    assert (tmp_path / "models" / "mine.tflite").read_bytes() == copied
+    folder = mstl_edge("export", "run", "--out", "models")
+    assert folder.exit_code == 1
+    assert "expected a file to write the model to. Received: models, a folder." in folder.stderr

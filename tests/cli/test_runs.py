@@ -38,7 +38,7 @@ def test_runs_are_listed_with_their_stages_and_weight(mstl_edge, two_runs):
     assert listed["runs/done"]["size_bytes"] > 0
     table = mstl_edge("runs", "list").stdout
     assert "runs/begun" in table
-    assert "bridge, target" in table
+    assert "2 of 2" in table
 
 
 def test_no_runs_are_an_empty_list(mstl_edge):
@@ -108,7 +108,7 @@ def test_a_run_is_shown_at_a_glance(mstl_edge, scored_run):
     size = sum(file.stat().st_size for file in scored_run.rglob("*") if file.is_file()) / 1e6
     assert ended.stdout.splitlines() == [
         "run     runs/mine (latest)",
-        f"made    2026-03-04 05:06, finished, {size:.1f} MB",
+        f"made    2026-03-04, finished, {size:.1f} MB",
         "recipe  phantom: mobilenet_v1, alpha 0.25, 96 pixels, seed 0",
         "stage   bridge: accuracy 79.2 % (66 to 88), n = 48",
         "        data phantom:chest",
@@ -181,7 +181,7 @@ def test_runs_are_listed_with_date_and_accuracy_of_the_last_stage(mstl_edge, sco
     )  # fmt: skip
     assert entry["accuracy"] == {"value": 0.75, "low": 0.59806, "high": 0.858129}
     row = next(line for line in mstl_edge("runs", "list").stdout.splitlines() if "runs/mine" in line)
-    assert "2026-03-04 05:06" in row
+    assert "2026-03-04" in row
     assert "75.0 (60 to 86)" in row
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mstl_edge.errors import GateRefusedError
+from mstl_edge.errors import ArtifactError, GateRefusedError, typed
 from mstl_edge_cli import options
 from mstl_edge_cli.console import Terminal, print_json, print_table, print_text, say
 from mstl_edge_cli.endings.ending import print_ending
@@ -60,6 +60,16 @@ def export(
         bool, typer.Option("--metadata", help="Also a copy of each file for MediaPipe Tasks and ML Kit.")
     ] = False,
     data: options.MovedData = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            help="Also a copy of the chosen file, once it has passed.",
+            show_default=False,
+            callback=options.at_home,
+        ),
+    ] = None,
     threads: options.Threads = None,
     json: options.Json = False,
     verbose: options.Verbose = False,
@@ -74,6 +84,12 @@ def export(
     from mstl_edge.runs import open_run, relocate_run
 
     opened = open_run(run)
+    if out is not None and out.is_dir():
+        raise ArtifactError(
+            "a file to write the model to",
+            received=f"{out}, a folder",
+            hint=f"For example {typed('--out', out / 'model.tflite')}",
+        )
     kinds: list[Kind] = ["qat"] if qat else ["ptq"] if qat is False else ["ptq", "qat"]
     flags: tuple[tuple[FloatScheme, bool], ...] = (("float32", float32), ("float16", float16), ("dynamic", dynamic))
     schemes = [scheme for scheme, flag in flags if flag]
@@ -98,6 +114,11 @@ def export(
                 raise
         if metadata:
             record = write_mediapipe_files(opened, reporter)
+    if out is not None and record.model is not None:
+        from mstl_edge.storage import write_bytes
+
+        write_bytes(out, (opened.path / record.model).read_bytes())
+        say(f"copy: {out}")
     _show(opened.path, record, json=json, verbose=verbose)
 
 

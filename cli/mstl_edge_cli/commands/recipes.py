@@ -66,7 +66,7 @@ def keys(
     pattern: Annotated[
         str,
         typer.Argument(
-            metavar="[PATTERN]",
+            metavar="PATTERN",
             help="Part of a key, a glob such as '*.epochs', or a word such as lr.",
             autocompletion=complete_pattern,
         ),

@@ -47,15 +47,14 @@ def list_runs(json: options.Json = False) -> None:
     rows = [
         (
             run.run,
-            _date(run.made),
-            ", ".join(stage.name for stage in run.stages if stage.finished),
-            "yes" if run.finished else "no",
+            _date(run.made)[: len("2026-01-01")],
+            f"{sum(stage.finished for stage in run.stages)} of {len(run.stages)}",
             *((percent(run.last.accuracy), run.last.n) if run.last else (NOTHING, None)),
             f"{run.size_bytes / 1e6:.1f}",
         )
         for run in found
     ]
-    print_table("runs", ("run", "made", "finished stages", "finished", "accuracy %", "n", "MB"), rows)
+    print_table("runs", ("run", "made", "stages", "accuracy %", "n", "MB"), rows)
 
 
 @runs.command("show")
