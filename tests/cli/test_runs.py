@@ -108,7 +108,7 @@ def test_a_run_is_shown_at_a_glance(mstl_edge, scored_run):
     size = sum(file.stat().st_size for file in scored_run.rglob("*") if file.is_file()) / 1e6
     assert ended.stdout.splitlines() == [
         "run     runs/mine (latest)",
-        f"made    2026-03-04, finished, {size:.1f} MB",
+        f"made    2026-03-04 05:06, finished, {size:.1f} MB",
         "recipe  phantom: mobilenet_v1, alpha 0.25, 96 pixels, seed 0",
         "stage   bridge: accuracy 79.2 % (66 to 88), n = 48",
         "        data phantom:chest",
