@@ -80,7 +80,7 @@ def test_a_file_where_a_folder_is_meant_and_a_run_folder_are_told(tmp_path, monk
         ("/data/scans.v2", "scans.v2"),
         ("/data/scans/labels.csv", "scans"),
         ("/data/scans/images", "scans"),
-        ("/data/study 7 (März)", "study-7-Marz"),
+        ("/data/study 7 (Köln)", "study-7-Koln"),
         ("/x/ham10000.csv", "ham10000"),
         ("kaggle:felipekitamura/head-ct-hemorrhage", "head-ct-hemorrhage"),
         ("phantom:head-ct?count=9&seed=2", "phantom-head-ct"),
