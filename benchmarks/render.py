@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mstl_edge.storage import write_text
-from rendered import fine_tuning, models, pictures, programs, promises, recipe_keys, speed, studies, suites
+from rendered import cross_fit, fine_tuning, models, pictures, programs, promises, recipe_keys, speed, studies, suites
 
 ROOT = Path(__file__).parents[1]
 TABLES: dict[str, Callable[[], str]] = {
@@ -26,6 +26,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "instructions": models.instructions,
     "promises": promises.promises,
     "promises-in-short": promises.in_short,
+    "agreement-of-lite": models.agreement_of_lite,
+    "cross-fit-time": cross_fit.cross_fit_time,
     "runtimes": models.runtimes,
     "other-programs": programs.answers,
     "weight-bits": programs.weight_bits,

@@ -1,11 +1,12 @@
-r"""Train and export the published setting on real images over several seeds, and keep what the commands wrote.
+r"""Train and export the recipes for head CTs on real images over several seeds, and keep what the commands wrote.
 
     python benchmarks/suites/real_runs.py --bridge CHEST_FOLDER --target HEAD_CT_FOLDER \
         --weights-1.0 mobilenet_1_0_224_tf_no_top.h5 --weights-0.25 mobilenet_2_5_224_tf_no_top.h5 \
-        --patient '^(\d+)_' --about data.txt --runs /tmp/real --out benchmarks/results/real-runs.json
+        --patient '^(\d+)_' --about data.txt --seeds 5 --seeds-of ct-hemorrhage-lite=10 \
+        --runs /tmp/real --out benchmarks/results/real-runs.json
 
-A run folder that is finished is kept, so the command can be stopped and repeated. `--about` is a text that says which images and
-which weights these are; it goes into the file, and from there into the README.
+A run folder that is finished is kept, so the command can be stopped and repeated; `--seeds-of RECIPE=0` leaves a recipe out.
+`--about` is a text that says which images and which weights these are; it goes into the file, and from there into the README.
 """
 
 from __future__ import annotations
@@ -25,20 +26,25 @@ from mstl_edge.training._keras import versions
 from mstl_edge_bench.host import describe_host
 
 SCHEMA = "mstl-edge/real-runs/1"
-RECIPES = {"ct-hemorrhage": "1.0", "ct-hemorrhage-single": "1.0", "ct-hemorrhage-lite": "0.25"}
-EXPORTED = ("ct-hemorrhage", "ct-hemorrhage-lite")
+RECIPES = {
+    "ct-hemorrhage": "1.0",
+    "ct-hemorrhage-single": "1.0",
+    "ct-hemorrhage-best": "1.0",
+    "ct-hemorrhage-lite": "0.25",
+}
 
 
 def main() -> None:
     """Run every recipe and seed, and write one JSON file."""
     options = _options()
+    seeds_of = {recipe: int(seeds) for recipe, _, seeds in (pair.partition("=") for pair in options.seeds_of)}
     entries = []
     for recipe, alpha in RECIPES.items():
-        for seed in range(options.seeds):
+        for seed in range(seeds_of.get(recipe, options.seeds)):
             run = options.runs / f"{recipe}-seed{seed}"
             if not (run / "metrics.json").is_file():
                 _train(options, recipe, alpha, seed, run)
-            if recipe in EXPORTED and not (run / "exports" / "export.json").is_file():
+            if not (run / "exports" / "export.json").is_file():
                 _call("export", str(run), "--int8")
             entries.append(_entry(recipe, seed, run))
     about = options.about.read_text(encoding="utf-8").strip()
@@ -55,7 +61,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weights-0.25", dest="weights_0_25", default="imagenet")
     parser.add_argument("--patient", default="", help="Regular expression for the bridge's patients.")
     parser.add_argument("--about", type=Path, required=True, help="Text that names images and weights.")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds-of", nargs="+", default=[], metavar="RECIPE=N", help="Another number of seeds.")
     parser.add_argument("--runs", type=Path, required=True, help="Where the run folders go.")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
@@ -83,10 +90,8 @@ def _call(*arguments: str) -> None:
 
 
 def _entry(recipe: str, seed: int, run: Path) -> dict[str, Any]:
-    entry = {"recipe": recipe, "seed": seed, "metrics": _read(run / "metrics.json")}
-    if recipe in EXPORTED:
-        entry["export"] = _read(run / "exports" / "export.json")
-    return entry
+    export = _read(run / "exports" / "export.json")
+    return {"recipe": recipe, "seed": seed, "metrics": _read(run / "metrics.json"), "export": export}
 
 
 def _read(path: Path) -> Any:

@@ -159,3 +159,56 @@ def test_names_with_spaces_quotes_and_other_scripts_are_trained_on(mstl_edge, dr
     stage = json.loads(ended.stdout)["stages"][-1]
     assert (stage["labels"], stage["positive"]) == (["Blutung (groß)", "no finding"], "Blutung (groß)")
     assert json.loads(ended.stdout)["recipe"] == "it-s-mine"
+
+
+@pytest.mark.parametrize(("made_from_data", "then"), [(True, "passes"), (True, "is refused"), (False, "")])
+def test_where_the_gate_refuses_a_run_on_own_images_tries_mixed_precision(
+    made_from_data, then, tmp_path, monkeypatch, capsys
+):
+    from mstl_edge.errors import GateRefusedError
+    from mstl_edge.recipe import load_recipe
+    from mstl_edge.runs import create_run
+    from mstl_edge.schemas.choices import Choices
+    from mstl_edge.schemas.export import EXPORT, Export
+    from mstl_edge.training import export
+    from mstl_edge_cli.commands.run import _exported
+
+    asked = []
+
+    def refusing(run, options, **_):
+        asked.append((options.kinds, options.allow_float))
+        if len(asked) == 2 and then == "passes":
+            return Export(schema=EXPORT.identifier, chosen="mixed")
+        raise GateRefusedError("an int8 model", received="too many labels differ", tree={"schema": EXPORT.identifier})
+
+    monkeypatch.setattr(export, "export_int8", refusing)
+    choices = Choices(schema="mstl-edge/choices/1", facts={}, choices=()) if made_from_data else None
+    run = create_run(load_recipe("phantom"), tmp_path / "run", versions={}, choices=choices)
+    exported, refusal = _exported(run, 1)
+    assert asked[0] == (("ptq", "qat"), False)
+    assert asked[1:] == ([(("ptq", "qat", "mixed"), True)] if made_from_data else [])
+    assert (refusal is None) == (then == "passes")
+    assert exported.chosen == ("mixed" if then == "passes" else None)
+    assert ("trying mixed precision" in capsys.readouterr().err) == made_from_data
+
+
+def test_completion_offers_backbones_and_the_classes_of_the_data_on_the_line(scans, tmp_path, monkeypatch):
+    import os
+    import subprocess
+    import sys
+
+    def offered(line: str) -> list[str]:
+        words = {
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(line.split(" ")) - 1),
+            "_MSTL_EDGE_COMPLETE": "complete_bash",
+        }
+        program = "import sys; sys.argv[0] = 'mstl-edge'; from mstl_edge_cli.__main__ import main; main()"
+        asked = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **words}
+        )
+        return asked.stdout.split()
+
+    assert "mobilenet_v1:0.5" in offered("mstl-edge run ./scans --backbone mob")
+    assert offered("mstl-edge run ./scans --positive ") == ["bleed", "clear"]
+    assert offered("mstl-edge new ./scans --positive c") == ["clear"]
