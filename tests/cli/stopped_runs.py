@@ -1,6 +1,6 @@
 """Train, stop and resume a recipe many times, each in a child forked after one import of TensorFlow.
 
-`test_resume.py` runs this as a program: `stopped_runs.py RECIPE FOLDER SEED`. It trains once undisturbed and notes every
+`test_resume.py` runs this as a program: `stopped_runs.py RECIPE FOLDER SEED KILLS`. It trains once undisturbed and notes every
 event at which a kill could hurt: rows and keys of the cache, renames of finished files, training steps. Then it trains again
 for each chosen event, dies there by SIGKILL (or SIGINT), resumes, and prints what happened as JSON.
 """
@@ -22,8 +22,6 @@ from mstl_edge import storage
 from mstl_edge.training import features, fit, graph, pipeline  # noqa: F401
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge_cli import app
-
-KILLS = 10
 
 
 class Events:
@@ -125,8 +123,8 @@ def run_child(
     return code, events
 
 
-def choose(events: list[str], seed: int) -> list[int]:
-    """Return ten events to die at, the named dangers among them; the run folder has to exist."""
+def choose(events: list[str], seed: int, kills: int) -> list[int]:
+    """Return events to die at, five named dangers among them; the run folder has to exist."""
     rng = random.Random(seed)
     start = next(
         i for i, name in enumerate(events) if name.startswith("after renaming") and name.endswith("recipe.toml")
@@ -140,7 +138,7 @@ def choose(events: list[str], seed: int) -> list[int]:
         [i for i in possible if events[i] == "after renaming stages/bridge/metrics.json"],
     ]
     chosen = [rng.choice(candidates) for candidates in named]
-    return chosen + rng.sample([i for i in possible if i not in chosen], KILLS - len(chosen))
+    return chosen + rng.sample([i for i in possible if i not in chosen], kills - len(chosen))
 
 
 def stop_and_resume(
@@ -158,10 +156,10 @@ def stop_and_resume(
 
 def main() -> None:
     """See the module's own words."""
-    recipe, folder, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    recipe, folder, seed, kills = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     code, events = run_child(folder / "whole", [recipe, "--out", str(folder / "whole" / "run")])
     jobs = []
-    for number, stop_at in enumerate(choose(events, seed)):
+    for number, stop_at in enumerate(choose(events, seed, kills)):
         again_after = 4 if number == 0 else None
         outcome = stop_and_resume(recipe, folder / f"kill{number}", stop_at, again_after, signal.SIGKILL)
         jobs.append({"event": events[stop_at], **outcome})

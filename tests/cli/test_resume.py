@@ -24,11 +24,12 @@ def results(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_runs_killed_at_ten_seeded_moments_end_with_the_bytes_of_an_undisturbed_one(
-    tiny_recipe_file: Path, tmp_path: Path
+@pytest.mark.parametrize("kills", [5, pytest.param(10, marks=pytest.mark.long)])
+def test_runs_killed_at_seeded_moments_end_with_the_bytes_of_an_undisturbed_one(
+    tiny_recipe_file: Path, tmp_path: Path, kills: int
 ) -> None:
     program = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tiny_recipe_file), str(tmp_path), "2020"],
+        [sys.executable, str(PROGRAM), str(tiny_recipe_file), str(tmp_path), "2020", str(kills)],
         capture_output=True,
         text=True,
         check=True,
@@ -38,7 +39,7 @@ def test_runs_killed_at_ten_seeded_moments_end_with_the_bytes_of_an_undisturbed_
     whole = results(tmp_path / "whole" / "run")
     assert len([name for name in whole if name.endswith("weights.npz")]) == 2
 
-    assert len(told["jobs"]) == 10
+    assert len(told["jobs"]) == kills
     for job in told["jobs"]:
         assert all(code == -9 for code in job["codes"][:-1]), job
         assert job["codes"][-1] == 0, job
