@@ -13,6 +13,10 @@ from PIL import Image
 MODELS = Path(__file__).parent / "data" / "models"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-screens", action="store_true", help="Keep what tests/cli/test_screens.py shows now.")
+
+
 @pytest.fixture(scope="session")
 def models() -> Path:
     """The folder with `tiny_float32`, `tiny_int8`, `three_classes` and `not_a_classifier`, all card-less `.tflite`."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 from mstl_edge.held_back import held_back
 from mstl_edge.progress import Advance
-from mstl_edge_cli.layout import BETWEEN_COLUMNS, Block, columns_in, is_number, paragraph, wrapped
+from mstl_edge_cli.layout import BETWEEN_COLUMNS, Block, columns_in, continued, is_number, paragraph, wrapped
 
 SECONDS_BETWEEN_LINES = 5.0
 _AS_WIDE_AS_IT_TAKES = 1_000_000
@@ -34,8 +34,9 @@ def say(message: str) -> None:
 
 
 def say_next(command: str) -> None:
-    """Say on stderr what to type next, in one piece, however long it is."""
-    sys.stderr.write(f"next: {command}\n")
+    """Say on stderr what to type next; on a terminal that is too narrow, as a shell takes several lines."""
+    label = "next: "
+    sys.stderr.write(f"{label}{continued(command, _width(sys.stderr), before=len(label))}\n")
     sys.stderr.flush()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 
 Block = list[tuple[int, int]]
@@ -84,6 +85,28 @@ def _unbroken(words: list[str], width: int) -> Iterator[str]:
             command, end = words[position], position + 1
         yield command
         position = end
+
+
+def continued(command: str, width: int | None, *, before: int) -> str:
+    """Return a command that a shell reads as one: on lines that end with a backslash, where one line does not hold it.
+
+    Args:
+        command: To be typed; words with signs of the shell are quoted.
+        width: Characters of a line; None for as many as it takes.
+        before: Characters that stand before it.
+    """
+    if width is None or before + cells(command) <= width:
+        return command
+    lines: list[str] = []
+    line = ""
+    for word in map(shlex.quote, shlex.split(command)):
+        room = width - 2 - (2 if lines else before)
+        if line and cells(f"{line} {word}") > room:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return " \\\n  ".join([*lines, line])
 
 
 def is_number(text: str) -> bool:

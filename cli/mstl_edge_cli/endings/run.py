@@ -31,8 +31,8 @@ def run_ending(metrics: RunMetrics, record: Export, measured: BenchReport | None
         *scored,
         *size_facts(record),
         *time,
-        *model_facts(record, run),
-        Fact("report", str(report)),
         Fact("run", str(run)),
+        *model_facts(record),
+        Fact("report", f"{report.relative_to(run)} in it" if report.is_relative_to(run) else str(report)),
     )
     return Ending(facts, "" if record.model is None else typed("mstl-edge", "predict", run / record.model, "IMAGE"))
