@@ -13,7 +13,7 @@ from mstl_edge_cli import options
 from mstl_edge_cli.commands.bench import print_tables
 from mstl_edge_cli.commands.export import plain, print_candidates, print_test_classes, refused_export
 from mstl_edge_cli.commands.train import DEFAULT, print_metrics, start_run, trained
-from mstl_edge_cli.console import Terminal, print_json
+from mstl_edge_cli.console import Terminal, print_json, print_text
 from mstl_edge_cli.endings.ending import print_ending
 from mstl_edge_cli.resuming import resumable
 
@@ -83,6 +83,7 @@ def print_run(metrics: RunMetrics, exported: Export, measured: BenchReport | Non
     """Print what each class of more than two scored, or every table of training, export and benchmark."""
     if verbose:
         print_metrics(metrics, verbose=True)
+        print_text("")
         print_candidates(exported, verbose=True)
         if measured is not None:
             print_tables(measured)
