@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
@@ -45,8 +46,9 @@ def bar_on(terminal: int, description: str, total: int | None) -> Iterator[Advan
     """
     stream = os.fdopen(os.dup(terminal), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
     try:
-        console = Console(file=Narration(stream), soft_wrap=True)  # type: ignore[arg-type]  # it writes what it can
-        with bar_of(console, description, total) as advance:
+        narration: Any = Narration(stream)  # which writes what it can
+        # What is asked whether it is a terminal has to be this one: descriptor 2 may lead elsewhere meanwhile.
+        with redirect_stderr(narration), bar_of(Console(file=narration, soft_wrap=True), description, total) as advance:
             yield advance
     finally:
         with suppress(OSError):  # a terminal that has gone

@@ -53,7 +53,7 @@ def test_metadata_adds_a_copy_of_each_file_and_says_where_it_is(
     assert list(run.exports.glob("*-mediapipe.tflite")) == []
     ended = mstl_edge("export", "run", "--metadata")
     assert ended.exit_code == 0
-    assert ended.stderr.count("for MediaPipe Tasks: ") == 2
+    assert ended.stdout.count("MediaPipe  ") == 2
     told = json.loads(mstl_edge("export", "run", "--metadata", "--json").stdout)
     assert [Path(entry["path"]).name for entry in told["mediapipe"]] == [
         "tiny-float32-mediapipe.tflite",

@@ -39,7 +39,7 @@ def _stage(name: str, labels: tuple[str, ...]) -> StageMetrics:
 
 
 def test_metrics_of_three_classes_are_told_by_class(capsys: pytest.CaptureFixture[str]) -> None:
-    print_metrics(RunMetrics(recipe="mine", stages=(_stage("target", LABELS),)))
+    print_metrics(RunMetrics(recipe="mine", stages=(_stage("target", LABELS),)), verbose=True)
     shown = capsys.readouterr().out
     assert "macro-F1" in shown
     assert "recall %" in shown
@@ -48,8 +48,8 @@ def test_metrics_of_three_classes_are_told_by_class(capsys: pytest.CaptureFixtur
         assert word not in shown
     test = _stage("target", LABELS).test
     for label, row in zip(LABELS, test.confusion, strict=True):
-        (line,) = [line for line in shown.splitlines() if line.startswith(label)]
-        assert line.split()[-3:] == [str(count) for count in row]
+        line, answered = (line for line in shown.splitlines() if line.startswith(label))
+        assert answered.split()[-3:] == [str(count) for count in row]
         recall = test.classes[label].recall
         assert recall is not None
         assert f"{100 * recall.value:.1f} (" in line
@@ -57,7 +57,7 @@ def test_metrics_of_three_classes_are_told_by_class(capsys: pytest.CaptureFixtur
 
 def test_a_bridge_of_two_classes_keeps_its_columns_beside_a_target_of_three(capsys: pytest.CaptureFixture[str]) -> None:
     bridge, target = _stage("bridge", ("no", "yes")), _stage("target", LABELS)
-    print_metrics(RunMetrics(recipe="mine", stages=(bridge, target)))
+    print_metrics(RunMetrics(recipe="mine", stages=(bridge, target)), verbose=True)
     shown = capsys.readouterr().out.splitlines()
     assert "sensitivity %" in shown[1]
     assert "(no / yes)" in next(line for line in shown if line.startswith("bridge"))
@@ -65,10 +65,10 @@ def test_a_bridge_of_two_classes_keeps_its_columns_beside_a_target_of_three(caps
 
 
 def test_two_classes_keep_the_table_they_had(capsys: pytest.CaptureFixture[str]) -> None:
-    print_metrics(RunMetrics(recipe="mine", stages=(_stage("target", ("no", "yes")),)))
+    print_metrics(RunMetrics(recipe="mine", stages=(_stage("target", ("no", "yes")),)), verbose=True)
     head = capsys.readouterr().out.splitlines()[1].split("  ")
     assert [name.strip() for name in head if name.strip()] == [
-        "stage", "test images", "accuracy %", "sensitivity %", "specificity %", "AUC", "confusion (rows: truth)",
+        "stage", "accuracy % (95 %), n", "sensitivity %", "specificity %", "AUC", "confusion (rows: truth)",
     ]  # fmt: skip
 
 
@@ -83,6 +83,10 @@ def test_an_export_of_three_classes_is_told_by_class(capsys: pytest.CaptureFixtu
         agreement=agreement,
     )
     print_candidates(Export(test=test))
+    short = capsys.readouterr().out
+    assert all(label in short for label in LABELS)
+    assert "what the images of each class were answered" not in short
+    print_candidates(Export(test=test), verbose=True)
     shown = capsys.readouterr().out
     assert "macro-F1" in shown
     assert "sensitivity" not in shown

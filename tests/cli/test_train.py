@@ -57,7 +57,7 @@ def test_json_has_the_promised_shape_and_narration_stays_on_stderr(mstl_edge, on
     on_disk = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {**on_disk, "run": "run"} == tree
     told = ended.stderr.splitlines()
-    assert told[0].endswith("1 stages; starting TensorFlow")
+    assert told[0].endswith("1 stage; starting TensorFlow")
     assert "run: run" in told
     assert any(line.startswith("bridge: epoch 1/1 loss ") for line in told)
 
@@ -85,7 +85,8 @@ def test_it_speaks_before_tensorflow_is_imported_and_says_how_to_install_it(tmp_
     assert lines[0] == "recipe: phantom (default); 2 stages; starting TensorFlow"
     assert lines[1] == "import of tensorflow"
     assert lines[-1].startswith("mstl-edge: expected TensorFlow and tf-keras to train and export (tensorflow).")
-    assert "Install them with: pip install '.[train]' in a checkout, or pip install './mstl_edge-" in lines[-1]
+    assert "Install them with: pip install " in lines[-1]
+    assert "[train]" in lines[-1]
     assert "Traceback" not in ended.stderr
     assert list(tmp_path.iterdir()) == []
 
