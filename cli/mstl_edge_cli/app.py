@@ -34,6 +34,8 @@ COMMANDS = (
 )
 """Modules of `mstl_edge_cli.commands`, in the order of `--help`; each has `register(app)`."""
 
+_WHOLE = 10_000
+"""Characters that no first sentence has."""
 _STYLE: dict[str, Any] = {"rich_markup_mode": None, "pretty_exceptions_enable": False}
 
 
@@ -69,10 +71,9 @@ class CommandGroup(TyperGroup):
             raise stopped() from None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """List every command with the beginning of its help; its options are not worked out for that."""
-        width = formatter.width - 6 - max(map(len, COMMANDS))
+        """List every command with the first sentence of its help, whole; its options are not worked out for that."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _outline(name).get_short_help_str(width)) for name in COMMANDS])
+            formatter.write_dl([(name, _outline(name).get_short_help_str(_WHOLE)) for name in COMMANDS])
 
 
 def _holder(name: str) -> typer.Typer:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from mstl_edge.counted import duration
 from mstl_edge.progress import Advance
 from mstl_edge_cli.streams import Narration
 
-BAR_WIDTH = 24
+BAR_WIDTH = 20
 
 
 class _Time(ProgressColumn):
@@ -45,8 +47,9 @@ def bar_on(terminal: int, description: str, total: int | None) -> Iterator[Advan
     """
     stream = os.fdopen(os.dup(terminal), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
     try:
-        console = Console(file=Narration(stream), soft_wrap=True)  # type: ignore[arg-type]  # it writes what it can
-        with bar_of(console, description, total) as advance:
+        narration: Any = Narration(stream)  # which writes what it can
+        # What is asked whether it is a terminal has to be this one: descriptor 2 may lead elsewhere meanwhile.
+        with redirect_stderr(narration), bar_of(Console(file=narration, soft_wrap=True), description, total) as advance:
             yield advance
     finally:
         with suppress(OSError):  # a terminal that has gone
@@ -58,11 +61,14 @@ def bar_of(console: Console, description: str, total: int | None) -> Iterator[Ad
     """Draw a bar on a console; yields `advance(steps, note)`."""
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(BAR_WIDTH),
-        MofNCompleteColumn(),
+        TextColumn(
+            "{task.description}", markup=False, table_column=Column(overflow="fold")
+        ),  # gives way first, between words
+        BarColumn(BAR_WIDTH, table_column=Column(min_width=BAR_WIDTH, no_wrap=True)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _Time(table_column=Column(no_wrap=True)),
     )
-    with _Bar(*columns, _Time(), console=console, redirect_stdout=sys.stdout.isatty()) as bar:
+    with _Bar(*columns, console=console, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task(description, total=total, note="")
 
         def advance(steps: int, note: str = "") -> None:

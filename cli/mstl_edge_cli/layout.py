@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 Block = list[tuple[int, int]]
 """Columns of a table that stand side by side: the number and the width of each."""
 BETWEEN_COLUMNS = 2
-LONGEST_PIECE = 24
-"""A piece of a name that is longer is cut, where nothing else helps."""
+LONGEST_WORD = 24
+"""A longer one is broken where a table would be too wide; what cannot be broken is cut then."""
 _PIECES = re.compile(r"[^-/_]*[-/_]+|[^-/_]+")
 _END_OF_COMMAND = (".", ";", ",", ")")
 
@@ -144,8 +144,13 @@ def columns_in(
 
 
 def _longest(texts: Sequence[str]) -> int:
-    pieces = [piece for text in texts for word in text.split(" ") for piece in _PIECES.findall(word)]
-    return max((min(cells(piece), LONGEST_PIECE) for piece in pieces), default=0)
+    """Return the width of the longest word, a long one broken."""
+    words = {word for text in texts for word in text.split(" ")}
+    return max((min(cells(part), LONGEST_WORD) for word in words for part in _unless_short(word)), default=0)
+
+
+def _unless_short(word: str) -> list[str]:
+    return [word] if cells(word) <= LONGEST_WORD else _PIECES.findall(word)
 
 
 def _blocks(least: Sequence[int], room: int, repeated: Sequence[int]) -> list[list[int]]:

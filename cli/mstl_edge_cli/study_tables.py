@@ -35,7 +35,7 @@ def print_study(study: Study, *, verbose: bool = False) -> None:
 
 def _print_curve(curve: LearningCurve, *, many: bool, verbose: bool) -> None:
     print_table(
-        "\nlearning curve, float32: accuracy by the number of images to train and validate on",
+        "\nlearning curve, float32, by the number of images to train and validate on",
         ("images", "arm", "accuracy %", "macro-F1" if many else "AUC"),
         [(arm.images, arm.name, percent(arm.accuracy), share(arm.macro_f1 if many else arm.auc)) for arm in curve.arms],
         repeated=2,
@@ -84,14 +84,13 @@ def _class_rows(arm: ArmResult) -> list[list[object]]:
 
 def _comparison_row(entry: Comparison, *, verbose: bool) -> list[object]:
     points = f"{100 * entry.difference:+.1f} ({100 * entry.low:+.1f} to {100 * entry.high:+.1f})"
-    row: list[object] = [entry.a, entry.b, points, _verdict(entry)]
     if not verbose:
-        return row
+        return [entry.a, entry.b, points, entry.verdict]
     exact = ", ".join(f"{one.p:.2g}" for one in entry.mcnemar)
     needed = entry.images_needed if entry.verdict == "cannot tell" else None
     if needed is not None and entry.n is not None and needed <= entry.n:
         needed = None  # so many are there: the folds differ more than the images alone explain
-    return [*row, NOTHING if entry.p is None else f"{entry.p:.2g}", exact, needed]
+    return [entry.a, entry.b, points, _verdict(entry), NOTHING if entry.p is None else f"{entry.p:.2g}", exact, needed]
 
 
 def _verdict(entry: Comparison) -> str:
@@ -101,4 +100,4 @@ def _verdict(entry: Comparison) -> str:
 def _meanings(comparisons: Sequence[Comparison]) -> dict[str, Meaning]:
     from mstl_edge_cli.endings.study import VERDICTS
 
-    return {_verdict(entry): VERDICTS[entry.verdict] for entry in comparisons if entry.verdict in VERDICTS}
+    return VERDICTS | {_verdict(entry): VERDICTS[entry.verdict] for entry in comparisons if entry.verdict in VERDICTS}

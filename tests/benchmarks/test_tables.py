@@ -81,7 +81,7 @@ def test_a_candidate_is_shown_by_what_the_export_calls_it(bench: Bench) -> None:
     report = bench()
     row = msgspec.structs.replace(report.results[1], candidate="int8-ptq")
     report = msgspec.structs.replace(report, results=(report.results[0], row))
-    assert [row[1] for row in tables.speed_rows(report)] == ["float32", "int8-ptq"]
+    assert [row[2] for row in tables.speed_rows(report)] == ["float32", "int8-ptq"]
     assert [row[1] for row in tables.footprint_rows(report)] == ["float32", "int8-ptq"]
 
 

@@ -148,7 +148,7 @@ def test_what_an_earlier_benchmark_left_outlives_one_that_ends_midway(
 def test_a_stdout_that_takes_nothing_does_not_cost_the_report_that_was_measured(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*arguments: object, **settings: object) -> None:
+    def full(*arguments: object, **options: object) -> None:
         raise OSError("no space left on device")
 
     monkeypatch.setattr(bench, "print_report", full)

@@ -38,12 +38,44 @@ def run(app: typer.Typer, *arguments: str):
 
 def test_the_audit_is_printed_as_tables(app, pets):
     (pets / "dog" / "broken.png").write_bytes(b"")
-    result = run(app, str(pets), "--patient", "^([a-z]+[0-9]?)", "-v")
+    patients = ("--patient", "^([a-z]+[0-9]?)")
+    result = run(app, str(pets), *patients, "-v")
     assert result.exit_code == 0
-    for phrase in ("cat", "dog/broken.png", "0 bytes", "patients with several images", "modes"):
+    for phrase in (
+        "cat",
+        "dog/broken.png",
+        "0 bytes",
+        "patients with several images",
+        "modes",
+        "labels without an image",
+    ):
         assert phrase in result.stdout
-    assert "modes" not in run(app, str(pets)).stdout
     assert "reading 25 files" in result.stderr
+    short = run(app, str(pets), *patients).stdout
+    assert "dog/broken.png" in short
+    for phrase in ("\nmodes", "sizes in pixels", "labels without an image"):
+        assert phrase not in short
+
+
+def test_the_audit_ends_with_a_verdict_and_what_to_type(app, pets):
+    few = run(app, str(pets), "--patient", "^([a-z]+[0-9]?)", "--resplit")
+    assert "ready, but class cat has 12 images, " in few.stdout
+    assert "next: mstl-edge run " in few.stderr
+    assert "--set 'stages.target.split.patient=^([a-z]+[0-9]?)' --resplit" in few.stderr
+    (warning, _) = json.loads(run(app, str(pets), "--json").stdout)["warnings"]
+    assert (warning["label"], warning["images"], warning["part"]) == ("cat", 12, "validation")
+    assert warning["words"].endswith("its accuracy will say little")
+    for number in range(4):
+        shutil.copy(pets / "cat" / f"cat{number // 2}_{number}.png", pets / "dog" / f"copy{number}.png")
+    refused = run(app, str(pets))
+    assert "not ready: 1 error above has to be mended first" in refused.stdout
+    assert "next:" not in refused.stderr
+
+
+def test_enough_images_of_every_class_are_ready(app, draw_classes, tmp_path):
+    result = run(app, str(draw_classes(tmp_path / "many", count=70)))
+    assert "ready: nothing was found" in result.stdout
+    assert f"next: mstl-edge run {tmp_path / 'many'}" in result.stderr
 
 
 def test_json_is_one_document_on_stdout(app, pets):
@@ -102,11 +134,13 @@ def test_what_is_left_out_and_chosen_is_said(app, pets):
             pets / "cat" / f"cat{number // 2}_{number}_mask.png"
         )
     (pets / "notes.csv").write_text("image,age\nx,1\n")
-    result = run(app, str(pets), "-v")
+    result = run(app, str(pets))
     assert result.exit_code == 0
     assert "note: notes.csv is not used: the folders are the classes" in result.stderr
     assert "note: left out: 12 entries (a mask beside its picture): cat/cat0_0_mask.png" in result.stderr
-    assert "cat/cat5_11_mask.png" in result.stdout
+    assert "cat/cat5_11_mask.png" not in result.stdout
+    assert "left out (the first 5 of 12)" in result.stdout
+    assert "cat/cat5_11_mask.png" in run(app, str(pets), "-v").stdout
     assert len(json.loads(run(app, str(pets), "--json").stdout)["left_out"]) == 12
 
 

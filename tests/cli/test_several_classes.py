@@ -48,11 +48,11 @@ def test_metrics_of_three_classes_are_told_by_class(capsys: pytest.CaptureFixtur
         assert word not in shown
     test = _stage("target", LABELS).test
     for label, row in zip(LABELS, test.confusion, strict=True):
-        *_, last = lines = [line for line in shown.splitlines() if line.startswith(label)]
-        assert last.split()[-3:] == [str(count) for count in row]
+        line, answered = (line for line in shown.splitlines() if line.startswith(label))
+        assert answered.split()[-3:] == [str(count) for count in row]
         recall = test.classes[label].recall
         assert recall is not None
-        assert f"{100 * recall.value:.1f} (" in " ".join(lines)
+        assert f"{100 * recall.value:.1f} (" in line
 
 
 def test_a_bridge_of_two_classes_keeps_its_columns_beside_a_target_of_three(capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +82,10 @@ def test_an_export_of_three_classes_is_told_by_class(capsys: pytest.CaptureFixtu
         mcnemar=McNemar(0, 0, 1.0),
         agreement=agreement,
     )
+    print_candidates(Export(test=test))
+    short = capsys.readouterr().out
+    assert all(label in short for label in LABELS)
+    assert "what the images of each class were answered" not in short
     print_candidates(Export(test=test), verbose=True)
     shown = capsys.readouterr().out
     assert "macro-F1" in shown

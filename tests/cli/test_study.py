@@ -79,7 +79,7 @@ def test_a_finished_study_is_printed_again_without_training(app, beside):
     result = run(app, "--resume", "result")
     assert result.exit_code == 0, result.output
     assert "8 of 8 trainings finished earlier, kept" in result.stderr
-    for phrase in ("tiny: 16 images, 2 folds, 1 repeat", "accuracy %", "sensitivity %", "Learning curve", "verdict"):
+    for phrase in ("tiny: 16 images, 2 folds, 1 repeat (", "accuracy %", "AUC", "best ", "learning curve", "verdict"):
         assert phrase in result.stdout
 
 

@@ -1,53 +1,72 @@
-"""An extra is installed from where this package came from, since no index has it."""
+"""What installs an extra depends on where the package came from, and works from any folder."""
 
 from __future__ import annotations
 
 import json
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 from mstl_edge.installing import install_extra
 
 
+@pytest.fixture
+def came_from(monkeypatch: pytest.MonkeyPatch):
+    """Let the installer have recorded something."""
+
+    def record(text: str | None) -> None:
+        class Distribution:
+            def read_text(self, name: str) -> str | None:
+                assert name == "direct_url.json"
+                return text
+
+        monkeypatch.setattr(metadata, "distribution", lambda _: Distribution())
+
+    return record
+
+
+def test_a_checkout_is_named_and_stays_editable(came_from, tmp_path: Path) -> None:
+    place = tmp_path / "my checkout"
+    place.mkdir()
+    came_from(json.dumps({"url": place.as_uri(), "dir_info": {"editable": True}}))
+    assert install_extra("train") == f"pip install -e '{place}[train]'"
+    came_from(json.dumps({"url": place.as_uri(), "dir_info": {}}))
+    assert install_extra("train") == f"pip install '{place}[train]'"
+
+
+def test_a_wheel_is_named_by_its_path(came_from, tmp_path: Path) -> None:
+    wheel = tmp_path / "mstl_edge-0.1.0-py3-none-any.whl"
+    wheel.touch()
+    came_from(json.dumps({"url": wheel.as_uri(), "archive_info": {}}))
+    assert install_extra("train") == f"pip install '{wheel}[train]'"
+
+
 @pytest.mark.parametrize(
-    ("made", "facts", "command"),
+    ("recorded", "place"),
     [
-        ("my checkout", {"dir_info": {"editable": True}}, "pip install -e '{place}[train]'"),
-        ("my checkout", {"dir_info": {}}, "pip install '{place}[train]'"),
-        ("mstl_edge-0.1.0-py3-none-any.whl", {"archive_info": {}}, "pip install '{place}[train]'"),
-        ("", {"archive_info": {}}, "pip install '.[train]' in a checkout, or pip install './mstl_edge-"),
+        ({"url": "https://a.example/w.whl", "archive_info": {}}, "https://a.example/w.whl"),
+        (
+            {"url": "https://a.example/r.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+            "git+https://a.example/r.git@abc",
+        ),
     ],
 )
-def test_the_checkout_or_the_wheel_is_named_where_it_is_still_there(monkeypatch, tmp_path, made, facts, command):
-    place = tmp_path / (made or "gone.whl")
-    if made:
-        place.mkdir()
-
-    class Made:
-        @staticmethod
-        def read_text(name: str) -> str:
-            assert name == "direct_url.json"
-            return json.dumps({"url": place.as_uri(), **facts})
-
-    monkeypatch.setattr(metadata, "distribution", lambda name: Made)
-    assert install_extra("train").startswith(command.format(place=place))
+def test_what_came_over_the_network_comes_so_again(came_from, recorded: dict[str, object], place: str) -> None:
+    came_from(json.dumps(recorded))
+    assert install_extra("train") == f"pip install 'mstl-edge[train] @ {place}'"
 
 
-def test_a_repository_is_named_with_its_revision(monkeypatch):
-    class Made:
-        @staticmethod
-        def read_text(name: str) -> str:
-            return json.dumps({"url": "https://host/x.git", "vcs_info": {"vcs": "git", "commit_id": "ab12"}})
-
-    monkeypatch.setattr(metadata, "distribution", lambda name: Made)
-    assert install_extra("train") == "pip install 'mstl-edge[train] @ git+https://host/x.git@ab12'"
+@pytest.mark.parametrize("text", [None, "", "{", '{"url": "file:///no/such/folder", "dir_info": {"editable": true}}'])
+def test_where_nothing_is_recorded_or_left_both_ways_are_named(came_from, text: str | None) -> None:
+    came_from(text)
+    assert "'.[train]' in a checkout" in install_extra("train")
+    assert ".whl[train]'" in install_extra("train")
 
 
-def test_without_a_record_checkout_and_wheel_are_both_named(monkeypatch):
-    def absent(name: str) -> None:
+def test_a_package_that_was_never_installed_has_no_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> None:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(metadata, "distribution", absent)
-    assert "'.[train]' in a checkout" in install_extra("train")
+    monkeypatch.setattr(metadata, "distribution", unknown)
     assert ".whl[train]'" in install_extra("train")

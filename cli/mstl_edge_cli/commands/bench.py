@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Form = Literal["table", "all", "json", "csv", "markdown"]
 _VALID: dict[str, Meaning] = {"yes": "good", "no": "doubtful"}
 """What the column `valid` means."""
+_DECIDING_OF_A_CLASS = ("class", "images", "recall %", "precision %")
 
 Models = Annotated[
     list[Path] | None,
@@ -227,7 +228,12 @@ def print_deciding(report: BenchReport) -> None:
     title = f"speed on {tables.describe_host_in_short(report.host)}; medians of {report.protocol.blocks} blocks"
     title += f"\naccuracy: {scored}" if scored else ""
     print_table(title, tables.DECIDING_COLUMNS, tables.deciding_rows(report), meanings=_VALID)
-    _print_classes(report)
+    if by_class := tables.class_rows(report):
+        schemes = {(row[0], row[1]) for row in by_class}
+        name = 1 if len({scheme for _, scheme in schemes}) == len(schemes) else 0
+        shown = [name, *(tables.CLASS_COLUMNS.index(column) for column in _DECIDING_OF_A_CLASS)]
+        columns, rows = [tables.CLASS_COLUMNS[i] for i in shown], [[row[i] for i in shown] for row in by_class]
+        print_table("\neach class by itself (95 % intervals)", columns, rows, repeated=2)
 
 
 def print_tables(report: BenchReport) -> None:
@@ -239,7 +245,8 @@ def print_tables(report: BenchReport) -> None:
     if scored := _scored(report):
         title = f"\naccuracy: {scored} (95 % intervals)"
         print_table(title, tables.ACCURACY_COLUMNS, tables.accuracy_rows(report))
-    _print_classes(report)
+    if by_class := tables.class_rows(report):
+        print_table("\neach class by itself (95 % intervals)", tables.CLASS_COLUMNS, by_class, repeated=3)
     title = "\nfootprint; memory grown at each step of a fresh process, and its peak"
     print_table(title, tables.FOOTPRINT_COLUMNS, tables.footprint_rows(report))
     for comparison in report.comparisons:
@@ -250,13 +257,6 @@ def print_tables(report: BenchReport) -> None:
 
 def _scored(report: BenchReport) -> str:
     return next((row.accuracy.data for row in report.results if row.accuracy), "")
-
-
-def _print_classes(report: BenchReport) -> None:
-    from mstl_edge_bench import tables
-
-    if by_class := tables.class_rows(report):
-        print_table("\neach class by itself (95 % intervals)", tables.CLASS_COLUMNS, by_class, repeated=3)
 
 
 def _judge_changes(report: BenchReport, tolerances: Tolerances) -> None:

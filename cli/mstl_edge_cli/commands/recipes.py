@@ -73,7 +73,7 @@ def keys(
     ] = "",
     json: options.Json = False,
 ) -> None:
-    """Explain the keys of a recipe: default, range and meaning of each, spelled as --set takes it.
+    """Explain the keys of a recipe, spelled as --set takes them.
 
     NAME stands for the name of a stage: --set stages.bridge.epochs=5.
 

@@ -14,7 +14,7 @@ from mstl_edge_cli import options
 from mstl_edge_cli.commands.bench import print_tables
 from mstl_edge_cli.commands.export import plain, print_candidates, print_test_classes, refused_export
 from mstl_edge_cli.commands.train import print_metrics, start_run, trained
-from mstl_edge_cli.console import Terminal, print_json, say
+from mstl_edge_cli.console import Terminal, print_json, print_text, say
 from mstl_edge_cli.endings.ending import print_ending
 from mstl_edge_cli.resuming import resumable
 from mstl_edge_cli.subject import asked_of
@@ -57,7 +57,7 @@ def run(
 
     Example: mstl-edge run ./scans
     """
-    folder, _ = start_run("run", recipe, data, asked_of(ctx.params), out=out, resume=resume)
+    folder = start_run("run", recipe, data, asked_of(ctx.params), out=out, resume=resume)
     threads = threads or os.cpu_count() or 1
     metrics = trained(folder, threads, by="run")
     with resumable("run", folder.path):
@@ -122,6 +122,7 @@ def print_run(metrics: RunMetrics, exported: Export, measured: BenchReport | Non
     """Print what each class of more than two scored, or every table of training, export and benchmark."""
     if verbose:
         print_metrics(metrics, verbose=True)
+        print_text("")
         print_candidates(exported, verbose=True)
         if measured is not None:
             print_tables(measured)

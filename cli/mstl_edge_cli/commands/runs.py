@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 @runs.command("list")
 def list_runs(json: options.Json = False) -> None:
-    """List the runs under runs/, the latest last: when they were made, how good they are, what they weigh.
+    """List the runs under runs/: date, accuracy, size.
 
     Example: mstl-edge runs list
     """
@@ -59,7 +59,7 @@ def list_runs(json: options.Json = False) -> None:
 
 @runs.command("show")
 def show(run: options.RunArgument = None, json: options.Json = False) -> None:
-    """Show a run at a glance: recipe, data, accuracy of every stage, what the gate said, and the next command.
+    """Show a run at a glance, and the next command.
 
     Example: mstl-edge runs show runs/phantom-20260101-120000
     """

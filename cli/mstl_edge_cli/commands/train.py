@@ -54,7 +54,7 @@ def train(
 
     Example: mstl-edge train ./scans --epochs 30 --seed 1
     """
-    run, _ = start_run("train", recipe, data, asked_of(ctx.params), out=out, resume=resume)
+    run = start_run("train", recipe, data, asked_of(ctx.params), out=out, resume=resume)
     metrics = trained(run, threads)
     if json:
         import msgspec
@@ -75,11 +75,8 @@ def start_run(
     *,
     out: Path | None,
     resume: Path | None,
-) -> tuple[RunFolder, Subject | None]:
+) -> RunFolder:
     """Return the run folder that the options of `train` and `run` ask for, and say which it is.
-
-    Returns:
-        The folder, and what it was made of; None for a run that goes on.
 
     Raises:
         MstlEdgeError: A recipe, an option or a folder that does not hold.
@@ -87,7 +84,6 @@ def start_run(
     from mstl_edge.output_folder import check_unused
     from mstl_edge.planning import Asked
 
-    subject = None
     if resume is not None:
         run = _reopened(command, resume, options.stage_data(data), alone=not words and asked == Asked() and out is None)
     else:
@@ -96,7 +92,7 @@ def start_run(
         say("starting TensorFlow")
         run = _started(subject, out)
     say(f"run: {run.path}")
-    return run, subject
+    return run
 
 
 def _reopened(command: str, resume: Path, moved: dict[str, str], *, alone: bool) -> RunFolder:

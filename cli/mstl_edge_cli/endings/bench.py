@@ -27,7 +27,7 @@ def bench_ending(report: BenchReport, *, models: Iterable[Path] = (), out: Path 
         *time_facts(report),
         *compared,
         *_size_facts(report),
-        *([Fact("more", f"{counted(more, 'comparison')} by -v")] if more > 0 else []),
+        *([Fact("besides", f"{counted(more, 'more comparison')} by -v")] if more > 0 else []),
         *([Fact("report", str(out))] if out is not None else []),
     )
     keep = typed("mstl-edge", "bench", *models, "--out", "bench.json")
@@ -60,7 +60,7 @@ def _milliseconds(row: Result) -> str:
 def compared_facts(comparison: Comparison) -> list[Fact]:
     """Return how fast a model is beside its float twin, why, and whether both answer alike."""
     told = [
-        Fact("speed", f"{threads_of(at.threads)}: {speedup(at.interval)} against {comparison.float_model or 'float32'}")
+        Fact("speed", f"{threads_of(at.threads)}: {speedup(at.interval)}, against the float model")
         for at in comparison.by_threads
     ]
     untold = [Fact("speed", because) for because in comparison.not_compared]

@@ -18,7 +18,7 @@ def check_ending(audit: Audit, settings: Mapping[str, str], *, resplit: bool) ->
         settings: Keys of a stage, and what was asked for; empty ones are left out.
         resplit: Whether declared splits were to be ignored.
     """
-    images = f"{counted(audit.images, 'image')} of {counted(len(audit.classes), 'class', 'classes')}"
+    images = f"{audit.images:,} of {counted(len(audit.classes), 'class', 'classes')}"
     if audit.errors:
         errors = f"{counted(len(audit.errors), 'error')} above {'has' if len(audit.errors) == 1 else 'have'} to be mended first"
         return Ending((Fact("verdict", f"not ready: {errors}", "refused"), Fact("images", images)))

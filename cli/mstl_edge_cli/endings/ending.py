@@ -65,4 +65,4 @@ def beside_float(size_bytes: int, float_bytes: int | None) -> str:
 def first_of(reasons: Sequence[str], *, what: str = "reason") -> str:
     """Return the first reasons, and how many there are besides."""
     more = len(reasons) - _REASONS_SHOWN
-    return "; ".join(reasons[:_REASONS_SHOWN]) + (f"; {counted(more, what)} more by -v" if more > 0 else "")
+    return "; ".join(reasons[:_REASONS_SHOWN]) + (f"; {counted(more, f'more {what}')} by -v" if more > 0 else "")

@@ -21,7 +21,7 @@ def export_ending(record: Export, run: Path) -> Ending:
         *test_facts(record),
         *size_facts(record),
         Fact("run", str(run)),
-        *model_facts(record),
+        *([Fact("model", f"{record.model} in it")] if record.model is not None else []),
         *copies,
     )
     return Ending(facts, "" if record.model is None else typed("mstl-edge", "bench", run))
@@ -57,8 +57,3 @@ def size_facts(record: Export) -> list[Fact]:
         return []
     twin = None if record.chosen == "float32" else sizes.get("float32")
     return [Fact("size", beside_float(sizes[record.chosen], twin))]
-
-
-def model_facts(record: Export) -> list[Fact]:
-    """Return where in the run folder the exported file lies; the whole path would not fit into a line."""
-    return [] if record.model is None else [Fact("model", f"{record.model} in it")]

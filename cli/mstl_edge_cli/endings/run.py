@@ -9,9 +9,8 @@ from mstl_edge.schemas.bench import BenchReport
 from mstl_edge.schemas.export import Export
 from mstl_edge.schemas.metrics import RunMetrics
 from mstl_edge_cli.endings.bench import time_facts
-from mstl_edge_cli.endings.ending import Ending, Fact
-from mstl_edge_cli.endings.export import model_facts, size_facts, test_facts, verdict_facts
-from mstl_edge_cli.endings.train import stage_facts
+from mstl_edge_cli.endings.ending import Ending, Fact, accuracy
+from mstl_edge_cli.endings.export import size_facts, test_facts, verdict_facts
 
 
 def run_ending(metrics: RunMetrics, record: Export, measured: BenchReport | None, *, run: Path, report: Path) -> Ending:
@@ -22,9 +21,10 @@ def run_ending(metrics: RunMetrics, record: Export, measured: BenchReport | None
         record: The export, a refused one too.
         measured: The benchmark; None where the gate refused.
         run: The run folder.
-        report: The page.
+        report: The page, in the run folder.
     """
-    scored = test_facts(record) or stage_facts(metrics.stages[-1:])
+    last = metrics.stages[-1].test
+    scored = test_facts(record) or [Fact("float32", accuracy(last.accuracy, last.n))]
     time = time_facts(measured) if measured is not None else []
     facts = (
         *verdict_facts(record),
@@ -32,7 +32,6 @@ def run_ending(metrics: RunMetrics, record: Export, measured: BenchReport | None
         *size_facts(record),
         *time,
         Fact("run", str(run)),
-        *model_facts(record),
-        Fact("report", f"{report.relative_to(run)} in it" if report.is_relative_to(run) else str(report)),
+        Fact("in it", ", ".join(filter(None, (record.model, report.name)))),
     )
     return Ending(facts, "" if record.model is None else typed("mstl-edge", "predict", run, "IMAGE"))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from mstl_edge.counted import counted, duration
 from mstl_edge.errors import typed
-from mstl_edge.schemas.metrics import RunMetrics, StageMetrics
+from mstl_edge.schemas.metrics import RunMetrics
 from mstl_edge_cli.endings.ending import Ending, Fact, accuracy
 
 _STAGES_SHOWN = 4
@@ -21,13 +20,8 @@ def train_ending(metrics: RunMetrics, run: Path) -> Ending:
     patients = "split by patient" if last.patients_known else "patients unknown"
     facts = (
         Fact("verdict", f"trained: {counted(len(metrics.stages), 'stage')}{took}; no int8 file is made yet", "good"),
-        *stage_facts(metrics.stages),
+        *(Fact(stage.name, accuracy(stage.test.accuracy, stage.test.n)) for stage in metrics.stages[-_STAGES_SHOWN:]),
         Fact("images", f"{last.name}: {images}; {patients}"),
         Fact("run", str(run)),
     )
     return Ending(facts, typed("mstl-edge", "export", run))
-
-
-def stage_facts(stages: Sequence[StageMetrics]) -> list[Fact]:
-    """Return the float model's accuracy on the test split of the last stages; the table has all of them."""
-    return [Fact(stage.name, accuracy(stage.test.accuracy, stage.test.n)) for stage in stages[-_STAGES_SHOWN:]]

@@ -63,8 +63,10 @@ def timing(median: float, spread: float, blocks: int = 5, each: int = 4) -> Any:
 def result(scheme: str, threads: int, median: float, spread: float, scored: Any) -> Any:
     """Return a row of a benchmark."""
     valid = spread <= 0.15
-    because = f"medians of the blocks differ by {100 * spread:.0f} % (bound 15 %). Stop other work on this machine, or let bench "
-    because += "try for longer (--patience SECONDS), and measure again."
+    because = (
+        f"medians of the blocks differ by {100 * spread:.0f} % (bound 15 %). Stop other work on this machine, or let "
+    )
+    because += "bench try for longer (--patience SECONDS), and measure again."
     return {
         "model": f"ct-hemorrhage-lite-{scheme}.tflite", "scheme": scheme, "runtime": "LiteRT 2.3.0", "runtime_kind": "litert",
         "threads": threads, "latency_ms": timing(median, spread), "decode_resize_ms": timing(2.1, 0.02),

@@ -5,7 +5,7 @@ import shutil
 
 from PIL import Image
 
-from mstl_edge.data.audit import audit_source
+from mstl_edge.data.audit import FEW_IN_A_PART, FEW_IN_ALL, FewImages, audit_source
 from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import open_source
 from mstl_edge.recipe import PreprocessSpec
@@ -62,3 +62,23 @@ def test_the_tree_is_plain_json(two_classes):
     tree = audit(two_classes).to_tree()
     assert tree["schema"] == "mstl-edge/audit/1"
     assert json.loads(json.dumps(tree)) == tree
+
+
+def test_a_class_of_few_images_is_doubted_by_what_the_smallest_part_holds_of_it(two_classes):
+    found = audit(two_classes)
+    assert [(one.label, one.images, one.part) for one in found.warnings] == [
+        ("cat", 12, "validation"),
+        ("dog", 12, "validation"),
+    ]
+    assert found.warnings[0].in_part is not None
+    assert found.warnings[0].in_part < FEW_IN_A_PART
+    assert found.warnings[0].words == (
+        f"class cat has 12 images, {found.warnings[0].in_part} of them for validation: its accuracy will say little"
+    )
+
+
+def test_few_in_all_are_doubted_where_no_parts_can_be_dealt_and_enough_are_not(draw_classes, tmp_path):
+    few = FewImages("cat", FEW_IN_ALL - 1)
+    assert few.words == "class cat has 49 images, fewer than 50: its accuracy will have a wide interval"
+    assert FewImages("cat", 1, "test", 0).words.startswith("class cat has 1 image, 0 of them for test")
+    assert audit(draw_classes(tmp_path / "many", count=70)).warnings == ()

@@ -128,7 +128,7 @@ def test_kaggle_without_network_is_one_line_that_names_the_alternative(monkeypat
 
 def test_kaggle_without_its_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(MissingExtraError, match=r"pip install .*\[train\].*--data STAGE=PATH"):
+    with pytest.raises(MissingExtraError, match=r"Install it with pip install .*\[train\].*--data STAGE=PATH"):
         open_source("kaggle:owner/pets")
 
 
