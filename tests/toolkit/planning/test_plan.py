@@ -66,6 +66,23 @@ def test_what_is_asked_for_goes_before_the_rules_and_is_marked(folder):
     }  # fmt: skip
 
 
+def test_rules_see_what_was_asked_for(folder):
+    scans = str(folder("a", "b"))
+    short = plan_recipe(scans, Asked(weights="none", epochs=5)).recipe.stages[-1]
+    assert (short.epochs, short.augment.views) == (5, 4)
+    same = plan_recipe(scans, Asked(weights="none", overrides=("stages.target.epochs=5",))).recipe.stages[-1]
+    assert same == short
+    large = plan_recipe(
+        scans, Asked(weights="none", overrides=("backbone.input_size=224", "backbone.alpha=1.0"))
+    ).recipe
+    assert (large.backbone.input_size, large.stages[-1].unfreeze_from) == (224, "conv_dw_8")
+
+
+def test_a_stage_keeps_its_name(folder):
+    with pytest.raises(RecipeError, match=r"stages named target"):
+        plan_recipe(str(folder("a", "b")), Asked(weights="none", overrides=("stages.target.name=mine",)))
+
+
 def test_a_bridge_is_a_stage_in_front_with_its_own_classes(folder):
     scans, chests = folder("bleed", "clear"), folder("NORMAL", "PNEUMONIA", name="chests")
     planned = plan_recipe(str(scans), Asked(weights="none", bridge=str(chests)))
@@ -101,7 +118,10 @@ def test_imagenet_weights_are_taken_where_they_are_at_hand_or_can_be_had(folder,
 
 
 def test_a_width_without_bundled_weights_and_no_network_is_one_clear_line(folder):
-    with pytest.raises(WeightsError, match=r"alpha=0\.25, which the bundled weights of mobilenet_v1 have"):
+    with pytest.raises(
+        WeightsError,
+        match=r"mobilenet_1_0_224_tf_no_top\.h5, which could not be downloaded\. .* Put that file at ~/\.keras/models",
+    ):
         plan_recipe(str(folder("a", "b")), Asked(backbone="mobilenet_v1:1.0"))
 
 

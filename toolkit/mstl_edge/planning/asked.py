@@ -52,8 +52,8 @@ class Asked:
         return (*pairs, *self.overrides)
 
     def sets(self, key: str) -> bool:
-        """Return whether a `--set` pair names this key."""
-        return any(pair.partition("=")[0].strip() == key for pair in self.overrides)
+        """Return whether a short word or a `--set` pair names this key."""
+        return any(pair.partition("=")[0].strip() == key for pair in self.as_overrides())
 
 
 def parse_backbone(text: str) -> tuple[str, float | None]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from mstl_edge.data.seen import Seen, look_at
+from mstl_edge.errors import RecipeError, typed
 from mstl_edge.planning import rules
 from mstl_edge.planning.asked import Asked, parse_backbone
 from mstl_edge.planning.facts import facts_of
 from mstl_edge.planning.naming import name_after
-from mstl_edge.planning.weights_at_hand import can_download, first_weights, width_of
+from mstl_edge.planning.weights_at_hand import can_download, first_weights, has_bundled, not_downloaded, width_of
 from mstl_edge.progress import SILENT, Reporter
-from mstl_edge.recipe import NAMED_WEIGHTS, BackboneSpec, Recipe, absolute_source, changed
+from mstl_edge.recipe import LAST, NAMED_WEIGHTS, BackboneSpec, Recipe, StageSpec, absolute_source, changed
 from mstl_edge.schemas.choices import CHOICES, Choice, Choices, SetFacts
 
 DEFAULT_WIDTH = 0.25
@@ -53,13 +54,20 @@ def plan_recipe(data: str, asked: Asked | None = None, reporter: Reporter = SILE
     backbone, choices = _backbone(asked)
     sources = {BRIDGE: asked.bridge, TARGET: data} if asked.bridge else {TARGET: data}
     draft = _draft(data, sources, backbone, asked)
+    if [stage.name for stage in draft.stages] != list(sources):
+        raise RecipeError(
+            f"stages named {' and '.join(sources)} in a recipe that is made from data",
+            received=", ".join(stage.name for stage in draft.stages),
+            hint=f"Write it as a file and rename them there: {typed('mstl-edge', 'new', data)}",
+        )
     seen = {stage.name: look_at(stage, draft.preprocess, reporter) for stage in draft.stages}
     facts = {name: facts_of(one) for name, one in seen.items()}
     backbone, sized = _sized(draft.backbone, facts[TARGET], asked)
+    drafted = {stage.name: stage for stage in draft.stages}
     choices += sized
     stages = []
     for name in sources:
-        tree, chosen = _stage(name, facts[name], backbone, seen[name])
+        tree, chosen = _stage(drafted[name], rules.Situation(facts[name], backbone), seen[name], asked)
         stages.append(tree)
         choices += chosen
     at = rules.Situation(facts[TARGET], backbone)
@@ -112,8 +120,8 @@ def _weights_at_hand(spec: BackboneSpec) -> tuple[str, str]:
         return "imagenet", f"{imagenet.name} is at hand"
     if can_download(imagenet):
         return "imagenet", f"{imagenet.name} is downloaded once, into Keras' own cache"
-    bundled = msgspec.structs.replace(spec, weights="bundled")
-    first_weights(bundled)  # none for this width: says so
+    if not has_bundled(spec):
+        raise not_downloaded(imagenet.name, "no connection")
     return "bundled", (
         f"no connection, and {imagenet.name} is not at ~/.keras/models; the bundled weights know drawn figures alone and cost "
         f"accuracy: put that file there, or name it by --weights FILE"
@@ -124,25 +132,27 @@ def _sized(spec: BackboneSpec, facts: SetFacts, asked: Asked) -> tuple[BackboneS
     made = []
     for rule in rules.BACKBONE:
         value, why = rule.choose(rules.Situation(facts, spec))
-        spec = msgspec.structs.replace(spec, **{rule.key: value})
         made.append(Choice(key=f"backbone.{rule.key}", value=value, why=why, source=rule.source))
-    if asked.size is not None:
-        spec = msgspec.structs.replace(spec, input_size=asked.size)
+        if not asked.sets(f"backbone.{rule.key}"):
+            spec = msgspec.structs.replace(spec, **{rule.key: value})
     return spec, made
 
 
-def _stage(name: str, facts: SetFacts, backbone: BackboneSpec, seen: Seen) -> tuple[dict[str, Any], list[Choice]]:
-    """Choose every key of a stage."""
+def _stage(draft: StageSpec, at: rules.Situation, seen: Seen, asked: Asked) -> tuple[dict[str, Any], list[Choice]]:
+    """Choose every key of a stage; a rule sees what was asked for in place of what the rules above it chose."""
+    name = draft.name
     tree: dict[str, Any] = {"name": name, "data": seen.source.source}
+    drafted = msgspec.to_builtins(draft)
     made: dict[str, Any] = {}
     chosen = []
     for rule in rules.STAGE:
-        value, why = rule.choose(rules.Situation(facts, backbone, made))
+        value, why = rule.choose(replace(at, made=made))
         source = rule.source
         if name == BRIDGE and rule.key in rules.BRIDGE:
             value, why = rules.BRIDGE[rule.key]
             source = "Godasu et al. 2020"
-        made[rule.key] = value
+        named = (f"stages.{name}.{rule.key}", *([f"stages.{LAST}.{rule.key}"] if name == TARGET else []))
+        made[rule.key] = _at(drafted, rule.key) if any(map(asked.sets, named)) else value
         _put(tree, rule.key.split("."), value)
         chosen.append(Choice(key=f"stages.{name}.{rule.key}", value=value, why=why, source=source))
     return tree, chosen
@@ -160,12 +170,13 @@ def _as_asked(recipe: Recipe, choices: Sequence[Choice]) -> list[Choice]:
     tree["stages"] = {stage["name"]: stage for stage in tree["stages"]}
     found = []
     for choice in choices:
-        value: Any = tree
-        for key in choice.key.split("."):
-            value = value[key]
-        found.append(
-            choice
-            if value == choice.value
-            else msgspec.structs.replace(choice, value=value, why="asked for", source="", asked=True)
-        )
+        value = _at(tree, choice.key)
+        asked = {} if value == choice.value else {"value": value, "why": "asked for", "source": "", "asked": True}
+        found.append(msgspec.structs.replace(choice, **asked))
     return found
+
+
+def _at(tree: Any, key: str) -> Any:
+    for part in key.split("."):
+        tree = tree[part]
+    return tree

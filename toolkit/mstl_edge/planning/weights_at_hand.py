@@ -100,7 +100,7 @@ def check_at_hand(spec: BackboneSpec) -> FirstWeights:
     """
     found = first_weights(spec)
     if found.url and not can_download(found):
-        raise not_downloaded(found.name, "no connection", bundled=_has_bundled(spec))
+        raise not_downloaded(found.name, "no connection", bundled=has_bundled(spec))
     return found
 
 
@@ -114,7 +114,8 @@ def not_downloaded(name: str, reason: str, *, bundled: bool = False) -> WeightsE
     )
 
 
-def _has_bundled(spec: BackboneSpec) -> bool:
+def has_bundled(spec: BackboneSpec) -> bool:
+    """Return whether weights of this variant ship with the project."""
     return backbones.REGISTRY[spec.name].bundled_alpha == spec.alpha
 
 
