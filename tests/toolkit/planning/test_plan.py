@@ -61,7 +61,8 @@ def test_what_is_asked_for_goes_before_the_rules_and_is_marked(folder):
     assert recipe.quantize.epochs == 1
     marked = {choice.key: choice.value for choice in planned.choices.choices if choice.asked}
     assert marked == {
-        "backbone.alpha": 0.5, "backbone.input_size": 64, "stages.target.epochs": 7, "stages.target.learning_rate": 0.01,
+        "backbone.name": "mobilenet_v1", "backbone.alpha": 0.5, "backbone.input_size": 64, "stages.target.positive": "1",
+        "stages.target.epochs": 7, "stages.target.learning_rate": 0.01,
         "stages.target.augment.views": 3, "quantize.epochs": 1,
     }  # fmt: skip
 

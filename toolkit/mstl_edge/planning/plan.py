@@ -82,7 +82,7 @@ def plan_recipe(data: str, asked: Asked | None = None, reporter: Reporter = SILE
         "quantize": {key: value for key, (value, _) in quantize.items()},
     }
     recipe = changed(tree, overrides=asked.as_overrides(), seed=asked.seed, resplit=asked.resplit)
-    told = Choices(schema=CHOICES.identifier, facts=facts, choices=tuple(_as_asked(recipe, choices)))
+    told = Choices(schema=CHOICES.identifier, facts=facts, choices=tuple(_as_asked(recipe, choices, asked)))
     return Planned(recipe, seen, told)
 
 
@@ -151,8 +151,7 @@ def _stage(draft: StageSpec, at: rules.Situation, seen: Seen, asked: Asked) -> t
         if name == BRIDGE and rule.key in rules.BRIDGE:
             value, why = rules.BRIDGE[rule.key]
             source = "Godasu et al. 2020"
-        named = (f"stages.{name}.{rule.key}", *([f"stages.{LAST}.{rule.key}"] if name == TARGET else []))
-        made[rule.key] = _at(drafted, rule.key) if any(map(asked.sets, named)) else value
+        made[rule.key] = _at(drafted, rule.key) if _was_asked(asked, f"stages.{name}.{rule.key}") else value
         _put(tree, rule.key.split("."), value)
         chosen.append(Choice(key=f"stages.{name}.{rule.key}", value=value, why=why, source=source))
     return tree, chosen
@@ -164,16 +163,22 @@ def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:
     tree[path[-1]] = value
 
 
-def _as_asked(recipe: Recipe, choices: Sequence[Choice]) -> list[Choice]:
-    """Return the choices with the values that the recipe has in the end; one that differs was asked for."""
+def _as_asked(recipe: Recipe, choices: Sequence[Choice], asked: Asked) -> list[Choice]:
+    """Return the choices with the values that the recipe has in the end, those marked that were asked for."""
     tree = msgspec.to_builtins(recipe)
     tree["stages"] = {stage["name"]: stage for stage in tree["stages"]}
     found = []
     for choice in choices:
         value = _at(tree, choice.key)
-        asked = {} if value == choice.value else {"value": value, "why": "asked for", "source": "", "asked": True}
-        found.append(msgspec.structs.replace(choice, **asked))
+        if value != choice.value or _was_asked(asked, choice.key):
+            choice = msgspec.structs.replace(choice, value=value, why="asked for", source="", asked=True)
+        found.append(choice)
     return found
+
+
+def _was_asked(asked: Asked, key: str) -> bool:
+    """Return whether a key was named, by the stage's own name or as the last one's."""
+    return asked.sets(key) or asked.sets(key.replace(f"stages.{TARGET}.", f"stages.{LAST}.", 1))
 
 
 def _at(tree: Any, key: str) -> Any:
