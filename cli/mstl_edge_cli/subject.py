@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mstl_edge.errors import RecipeError, typed
 from mstl_edge_cli.console import Terminal, say
+from mstl_edge_cli.options import stage_data
 
 if TYPE_CHECKING:
     from mstl_edge.data.seen import Seen
@@ -79,29 +80,24 @@ def _told(command: str, words: Sequence[str], data: Sequence[str]) -> tuple[str 
             received=" and ".join(words),
             hint=f"For that recipe on these data: {typed('mstl-edge', command, words[0], '--data', target)}",
         )
-    pairs: dict[str, str] = {}
-    alone: list[str] = []
-    for pair in data:
-        stage, separator, path = pair.partition("=")
-        if _is_source(pair) and ("/" in stage or not separator or ":" in stage):
-            alone.append(pair)
-        elif not separator or not stage or not path:
-            raise RecipeError("--data STAGE=PATH", received=pair, hint="For example --data target=./head-ct")
-        else:
-            pairs[stage] = path
+    alone = [pair for pair in data if _is_alone(pair)]
+    pairs = stage_data([pair for pair in data if pair not in alone])
     if len(alone) > 1:
         raise RecipeError("one data source", received=" and ".join(alone), hint="Of several stages: --data STAGE=PATH")
     return (words[0] if words else None), pairs, (alone[0] if alone else None)
 
 
-def _is_source(text: str) -> bool:
-    """Return whether a text names data by itself."""
+def _is_alone(pair: str) -> bool:
+    """Return whether what `--data` was given names data by itself, without the stage that they are for."""
     from pathlib import Path
 
     from mstl_edge.recipe import REMOTE_SOURCES
 
+    stage, separator, _ = pair.partition("=")
+    if separator and not {"/", ":"} & set(stage):
+        return False
     try:
-        return text.startswith(REMOTE_SOURCES) or Path(text).expanduser().exists()
+        return pair.startswith(REMOTE_SOURCES) or Path(pair).expanduser().exists()
     except (OSError, RuntimeError, ValueError):
         return False
 

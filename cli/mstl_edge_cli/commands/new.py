@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -66,7 +66,9 @@ def new(
         say(line)
     _write(path, planned)
     if json:
-        print_json({"recipe": str(path), **_plain(planned)})
+        import msgspec
+
+        print_json({"recipe": str(path), **msgspec.to_builtins(planned.choices)})
     else:
         say(f"recipe: {path}")
         say(f"next: {typed('mstl-edge', 'run', path)}")
@@ -88,10 +90,3 @@ def _write(path: Path, planned: Planned) -> None:
         if line
     ]
     write_text(path, to_commented_toml(planned.recipe, reasons, preface))
-
-
-def _plain(planned: Planned) -> dict[str, Any]:
-    import msgspec
-
-    tree: dict[str, Any] = msgspec.to_builtins(planned.choices)
-    return tree

@@ -36,11 +36,7 @@ def _bridge(study: Study) -> list[Comparison]:
 
 def _int8(study: Study) -> list[Fact]:
     """Return what int8 did to the arm that matters, and how many such comparisons could tell."""
-    steps = [
-        step
-        for step in study.comparisons
-        if step.arms[0] == step.arms[1] and step.schemes[0] == _FLOAT and step.schemes[1].startswith("int8")
-    ]
+    steps = [step for step in study.comparisons if step.of_int8]
     if not steps:
         return []
     shown = next((step for step in reversed(steps) if step.arms[0] == _BRIDGE[1]), steps[-1])

@@ -70,16 +70,16 @@ def plan_recipe(data: str, asked: Asked | None = None, reporter: Reporter = SILE
         tree, chosen = _stage(drafted[name], rules.Situation(facts[name], backbone), seen[name], asked)
         stages.append(tree)
         choices += chosen
-    at = rules.Situation(facts[TARGET], backbone)
-    quantize = {rule.key: rule.choose(at) for rule in rules.QUANTIZE}
-    choices += [Choice(key=f"quantize.{rule.key}", value=quantize[rule.key][0], why=quantize[rule.key][1], source=rule.source)
-                for rule in rules.QUANTIZE]  # fmt: skip
+    quantize = {}
+    for rule in rules.QUANTIZE:
+        quantize[rule.key], why = rule.choose(rules.Situation(facts[TARGET], backbone))
+        choices.append(Choice(key=f"quantize.{rule.key}", value=quantize[rule.key], why=why, source=rule.source))
     tree = {
         "name": name_after(absolute_source(data)),
         "description": f"Made from {facts[TARGET].images} images of {len(facts[TARGET].classes)} classes.",
         "backbone": msgspec.to_builtins(backbone),
         "stages": stages,
-        "quantize": {key: value for key, (value, _) in quantize.items()},
+        "quantize": quantize,
     }
     recipe = changed(tree, overrides=asked.as_overrides(), seed=asked.seed, resplit=asked.resplit)
     told = Choices(schema=CHOICES.identifier, facts=facts, choices=tuple(_as_asked(recipe, choices, asked)))

@@ -14,7 +14,6 @@ from mstl_edge.recipe import BackboneSpec, SplitSpec
 from mstl_edge.schemas.choices import SetFacts
 from mstl_edge_models import backbones
 
-SEARCH = "docs/decisions/0006"
 LITE, BEST = "recipe ct-hemorrhage-lite", "recipe ct-hemorrhage-best"
 HOWARD = "Howard et al. 2017, arXiv:1704.04861"
 

@@ -11,7 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from mstl_edge.errors import WeightsError, typed
+from mstl_edge.errors import MissingExtraError, WeightsError, typed
 from mstl_edge.installing import install_extra
 from mstl_edge.recipe import BackboneSpec
 from mstl_edge.storage import expanded
@@ -129,8 +129,6 @@ def width_of(path: Path) -> float | None:
     try:
         import h5py  # a training-side package
     except ImportError as error:
-        from mstl_edge.errors import MissingExtraError
-
         raise MissingExtraError("h5py to read weights", hint=f"Install it with: {install_extra('train')}") from error
     try:
         with h5py.File(path, "r", locking=False) as file:

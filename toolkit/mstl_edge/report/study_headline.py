@@ -44,11 +44,7 @@ def _question(entry: Comparison) -> str:
 
 def _int8(study: Study) -> list[str]:
     """Return what int8 did to the arm in question, and how all such comparisons ended."""
-    rounded = [
-        entry
-        for entry in study.comparisons
-        if entry.arms[0] == entry.arms[1] and entry.schemes[0] == FLOAT and entry.schemes[1].startswith("int8")
-    ]
+    rounded = [entry for entry in study.comparisons if entry.of_int8]
     if not rounded:
         return []
     names = [entry.arms[0] for entry in rounded]

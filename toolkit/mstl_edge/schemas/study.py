@@ -124,6 +124,12 @@ class Comparison(Struct, frozen=True, kw_only=True):
         """Schemes of the two arms."""
         return _split(self.a)[1], _split(self.b)[1]
 
+    @property
+    def of_int8(self) -> bool:
+        """Whether it holds int8 against float32, in one arm."""
+        before, after = self.schemes
+        return self.arms[0] == self.arms[1] and before == "float32" and after.startswith("int8")
+
 
 def _split(title: str) -> tuple[str, str]:
     name, slash, scheme = title.rpartition("/")

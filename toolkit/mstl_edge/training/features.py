@@ -143,17 +143,16 @@ def view_features(
     half = precision == "float16"
     folder = cache_folder("features", f"{prefix.key}-float16" if half else prefix.key)
     keys = [views.keys() for views in wanted]
-    stores = [RowStore(folder, prefix.shape(views.images), np.float16 if half else np.float32) for views in wanted]
-    lacking = [set(own) - set(store.index()) for own, store in zip(keys, stores, strict=True)]
+    store = RowStore(folder, prefix.shape(wanted[0].images), np.float16 if half else np.float32)
+    known = set(store.index())
+    lacking = [set(own) - known for own in keys]
     missing = set().union(*lacking)
     if missing:
         told = ", ".join([title, *(views.told for views, lacks in zip(wanted, lacking, strict=True) if lacks)])
         with reporter.bar(told, len(missing)) as advance:
-            for views, own, store in zip(wanted, keys, stores, strict=True):
+            for views, own in zip(wanted, keys, strict=True):
                 store.ensure(own, partial(_computed, prefix, views, advance))
-    return [
-        _by_view(store, own, len(views.images), half) for views, own, store in zip(wanted, keys, stores, strict=True)
-    ]
+    return [_by_view(store, own, len(views.images), half) for views, own in zip(wanted, keys, strict=True)]
 
 
 def _computed(
