@@ -352,9 +352,9 @@ def test_each_training_image_is_answered_by_a_file_that_was_made_without_it(
 
 
 def test_cross_fitting_is_left_to_runs_with_few_images_of_their_own() -> None:
-    few, many = (SimpleNamespace(carrying=count) for count in (30, 100))
+    few, many = (SimpleNamespace(carrying=count) for count in (122, 200))
     trained = SimpleNamespace(recipe=SimpleNamespace(quantize=QuantizeSpec()))
-    assert export.parts_wanted(trained, few, Int8Options()) == 3  # type: ignore[arg-type]
+    assert export.parts_wanted(trained, few, Int8Options()) == 2  # type: ignore[arg-type]
     assert export.parts_wanted(trained, many, Int8Options()) == 0  # type: ignore[arg-type]
     assert export.parts_wanted(trained, many, Int8Options(cross_fit=4)) == 4  # type: ignore[arg-type]
     assert export.parts_wanted(trained, few, Int8Options(cross_fit=0)) == 0  # type: ignore[arg-type]

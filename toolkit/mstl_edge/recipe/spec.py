@@ -227,8 +227,8 @@ class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     cross_fit: Annotated[
         int,
         Meta(ge=0, le=20, description="Parts into which the training images are dealt to judge the procedure, where fewer "
-             "than 100 images were kept from training; 0 and 1 are not at all."),
-    ] = 3  # fmt: skip
+             "than 200 images were kept from training; 0 and 1 are not at all."),
+    ] = 2  # fmt: skip
     weight_bits: Annotated[
         int,
         Meta(ge=7, le=8, description="8 lets int8 weights reach ±127, 7 only ±63, so that 16-bit sums of two products, as "

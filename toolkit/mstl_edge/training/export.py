@@ -210,7 +210,7 @@ def parts_wanted(trained: Trained, jury: Jury, options: Int8Options) -> int:
     """Return the parts to judge the procedure on: as asked for, else the recipe's where too few images were kept from training."""
     if options.cross_fit is not None:
         return options.cross_fit
-    return 0 if jury.carrying >= gate.ENOUGH_IMAGES else trained.recipe.quantize.cross_fit
+    return 0 if jury.carrying >= gate.ENOUGH_TO_PROVE else trained.recipe.quantize.cross_fit
 
 
 def _judged(

@@ -33,6 +33,9 @@ from mstl_edge.training.evidence import Paired
 
 ENOUGH_IMAGES = 100
 """From so many images on, an agreement below the bound is refused as it stands; of fewer, only where it is below for certain."""
+ENOUGH_TO_PROVE = 200
+"""Images kept from training from which on the file's own answers are enough: two of them lost still prove 3 points. Decided by
+their number alone; to look first and then ask for more would prove too often."""
 CONVERSION_IMAGES = 500
 """How many of the images Keras answers, too; it is much slower than a runtime."""
 BROKEN_CONVERSION = 0.95
