@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,10 +22,11 @@ from mstl_edge.artifact import (
 )
 from mstl_edge.recipe import BackboneSpec, PreprocessSpec, load_recipe, to_tree
 from mstl_edge.runtime import record_golden
-from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
-from mstl_edge.training.fold import fold_batch_norm
+from mstl_edge.training.network.absorb import absorb_batch_norm
+from mstl_edge.training.network.classifier import build_backbone, classifier, fresh_head, with_softmax
+from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.qat import calibrated
 
 ALPHAS, SIZES = (0.25, 0.5, 0.75, 1.0), (96, 128, 160, 192, 224)
@@ -37,11 +37,11 @@ SEED = 2020
 def make(folder: Path, alpha: float, size: int) -> None:
     """Write the float32 and the int8 file of one width and one input size."""
     keras.utils.set_random_seed(SEED)
-    model = graph.build_classifier(BackboneSpec(alpha=alpha, input_size=size, weights="none"), 2)
-    _spread_biases(model)
-    folded = fold_batch_norm(graph.with_softmax(model, 1.0))
+    spec = BackboneSpec(alpha=alpha, input_size=size, weights="none")
+    network = _spread_biases(fresh_head(classifier(spec, build_backbone(spec), 2), SEED))
+    absorbed = absorb_batch_norm(with_softmax(network, 1.0))
     drawn = np.stack(draw_golden_images(size, CALIBRATION_IMAGES))
-    files = {"float32": to_float_flatbuffer(folded), "int8": to_int8_flatbuffer(calibrated(folded, drawn))}
+    files = {"float32": to_float_flatbuffer(absorbed), "int8": to_int8_flatbuffer(calibrated(absorbed, drawn))}
     for scheme, flatbuffer in files.items():
         card = Card(
             name=f"mobilenet_v1-{alpha}-{size}",
@@ -55,12 +55,16 @@ def make(folder: Path, alpha: float, size: int) -> None:
         write_artifact(path, flatbuffer, card, record_golden(flatbuffer))
 
 
-def _spread_biases(model: Any) -> None:
+def _spread_biases(network: Graph) -> Graph:
     """Give every BatchNorm statistics of its own; equal biases would be merged by the converter and not be counted."""
     draw = np.random.default_rng(SEED)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.set_weights([np.abs(draw.normal(1, 0.1, array.shape)) for array in layer.get_weights()])
+    return network.with_weights(
+        {
+            node.name: [np.abs(draw.normal(1, 0.1, array.shape)) for array in network.weights[node.name]]
+            for node in network.nodes
+            if node.kind == "batch_norm"
+        }
+    )
 
 
 def main() -> None:

@@ -25,13 +25,15 @@ from unittest import mock
 import msgspec
 import numpy as np
 from own_cache import own_cache
-from published_stage import IMAGES, STAGE, deal, network, samples
+from published_stage import IMAGES, STAGE, deal, frozen_below, network, samples
 
 from mstl_edge.preprocess import normalize
 from mstl_edge.storage import write_text
-from mstl_edge.training import features, fit, graph
+from mstl_edge.training import features, fit
 from mstl_edge.training._keras import keras, tf
 from mstl_edge.training.checkpoint import Checkpoint
+from mstl_edge.training.network.cut import cut_at
+from mstl_edge.training.network.keras import to_keras
 from mstl_edge_bench.host import describe_host
 
 SCHEMA = "mstl-edge/profile/1"
@@ -93,20 +95,14 @@ def _fastest(*functions: Callable[[], Any]) -> list[float]:
 
 def _plain(job: dict[str, Any], images: dict[str, Any]) -> dict[str, Any]:
     """Time one step of the whole graph, of its frozen half, and of its trained half."""
-    whole = network(job)
-    names = [layer.name for layer in whole.layers]
-    for layer in whole.layers[: names.index(STAGE.unfreeze_from)]:
-        layer.trainable = False
-    cut = graph.cut_at(whole, STAGE.unfreeze_from)
-    border = whole.get_layer(STAGE.unfreeze_from)
-    before = whole.layers[names.index(STAGE.unfreeze_from) - 1]
-    start = before.input if isinstance(before, keras.layers.ZeroPadding2D) else border.input
-    convolutions = keras.models.clone_model(keras.Model(start, whole.output))
-    graph.freeze_batch_norm(convolutions)
+    begun = network(job)
+    whole = frozen_below(begun, STAGE.unfreeze_from)
+    cut = cut_at(begun, STAGE.unfreeze_from)
+    frozen, convolutions = to_keras(cut.prefix), to_keras(cut.tail)  # type: ignore[arg-type]
     batch = tf.constant(normalize(images["x"][: STAGE.batch_size]))
     classes = tf.constant(images["y"][: STAGE.batch_size])
-    border_values = cut.prefix(batch, training=False)
-    frozen_forward = tf.function(lambda pixels: cut.prefix(pixels, training=False))
+    border_values = frozen(batch, training=False)
+    frozen_forward = tf.function(lambda pixels: frozen(pixels, training=False))
     whole_step, convolution_step = (_step(model) for model in (whole, convolutions))
     whole_seconds, frozen_seconds, convolutions_seconds = _fastest(
         lambda: whole_step(batch, classes).numpy(),
@@ -157,7 +153,8 @@ def _ours(job: dict[str, Any], images: dict[str, Any], folder: Path) -> dict[str
     make_step = fit._training_step
     whole = network(job)
     started = time.perf_counter()
-    cut = graph.cut_at(whole, STAGE.unfreeze_from)
+    cut = cut_at(whole, STAGE.unfreeze_from)
+    tail = to_keras(cut.tail, matrix_products=True)
     built = time.perf_counter()
     prefix = features.FrozenPrefix(cut.prefix, job["threads"])
     with (
@@ -168,7 +165,7 @@ def _ours(job: dict[str, Any], images: dict[str, Any], folder: Path) -> dict[str
     ):
         train, held_out = (samples(prefix, images, part) for part in ("", "_test"))
         computed = time.perf_counter()
-        fit.fit_tail(cut.tail, train, held_out, STAGE, seed=0, checkpoint=folder / "checkpoint.npz")
+        fit.fit_tail(tail, train, held_out, STAGE, seed=0, checkpoint=folder / "checkpoint.npz")
     ended = time.perf_counter()
     traced = spent["steps"].pop(0)
     total = {name: sum(seconds) for name, seconds in spent.items()}
@@ -182,7 +179,7 @@ def _ours(job: dict[str, Any], images: dict[str, Any], folder: Path) -> dict[str
         "checkpoints": total["checkpoints"],
     }
     parts["reading features, and the rest"] = ended - started - sum(parts.values())
-    peak = _peak(cut, prefix, images)
+    peak = _peak(tail, prefix, images)
     return {
         "seconds": ended - started,
         "parts": [{"name": name, "seconds": seconds} for name, seconds in parts.items()],
@@ -190,9 +187,9 @@ def _ours(job: dict[str, Any], images: dict[str, Any], folder: Path) -> dict[str
     }
 
 
-def _peak(cut: graph.Cut, prefix: features.FrozenPrefix, images: dict[str, Any]) -> dict[str, float]:
+def _peak(tail: Any, prefix: features.FrozenPrefix, images: dict[str, Any]) -> dict[str, float]:
     """Compare a step with the fastest matrix product: two operations a multiply-accumulate, three products a layer and step."""
-    step = _step(cut.tail)
+    step = _step(tail)
     classes = tf.constant(images["y"][: STAGE.batch_size])
     batch = tf.constant(np.stack([prefix.run(normalize(image)) for image in images["x"][: STAGE.batch_size]]))
     side = 2048

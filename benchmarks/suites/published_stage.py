@@ -82,38 +82,46 @@ def _work(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _ours(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    from mstl_edge.training import graph
     from mstl_edge.training._keras import tf
     from mstl_edge.training.features import FrozenPrefix
     from mstl_edge.training.fit import fit_tail, predict_logits
+    from mstl_edge.training.network.cut import cut_at
+    from mstl_edge.training.network.keras import to_keras
 
     _limit_threads(tf, job["threads"])
     whole = network(job)
     started = time.perf_counter()
-    cut = graph.cut_at(whole, STAGE.unfreeze_from)
+    cut = cut_at(whole, STAGE.unfreeze_from)
+    tail = to_keras(cut.tail, matrix_products=True)
     prefix = FrozenPrefix(cut.prefix, job["threads"])
     precision: FeaturePrecision = "float16" if job["name"] == "half" else "float32"
     held = {part: samples(prefix, images, part, precision) for part in ("", "_test")}
     features_seconds = time.perf_counter() - started
     stage = msgspec.structs.replace(STAGE, epochs=job["epochs"])
     checkpoint = Path(os.environ[CACHE_VARIABLE], "checkpoint.npz")
-    fit_tail(cut.tail, held[""], held["_test"], stage, seed=job["seed"], checkpoint=checkpoint)
+    fit_tail(tail, held[""], held["_test"], stage, seed=job["seed"], checkpoint=checkpoint)
     seconds = time.perf_counter() - started
-    logits = predict_logits(cut.tail, held["_test"].views[0])
+    logits = predict_logits(tail, held["_test"].views[0])
     timed = {"images": len(images["x"]), "seconds": seconds, "features_seconds": features_seconds}
     return {**timed, **_scores(logits, images["y_test"])}
 
 
 def network(job: dict[str, Any]) -> Any:
-    """Return the whole network that a job starts from."""
-    from mstl_edge.training import graph
-    from mstl_edge.training.weights import load_backbone_weights
+    """Return the whole network that a job starts from, a `Graph`."""
+    from mstl_edge.training.network.classifier import classifier, fresh_head
+    from mstl_edge.training.weights import loaded_backbone
 
     spec = BackboneSpec(alpha=job["alpha"], weights=job["weights"])
-    model = graph.build_classifier(spec, 2)
-    load_backbone_weights(model, spec, job["seed"])
-    width = model.get_layer(graph.LOGITS).input_shape[-1]
-    graph.set_weights(model, {graph.LOGITS: graph.fresh_head(width, 2, job["seed"])})
+    return fresh_head(classifier(spec, loaded_backbone(spec, job["seed"]), 2), job["seed"])
+
+
+def frozen_below(whole: Any, unfreeze_from: str) -> Any:
+    """Return a whole network as a Keras model in which no layer in front of `unfreeze_from` is trained."""
+    from mstl_edge.training.network.keras import to_keras
+
+    model = to_keras(whole)
+    for layer in model.layers[: [layer.name for layer in model.layers].index(unfreeze_from)]:
+        layer.trainable = False
     return model
 
 
@@ -182,20 +190,21 @@ def _one_step(
     job: dict[str, Any], x: NDArray[np.uint8], y: NDArray[np.int64], seed: int, optimizer: Optimizer
 ) -> dict[str, Any]:
     from mstl_edge.metrics import softmax
-    from mstl_edge.training import graph
     from mstl_edge.training._keras import keras
     from mstl_edge.training.features import FrozenPrefix
     from mstl_edge.training.fit import fit_tail, predict_logits
+    from mstl_edge.training.network.cut import cut_at
+    from mstl_edge.training.network.keras import to_keras
 
-    whole = network(job)
-    for layer in whole.layers[: [layer.name for layer in whole.layers].index(STAGE.unfreeze_from)]:
-        layer.trainable = False
-    cut = graph.cut_at(whole, STAGE.unfreeze_from)
+    begun = network(job)
+    whole = frozen_below(begun, STAGE.unfreeze_from)
+    cut = cut_at(begun, STAGE.unfreeze_from)
+    tail = to_keras(cut.tail, matrix_products=True)
     held = samples(FrozenPrefix(cut.prefix, job["threads"]), {"x": x, "y": y}, "")
 
     def probabilities() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         plain = whole.predict(normalize(x), verbose=0)
-        return softmax(plain)[:, 0], softmax(predict_logits(cut.tail, held.views[0]))[:, 0]
+        return softmax(plain)[:, 0], softmax(predict_logits(tail, held.views[0]))[:, 0]
 
     plain_before, ours_before = probabilities()
     rate = LEARNING_RATES[optimizer]
@@ -204,7 +213,7 @@ def _one_step(
     whole.train_on_batch(normalize(x), y)
     checkpoint = Path(os.environ[CACHE_VARIABLE], f"{optimizer}{seed}.npz")
     stage = msgspec.structs.replace(STAGE, epochs=1, optimizer=optimizer, learning_rate=rate)
-    fit_tail(cut.tail, held, held, stage, seed=0, checkpoint=checkpoint)
+    fit_tail(tail, held, held, stage, seed=0, checkpoint=checkpoint)
     plain_after, ours_after = probabilities()
     return {
         "optimizer": optimizer,

@@ -34,14 +34,16 @@ from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.runs import open_run
 from mstl_edge.storage import CACHE_VARIABLE, write_text
-from mstl_edge.training import graph, qat
+from mstl_edge.training import qat
 from mstl_edge.training._keras import import_tfmot, keras, tf, versions
-from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
-from mstl_edge.training.equalize import equalized
+from mstl_edge.training.convert import convert, converter_of_keras, to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.evidence import Panel, pair, validation_panel
-from mstl_edge.training.fake_quant import PerChannelKernel, calibrate, with_fake_quantization
-from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.lessons import correction_views, lessons_of
+from mstl_edge.training.network.absorb import absorb_batch_norm
+from mstl_edge.training.network.classifier import with_softmax
+from mstl_edge.training.network.equalize import equalized
+from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.network.keras import to_keras
 from mstl_edge.training.trained import Trained, open_trained
 
 SCHEMA = "mstl-edge/quantization/1"
@@ -65,31 +67,30 @@ def main() -> None:
 
 def _measure(path: Path) -> dict[str, Any]:
     trained = open_trained(open_run(path), SILENT)
-    folded = fold_batch_norm(graph.with_softmax(trained.model, trained.entry.temperature))
+    absorbed = absorb_batch_norm(with_softmax(trained.network, trained.entry.temperature))
     panel = validation_panel(trained)
     test = trained.data.part("test")
-    answered = _Answered(trained, panel, trained.pixels(test[0]), test[1], to_float_flatbuffer(folded))
+    answered = _Answered(trained, panel, trained.pixels(test[0]), test[1], to_float_flatbuffer(absorbed))
     calibration = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     labelled = [qat.Lesson(*trained.data.part("train"))]
     told = lessons_of(trained, answered.float_flatbuffer, THREADS)
-    schemes: dict[str, Callable[[], tuple[Any, Seconds]]] = {
+    schemes: dict[str, Callable[[], tuple[bytes, Seconds]]] = {
         "tfmot, fit of all layers": lambda: _plain_tfmot(trained, labelled, frozen=False),
         "tfmot, fit with the prefix frozen": lambda: _plain_tfmot(trained, labelled, frozen=True),
         "tfmot, fit of all layers, distilled": lambda: _plain_tfmot(trained, told, frozen=False),
         "tfmot, fit with the prefix frozen, distilled": lambda: _plain_tfmot(trained, told, frozen=True),
-        "ours, depthwise per tensor": lambda: _ours(folded, calibration, per_tensor=True),
-        "ours, depthwise per channel": lambda: _ours(folded, calibration, per_tensor=False),
-        "ours, channels equalized": lambda: _equalized(trained, folded, calibration),
-        "ours, biases corrected (PTQ)": lambda: _corrected(trained, folded, calibration),
-        "ours, fine-tuned on labels": lambda: _fine_tuned(trained, folded, calibration, lambda: labelled),
+        "ours, depthwise per tensor": lambda: _ours(absorbed, calibration, per_tensor=True),
+        "ours, depthwise per channel": lambda: _ours(absorbed, calibration, per_tensor=False),
+        "ours, channels equalized": lambda: _equalized(trained, absorbed, calibration),
+        "ours, biases corrected (PTQ)": lambda: _corrected(trained, absorbed, calibration),
+        "ours, fine-tuned on labels": lambda: _fine_tuned(trained, absorbed, calibration, lambda: labelled),
         "ours, fine-tuned and distilled (QAT)": lambda: _fine_tuned(
-            trained, folded, calibration, lambda: lessons_of(trained, answered.float_flatbuffer, THREADS)
+            trained, absorbed, calibration, lambda: lessons_of(trained, answered.float_flatbuffer, THREADS)
         ),
     }
     entries = {"float32": answered.judged(answered.float_flatbuffer)}
     for name, build in schemes.items():
-        quantized, seconds = build()
-        flatbuffer = to_int8_flatbuffer(quantized)
+        flatbuffer, seconds = build()
         use = _depthwise_use(flatbuffer)
         entries[name] = {**answered.judged(flatbuffer), **seconds, "depthwise_channels": use}
         print(path.name, name, entries[name], flush=True)  # noqa: T201 - a script's progress
@@ -131,10 +132,11 @@ class _Answered:
         }
 
 
-def _equalized(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
+def _equalized(trained: Trained, absorbed: Graph, calibration: Any) -> tuple[bytes, Seconds]:
     started = time.perf_counter()
-    quantized = qat.ranged(equalized(folded, np.concatenate([calibration, correction_views(trained)])), calibration)
-    return quantized, _since(started)
+    quantized = qat.ranged(equalized(absorbed, np.concatenate([calibration, correction_views(trained)])), calibration)
+    seconds = _since(started)
+    return to_int8_flatbuffer(quantized), seconds
 
 
 def _since(started: float, fitting: float | None = None) -> Seconds:
@@ -143,36 +145,32 @@ def _since(started: float, fitting: float | None = None) -> Seconds:
     return {"seconds": round(now - started, 2), **fit}
 
 
-def _corrected(trained: Trained, folded: Any, calibration: Any) -> tuple[Any, Seconds]:
+def _corrected(trained: Trained, absorbed: Graph, calibration: Any) -> tuple[bytes, Seconds]:
     started = time.perf_counter()
-    return qat.calibrated(folded, calibration, correction_views(trained)), _since(started)
+    quantized = qat.calibrated(absorbed, calibration, correction_views(trained))
+    seconds = _since(started)
+    return to_int8_flatbuffer(quantized), seconds
 
 
-def _ours(folded: Any, calibration: Any, *, per_tensor: bool) -> tuple[Any, Seconds]:
+def _ours(absorbed: Graph, calibration: Any, *, per_tensor: bool) -> tuple[bytes, Seconds]:
     started = time.perf_counter()
-    quantized = with_fake_quantization(folded)
-    if per_tensor:
-        _round_depthwise_per_tensor(quantized)
-    calibrate(quantized, folded, [normalize(calibration[i : i + 16]) for i in range(0, len(calibration), 16)])
-    return quantized, _since(started)
+    quantized = qat.ranged(_depthwise_per_tensor(absorbed) if per_tensor else absorbed, calibration)
+    seconds = _since(started)
+    return to_int8_flatbuffer(quantized), seconds
 
 
-class _PerTensorKernel(PerChannelKernel):
-    """One scale for the whole kernel, as tfmot's own scheme rounds depthwise kernels."""
-
-    def __call__(self, inputs: Any, training: Any, weights: Any, **kwargs: Any) -> Any:
-        """Return the kernel rounded to 255 levels of one range."""
-        scale = tf.reduce_max(tf.abs(inputs)) / 127.0
-        return inputs + tf.stop_gradient(tf.round(inputs / scale) * scale - inputs)
-
-
-def _round_depthwise_per_tensor(quantized: Any) -> None:
-    for layer in quantized.layers:
-        if isinstance(getattr(layer, "layer", None), keras.layers.DepthwiseConv2D):
-            layer._weight_vars = [(kernel, _PerTensorKernel(2), held) for kernel, _, held in layer._weight_vars]
+def _depthwise_per_tensor(absorbed: Graph) -> Graph:
+    """Round each depthwise kernel to 255 levels of one range, as tfmot's own scheme does."""
+    rounded = {}
+    for node in absorbed.nodes:
+        if node.kind == "depthwise":
+            kernel, bias = absorbed.weights[node.name]
+            scale = np.abs(kernel).max() / 127.0
+            rounded[node.name] = [np.rint(kernel / scale) * scale, bias]
+    return absorbed.with_weights(rounded)
 
 
-def _plain_tfmot(trained: Trained, lessons: list[qat.Lesson], *, frozen: bool) -> tuple[Any, Seconds]:
+def _plain_tfmot(trained: Trained, lessons: list[qat.Lesson], *, frozen: bool) -> tuple[bytes, Seconds]:
     """Fine-tune as tfmot's guide does: `quantize_model`, then `fit` on pixels in memory, BatchNorm frozen."""
     spec = trained.recipe.quantize
     pixels = normalize(np.concatenate([trained.pixels(lesson.images) for lesson in lessons]))
@@ -180,7 +178,7 @@ def _plain_tfmot(trained: Trained, lessons: list[qat.Lesson], *, frozen: bool) -
     answers = np.concatenate(
         [hard[lesson.classes] if lesson.soft_targets is None else lesson.soft_targets for lesson in lessons]
     )
-    model = graph.with_softmax(trained.model, trained.entry.temperature)
+    model = to_keras(with_softmax(trained.network, trained.entry.temperature))
     keras.utils.set_random_seed(trained.seed % 2**31)
     started = time.perf_counter()
     quantized = import_tfmot().quantization.keras.quantize_model(model)
@@ -189,7 +187,16 @@ def _plain_tfmot(trained: Trained, lessons: list[qat.Lesson], *, frozen: bool) -
     quantized.compile(keras.optimizers.Adam(spec.learning_rate), "categorical_crossentropy")
     fitting = time.perf_counter()
     quantized.fit(pixels, answers, batch_size=spec.batch_size, epochs=spec.epochs, verbose=0)
-    return quantized, _since(started, fitting)
+    seconds = _since(started, fitting)
+    return _converted(quantized), seconds
+
+
+def _converted(quantized: Any) -> bytes:
+    """Return a Keras model of tfmot's own as an int8 file."""
+    converter = converter_of_keras(quantized)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return convert(converter)
 
 
 def _position(model: Any, name: str) -> int:
@@ -211,16 +218,16 @@ def _train_only(quantized: Any, names: set[str]) -> None:
 
 
 def _fine_tuned(
-    trained: Trained, folded: Any, calibration: Any, lessons: Callable[[], list[qat.Lesson]]
-) -> tuple[Any, Seconds]:
+    trained: Trained, absorbed: Graph, calibration: Any, lessons: Callable[[], list[qat.Lesson]]
+) -> tuple[bytes, Seconds]:
     """Fine-tune as export does, no feature known from before; the float model's answers count as fitting."""
     beside = correction_views(trained)
     started = time.perf_counter()
-    quantized = qat.calibrated(folded, calibration, beside)
+    quantized = qat.calibrated(absorbed, calibration, beside)
     fitting = time.perf_counter()
     chosen = lessons()
     with tempfile.TemporaryDirectory() as folder, _cache(folder):
-        qat.fine_tune(
+        tuned, _ = qat.fine_tune(
             quantized,
             chosen,
             qat.Lesson(*trained.data.part("validation")),
@@ -231,7 +238,8 @@ def _fine_tuned(
             threads=THREADS,
             reporter=SILENT,
         )
-        return quantized, _since(started, fitting)
+        seconds = _since(started, fitting)
+    return to_int8_flatbuffer(tuned), seconds
 
 
 @contextmanager

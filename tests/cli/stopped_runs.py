@@ -19,7 +19,7 @@ from typing import Any
 import ai_edge_litert.interpreter  # noqa: F401 - imported once, before any fork
 
 from mstl_edge import storage
-from mstl_edge.training import features, fit, graph, pipeline  # noqa: F401
+from mstl_edge.training import features, fit, pipeline  # noqa: F401
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge_cli import app
 
@@ -84,10 +84,10 @@ def share_conversions(folder: Path) -> None:
     """Convert each frozen prefix in one child and let the others read it: half the time, and no part of what is tested."""
     folder.mkdir(exist_ok=True)
 
-    def convert(model: Any, **options: Any) -> bytes:
-        path = folder / graph.model_digest(model).hex()
+    def convert(graph: Any, **options: Any) -> bytes:
+        path = folder / graph.key().hex()
         if not path.exists():
-            storage.write_bytes(path, to_float_flatbuffer(model, **options))
+            storage.write_bytes(path, to_float_flatbuffer(graph, **options))
         return path.read_bytes()
 
     features.to_float_flatbuffer = convert

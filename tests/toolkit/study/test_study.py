@@ -139,18 +139,16 @@ def test_int8_answers_come_from_the_converted_file(recipe, tmp_path):
 
 
 def test_random_kernels_are_scaled_until_the_signal_reaches_the_head(recipe):
-    from mstl_edge.training import graph
-    from mstl_edge.training._keras import keras
-    from mstl_edge.training.study.scratch import normalize_from_data
-    from mstl_edge.training.weights import load_backbone_weights
+    from mstl_edge.training.network.classifier import classifier
+    from mstl_edge.training.network.keras import probe
+    from mstl_edge.training.study.scratch import normalized_from_data
+    from mstl_edge.training.weights import loaded_backbone
 
     (scratch,) = build_arms(recipe("target"), wanted=["scratch"])
-    model = graph.build_classifier(scratch.recipe.backbone, 2)
-    load_backbone_weights(model, scratch.recipe.backbone, 0)
+    spec = scratch.recipe.backbone
     batch = np.random.default_rng(0).uniform(-1, 1, (16, 32, 32, 3)).astype(np.float32)
-    normalize_from_data(model, batch)
-    probe = keras.Model(model.input, model.get_layer("conv_pw_3_bn").output)
-    values = np.asarray(probe(batch))
+    network = normalized_from_data(classifier(spec, loaded_backbone(spec, 0), 2), batch)
+    values = np.asarray(probe(network, ["conv_pw_3_bn"], lambda value: value)(batch)[0])
     assert values.mean(axis=(0, 1, 2)) == pytest.approx(np.zeros(values.shape[-1]), abs=1e-2)
     assert values.std(axis=(0, 1, 2)) == pytest.approx(np.ones(values.shape[-1]), abs=1e-2)
 

@@ -11,34 +11,35 @@ import pytest
 from mstl_edge.preprocess import normalize
 from mstl_edge.recipe import AugmentSpec, BackboneSpec, StageSpec
 from mstl_edge.storage import Rows, cache_folder
-from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
 from mstl_edge.training.features import FrozenPrefix, Images, prefix_features
 from mstl_edge.training.fit import Samples, class_weights, fit_tail, predict_logits
-from mstl_edge.training.weights import load_backbone_weights
+from mstl_edge.training.network.classifier import classifier, fresh_head, with_softmax
+from mstl_edge.training.network.cut import cut_at
+from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.network.keras import to_keras, weights_of
+from mstl_edge.training.weights import loaded_backbone
 
 CLASSES = 3
 COUNT = 6
 
 
-def network(size: int) -> Any:
+def network(size: int) -> Graph:
     """Return a network whose random weights leave no layer idle: BatchNorm statistics are drawn as well."""
     spec = BackboneSpec(alpha=0.25, input_size=size, weights="none")
-    model = graph.build_classifier(spec, CLASSES)
-    load_backbone_weights(model, spec, seed=7)
+    drawn = fresh_head(classifier(spec, loaded_backbone(spec, seed=7), CLASSES), seed=7)
     rng = np.random.default_rng(7)
-    weights = graph.weights_of(model)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            bounds = ((0.7, 1.5), (-0.2, 0.4), (-0.1, 0.1), (0.5, 1.5))  # gamma, beta, mean, variance
-            weights[layer.name] = [
+    bounds = ((0.7, 1.5), (-0.2, 0.4), (-0.1, 0.1), (0.5, 1.5))  # gamma, beta, mean, variance
+    return drawn.with_weights(
+        {
+            node.name: [
                 rng.uniform(*bound, array.shape).astype(np.float32)
-                for bound, array in zip(bounds, weights[layer.name], strict=True)
+                for bound, array in zip(bounds, drawn.weights[node.name], strict=True)
             ]
-    width = weights[graph.LOGITS][0].shape[-2]
-    weights[graph.LOGITS] = graph.fresh_head(width, CLASSES, seed=7)
-    graph.set_weights(model, weights)
-    return model
+            for node in drawn.nodes
+            if node.kind == "batch_norm"
+        }
+    )
 
 
 def train_whole_network(model: Any, unfreeze_from: str, scaled: Any, labels: Any, spec: StageSpec) -> None:
@@ -91,25 +92,26 @@ def test_prefix_and_tail_answer_like_the_whole_network_before_and_after_one_step
         label_smoothing=0.1,
         select="last",
     )
-    model = network(size)
-    cut = graph.cut_at(model, unfreeze_from)
+    begun = network(size)
+    cut, model = cut_at(begun, unfreeze_from), to_keras(begun)
+    tail = to_keras(cut.tail, matrix_products=True)
     images = Images(Rows(pixels, np.arange(COUNT)), tuple(bytes([i]) * 32 for i in range(COUNT)))
     (features,) = prefix_features(FrozenPrefix(cut.prefix, threads=1), images, AugmentSpec())
     samples = Samples((features,), labels)
 
     before = probabilities(model(normalize(pixels), training=False))
-    np.testing.assert_allclose(probabilities(predict_logits(cut.tail, features)), before, atol=1e-4)
+    np.testing.assert_allclose(probabilities(predict_logits(tail, features)), before, atol=1e-4)
 
-    fit_tail(cut.tail, samples, samples, spec, seed=0, checkpoint=tmp_path / "checkpoint.npz")
+    fit_tail(tail, samples, samples, spec, seed=0, checkpoint=tmp_path / "checkpoint.npz")
     train_whole_network(model, unfreeze_from, normalize(pixels), labels, spec)
     after = probabilities(model(normalize(pixels), training=False))
     assert np.abs(after - before).max() > 1e-2
-    np.testing.assert_allclose(probabilities(predict_logits(cut.tail, features)), after, atol=1e-4)
+    np.testing.assert_allclose(probabilities(predict_logits(tail, features)), after, atol=1e-4)
 
 
 def test_features_in_half_precision_take_half_the_space_and_nearly_the_same_values() -> None:
     pixels = np.random.default_rng(3).integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
-    cut = graph.cut_at(network(32), "conv_dw_13")
+    cut = cut_at(network(32), "conv_dw_13")
     images = Images(Rows(pixels, np.arange(COUNT)), tuple(bytes([i]) * 32 for i in range(COUNT)))
     prefix = FrozenPrefix(cut.prefix, threads=1)
     (whole,), (half,) = (
@@ -124,41 +126,31 @@ def test_features_in_half_precision_take_half_the_space_and_nearly_the_same_valu
 
 
 def test_a_trained_tail_put_back_into_the_network_answers_the_same(tmp_path: Path) -> None:
-    model = network(32)
-    cut = graph.cut_at(model, "conv_dw_12")
+    whole = network(32)
+    cut = cut_at(whole, "conv_dw_12")
+    assert cut.prefix is not None
     scaled = normalize(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8))
-    changed = graph.weights_of(cut.tail)
-    changed[graph.LOGITS][0] += 0.5
-    changed["conv_pw_13"][0] *= 1.1
-    graph.set_weights(cut.tail, changed)
-    graph.set_weights(model, graph.weights_of(cut.tail))
-    np.testing.assert_allclose(model(scaled), cut.tail(cut.prefix(scaled)), atol=1e-5)
+    tail = to_keras(cut.tail, matrix_products=True)
+    for variable in tail.trainable_variables:
+        variable.assign(variable * 1.1 + 0.01)
+    changed = whole.with_weights(weights_of(tail))
+    assert not np.array_equal(changed.weights["conv_pw_13"][0], whole.weights["conv_pw_13"][0])
+    np.testing.assert_allclose(to_keras(changed)(scaled), tail(to_keras(cut.prefix)(scaled)), atol=1e-5)
 
 
 def test_the_temperature_lies_in_the_head_of_the_network_with_softmax() -> None:
-    model = network(32)
+    whole = network(32)
     scaled = normalize(np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8))
-    cooled = graph.with_softmax(model, 2.5)
-    np.testing.assert_allclose(cooled(scaled), probabilities(model(scaled).numpy() / 2.5), atol=1e-6)
+    cooled, warm = to_keras(with_softmax(whole, 2.5)), to_keras(whole)
+    np.testing.assert_allclose(cooled(scaled), probabilities(warm(scaled).numpy() / 2.5), atol=1e-6)
     assert not any(layer.trainable for layer in cooled.layers if isinstance(layer, keras.layers.BatchNormalization))
 
 
 def test_the_key_of_a_prefix_follows_its_weights_and_nothing_else() -> None:
-    prefix, same = (graph.cut_at(network(32), "conv_dw_3").prefix for _ in range(2))
-    assert graph.model_digest(prefix) == graph.model_digest(same)
-    weights = graph.weights_of(same)
-    weights["conv_dw_2"][0][0, 0, 0, 0] += 1e-6
-    graph.set_weights(same, weights)
-    assert graph.model_digest(prefix) != graph.model_digest(same)
-
-
-def test_the_key_of_a_network_follows_its_edges() -> None:
-    def wired(first: str) -> object:
-        image = keras.layers.Input((4, 4, 3))
-        layers = {"a": keras.layers.ReLU(name="a")(image)}
-        layers["b"] = keras.layers.ReLU(name="b")(layers["a"])
-        layers["c"] = keras.layers.ReLU(name="c")(layers["b"])
-        return keras.Model(image, keras.layers.Add(name="sum")([layers[first], layers["c"]]))
-
-    assert graph.model_digest(wired("a")) == graph.model_digest(wired("a"))
-    assert graph.model_digest(wired("a")) != graph.model_digest(wired("b"))
+    prefix, same = (cut_at(network(32), "conv_dw_3").prefix for _ in range(2))
+    assert prefix is not None
+    assert same is not None
+    assert prefix.key() == same.key()
+    kernel = same.weights["conv_dw_2"][0].copy()
+    kernel[0, 0, 0, 0] += 1e-6
+    assert prefix.key() != same.with_weights({"conv_dw_2": [kernel]}).key()

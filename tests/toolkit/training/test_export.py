@@ -348,7 +348,7 @@ def test_each_training_image_is_answered_by_a_file_that_was_made_without_it(
         assert not fitted & {row.sha256 for row in part.data.manifest.part("test")}
         groups = {row.group for row in part.data.manifest.part("train")}
         assert not groups & {row.group for row in part.data.manifest.part("test")}
-    assert len({part.model for part in parts}) == 3
+    assert len({part.network.key() for part in parts}) == 3
 
 
 def test_cross_fitting_is_left_to_runs_with_few_images_of_their_own() -> None:

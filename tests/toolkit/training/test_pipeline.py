@@ -20,8 +20,10 @@ from mstl_edge.errors import DataError, MstlEdgeError
 from mstl_edge.recipe import Recipe, load_recipe
 from mstl_edge.runs import RunFolder, create_run, read_json
 from mstl_edge.schemas.metrics import METRICS
-from mstl_edge.training import features, graph, pipeline
+from mstl_edge.training import features, pipeline
 from mstl_edge.training.convert import to_float_flatbuffer
+from mstl_edge.training.network.classifier import LOGITS
+from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.stages import read_weights
 
 Train = Callable[[Recipe], RunFolder]
@@ -33,10 +35,10 @@ def one_conversion_per_prefix() -> Iterator[None]:
     """Most runs here share a frozen prefix; converting it takes longer than training on it."""
     converted: dict[bytes, bytes] = {}
 
-    def convert(model: Any, **options: Any) -> bytes:
-        key = graph.model_digest(model)
+    def convert(graph: Graph, **options: Any) -> bytes:
+        key = graph.key()
         if key not in converted:
-            converted[key] = to_float_flatbuffer(model, **options)
+            converted[key] = to_float_flatbuffer(graph, **options)
         return converted[key]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -79,9 +81,9 @@ def test_three_stages_hand_on_what_stays_frozen_and_replace_the_head(
     assert metrics["seconds"] == pytest.approx(sum(stage["seconds"] for stage in metrics["stages"]), abs=0.2)
 
     weights = {name: read_weights(run.stage(name).weights) for name in ("bridge", "middle", "target")}
-    assert [weights[name][graph.LOGITS][1].shape for name in weights] == [(2,), (3,), (2,)]
+    assert [weights[name][LOGITS][1].shape for name in weights] == [(2,), (3,), (2,)]
     for layer, arrays in weights["bridge"].items():
-        if layer in ("conv_dw_13", "conv_pw_13", graph.LOGITS):
+        if layer in ("conv_dw_13", "conv_pw_13", LOGITS):
             continue
         for one, other in zip(arrays, weights["target"][layer], strict=True):
             np.testing.assert_array_equal(one, other, err_msg=layer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,15 +14,20 @@ from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import BackboneSpec, QuantizeSpec, StageSpec
 from mstl_edge.storage import Rows
-from mstl_edge.training import fake_quant, graph, qat
-from mstl_edge.training._keras import keras
+from mstl_edge.training import qat
 from mstl_edge.training.candidates import build_mixed
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
-from mstl_edge.training.equalize import equalized
 from mstl_edge.training.features import Images
-from mstl_edge.training.fold import fold_batch_norm
 from mstl_edge.training.gate import promise_breaches
-from mstl_edge.training.weights import load_backbone_weights
+from mstl_edge.training.network.absorb import absorb_batch_norm
+from mstl_edge.training.network.biases import with_corrected_biases
+from mstl_edge.training.network.classifier import classifier, fresh_head, with_softmax
+from mstl_edge.training.network.cut import cut_at
+from mstl_edge.training.network.equalize import equalized
+from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.network.keras import layers_of, probe, to_keras
+from mstl_edge.training.network.quantized import as_float, fake_quantized, unrounded
+from mstl_edge.training.weights import loaded_backbone
 
 SPEC = BackboneSpec(alpha=0.25, input_size=32, weights="bundled")
 
@@ -35,78 +39,75 @@ def pixels() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
-    built = graph.build_classifier(SPEC, 2)
-    load_backbone_weights(built, SPEC, 0)
-    graph.set_weights(built, {graph.LOGITS: graph.fresh_head(256, 2, 0)})
-    return graph.with_softmax(built, 0.7)
+def whole() -> Graph:
+    return with_softmax(fresh_head(classifier(SPEC, loaded_backbone(SPEC, 0), 2), 0), 0.7)
 
 
 @pytest.fixture(scope="module")
-def folded(model: Any) -> Any:
-    return fold_batch_norm(model)
+def absorbed(whole: Graph) -> Graph:
+    return absorb_batch_norm(whole)
 
 
 @pytest.fixture(scope="module")
-def quantized(folded: Any, pixels: np.ndarray) -> Any:
-    return qat.calibrated(folded, pixels)
+def quantized(absorbed: Graph, pixels: np.ndarray) -> Graph:
+    return qat.calibrated(absorbed, pixels)
+
+
+def answered(network: Graph, pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(to_keras(network)(normalize(pixels), training=False))
 
 
 @pytest.fixture(scope="module")
-def int8(quantized: Any) -> bytes:
+def int8(quantized: Graph) -> bytes:
     return to_int8_flatbuffer(quantized)
 
 
-def test_the_folded_network_has_no_batch_norm_and_answers_the_same(model: Any, folded: Any, pixels: np.ndarray) -> None:
-    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in folded.layers)
-    np.testing.assert_allclose(folded(normalize(pixels)), model(normalize(pixels)), atol=1e-4)
+def test_the_absorbed_network_has_no_batch_norm_and_answers_the_same(
+    whole: Graph, absorbed: Graph, pixels: np.ndarray
+) -> None:
+    assert not any(node.kind == "batch_norm" for node in absorbed.nodes)
+    np.testing.assert_allclose(answered(absorbed, pixels), answered(whole, pixels), atol=1e-4)
 
 
-def test_the_temperature_is_folded_into_the_head(pixels: np.ndarray) -> None:
-    built = graph.build_classifier(SPEC, 2)
-    load_backbone_weights(built, SPEC, 0)
-    logits = np.asarray(built(normalize(pixels)))
-    softened = np.asarray(graph.with_softmax(built, 3.0)(normalize(pixels)))
+def test_the_temperature_lies_in_the_head(pixels: np.ndarray) -> None:
+    network = fresh_head(classifier(SPEC, loaded_backbone(SPEC, 0), 2), 0)
+    logits, softened = answered(network, pixels), answered(with_softmax(network, 3.0), pixels)
     np.testing.assert_allclose(np.log(softened[:, 0] / softened[:, 1]), (logits[:, 0] - logits[:, 1]) / 3.0, atol=1e-3)
 
 
-def test_a_kernel_that_pruned_itself_beside_a_large_bias_is_set_to_zero(model: Any) -> None:
-    pruned = keras.models.clone_model(model)
-    weights = graph.weights_of(model)
-    weights["conv_dw_3_bn"][0] = weights["conv_dw_3_bn"][0].copy()
-    weights["conv_dw_3_bn"][0][0] = 1e-12
-    weights["conv_dw_3_bn"][1] = np.ones_like(weights["conv_dw_3_bn"][1])
-    graph.set_weights(pruned, weights)
-    kernel, bias = fold_batch_norm(pruned).get_layer("conv_dw_3").get_weights()
+def test_a_kernel_that_pruned_itself_beside_a_large_bias_is_set_to_zero(whole: Graph) -> None:
+    gamma, beta, *statistics = whole.weights["conv_dw_3_bn"]
+    gamma = np.where(np.arange(len(gamma)) == 0, 1e-12, gamma)
+    pruned = whole.with_weights({"conv_dw_3_bn": [gamma, np.ones_like(beta), *statistics]})
+    kernel, bias = absorb_batch_norm(pruned).weights["conv_dw_3"]
     assert np.all(kernel[:, :, 0, 0] == 0.0)
     assert np.abs(kernel[:, :, 1:, 0]).max() > 0.0
     assert bias[0] == pytest.approx(1.0)
 
 
-def test_every_kernel_is_under_fake_quantization_and_what_is_skipped_has_a_reason(quantized: Any) -> None:
-    kernels = [layer for layer in quantized.layers if getattr(getattr(layer, "layer", None), "weights", None)]
+def test_every_kernel_is_under_fake_quantization_and_what_is_skipped_has_a_reason(quantized: Graph) -> None:
+    kernels = [layer for name, layer in layers_of(to_keras(quantized)).items() if name in quantized.weights]
     assert len(kernels) == 28  # 1 + 13 depthwise + 13 pointwise + the head
     assert all(len(layer._weight_vars) == 1 for layer in kernels)
-    skipped = fake_quant.skipped_layers(quantized)
-    assert {entry["kind"] for entry in skipped} == {"ZeroPadding2D", "Softmax", "Reshape"}
-    assert all(entry["reason"] != "tfmot has no quantizer for it" for entry in skipped)
+    skipped = unrounded(quantized)
+    assert {entry["kind"] for entry in skipped} == {"pad", "softmax", "reshape"}
+    assert all(entry["reason"] for entry in skipped)
 
 
-def channel_ranges(model: Any, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    relus = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
-    values = keras.Model(model.input, [relu.output for relu in relus])(normalize(pixels))
-    return {relu.name: np.asarray(value).max(axis=(0, 1, 2)) for relu, value in zip(relus, values, strict=True)}
+def channel_ranges(network: Graph, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    relus = [node.name for node in network.nodes if node.kind == "relu"]
+    values = probe(network, relus, lambda value: value)(normalize(pixels))
+    return {name: np.asarray(value).max(axis=(0, 1, 2)) for name, value in zip(relus, values, strict=True)}
 
 
-def test_equalizing_channels_leaves_the_function_as_it_was(folded: Any, pixels: np.ndarray) -> None:
-    equal = equalized(folded, pixels)
-    np.testing.assert_allclose(equal(normalize(pixels)), folded(normalize(pixels)), atol=1e-5)
+def test_equalizing_channels_leaves_the_function_as_it_was(absorbed: Graph, pixels: np.ndarray) -> None:
+    np.testing.assert_allclose(answered(equalized(absorbed, pixels), pixels), answered(absorbed, pixels), atol=1e-5)
 
 
 def test_equalized_channels_use_more_of_their_tensor_and_none_is_lifted_above_the_limit(
-    folded: Any, pixels: np.ndarray
+    absorbed: Graph, pixels: np.ndarray
 ) -> None:
-    before, after = channel_ranges(folded, pixels), channel_ranges(equalized(folded, pixels), pixels)
+    before, after = channel_ranges(absorbed, pixels), channel_ranges(equalized(absorbed, pixels), pixels)
     for name, ranges in before.items():
         alive = ranges > 1e-3
         assert np.mean(after[name][alive] / after[name].max()) > np.mean(ranges[alive] / ranges.max())
@@ -114,32 +115,28 @@ def test_equalized_channels_use_more_of_their_tensor_and_none_is_lifted_above_th
         assert (after[name][alive] >= ranges[alive] * (1 - 1e-4)).all()
 
 
-def test_a_channel_at_the_limit_of_its_relu_is_left_alone(folded: Any, pixels: np.ndarray) -> None:
-    shifted = keras.models.clone_model(folded)
-    weights = graph.weights_of(folded)
-    weights["conv1"][1] = np.where(np.arange(8) == 3, 7.0, weights["conv1"][1])
-    graph.set_weights(shifted, weights)
-    kernel = graph.weights_of(equalized(shifted, pixels))["conv1"][0]
-    np.testing.assert_array_equal(kernel[..., 3], weights["conv1"][0][..., 3])
-    assert (np.abs(kernel).sum(axis=(0, 1, 2)) > np.abs(weights["conv1"][0]).sum(axis=(0, 1, 2))).any()
+def test_a_channel_at_the_limit_of_its_relu_is_left_alone(absorbed: Graph, pixels: np.ndarray) -> None:
+    kernel, bias = absorbed.weights["conv1"]
+    shifted = absorbed.with_weights({"conv1": [kernel, np.where(np.arange(8) == 3, 7.0, bias)]})
+    equal = equalized(shifted, pixels).weights["conv1"][0]
+    np.testing.assert_array_equal(equal[..., 3], kernel[..., 3])
+    assert (np.abs(equal).sum(axis=(0, 1, 2)) > np.abs(kernel).sum(axis=(0, 1, 2))).any()
 
 
-def test_equalizing_channels_brings_fake_quantization_closer_to_float(folded: Any, pixels: np.ndarray) -> None:
-    def mean_error(model: Any) -> float:
-        rounded = fake_quant.with_fake_quantization(model)
-        fake_quant.calibrate(rounded, model, [normalize(pixels)])
-        return float(np.abs(rounded(normalize(pixels)) - folded(normalize(pixels))).mean())
+def test_equalizing_channels_brings_fake_quantization_closer_to_float(absorbed: Graph, pixels: np.ndarray) -> None:
+    exact = answered(absorbed, pixels)
 
-    assert mean_error(equalized(folded, pixels)) < mean_error(folded)
+    def mean_error(network: Graph) -> float:
+        return float(np.abs(answered(fake_quantized(network, [normalize(pixels)]), pixels) - exact).mean())
+
+    assert mean_error(equalized(absorbed, pixels)) < mean_error(absorbed)
 
 
-def test_correcting_biases_brings_fake_quantization_closer_to_float(folded: Any, pixels: np.ndarray) -> None:
-    plain = fake_quant.with_fake_quantization(folded)
-    fake_quant.calibrate(plain, folded, [normalize(pixels)])
-    exact = np.asarray(folded(normalize(pixels)))
-    before = np.abs(np.asarray(plain(normalize(pixels), training=False)) - exact).mean()
-    fake_quant.correct_biases(plain, folded, normalize(pixels))
-    after = np.abs(np.asarray(plain(normalize(pixels), training=False)) - exact).mean()
+def test_correcting_biases_brings_fake_quantization_closer_to_float(absorbed: Graph, pixels: np.ndarray) -> None:
+    plain = fake_quantized(absorbed, [normalize(pixels)])
+    corrected = with_corrected_biases(plain, absorbed, normalize(pixels))
+    exact = answered(absorbed, pixels)
+    before, after = (np.abs(answered(network, pixels) - exact).mean() for network in (plain, corrected))
     assert after < before
 
 
@@ -155,12 +152,12 @@ def test_the_int8_file_keeps_the_whole_promise(int8: bytes) -> None:
 
 
 @pytest.fixture(scope="module")
-def seven_bits(folded: Any, pixels: np.ndarray) -> Any:
-    return qat.calibrated(folded, pixels, weight_bits=7)
+def seven_bits(absorbed: Graph, pixels: np.ndarray) -> Graph:
+    return qat.calibrated(absorbed, pixels, weight_bits=7)
 
 
 @pytest.fixture(scope="module")
-def int7(seven_bits: Any) -> bytes:
+def int7(seven_bits: Graph) -> bytes:
     return to_int8_flatbuffer(seven_bits)
 
 
@@ -179,63 +176,62 @@ def test_a_file_of_the_wrong_number_of_bits_breaches_the_promise_either_way(int7
     assert all("go beyond |q| = 63" in breach for breach in wide)
 
 
-def test_the_values_of_a_kernel_of_seven_bits_are_those_that_were_rounded(seven_bits: Any, int7: bytes) -> None:
-    layer = next(layer for layer in seven_bits.layers if layer.name == "quant_conv_pw_3")
-    kernel, quantizer, own = layer._weight_vars[0]
-    wanted = np.transpose(np.asarray(quantizer(kernel, training=False, weights=own)), (3, 0, 1, 2))
+def test_the_values_of_a_kernel_of_seven_bits_are_those_that_were_rounded(seven_bits: Graph, int7: bytes) -> None:
+    kernel, quantizer, own = layers_of(to_keras(seven_bits))["conv_pw_3"]._weight_vars[0]
+    rounded = np.asarray(quantizer(kernel, training=False, weights=own))
+    np.testing.assert_allclose(as_float(seven_bits).weights["conv_pw_3"][0], rounded, rtol=1e-5, atol=1e-7)
+    wanted = np.transpose(rounded, (3, 0, 1, 2))
     held = next(t for t in parse_graph(int7).tensors if t.dtype == "int8" and t.shape == wanted.shape)
     told = held.constant * held.scales[:, np.newaxis, np.newaxis, np.newaxis]
     np.testing.assert_allclose(told, wanted, rtol=1e-5, atol=1e-7)
 
 
 def test_the_file_of_seven_bits_answers_as_its_fake_quantization_does(
-    int7: bytes, seven_bits: Any, pixels: np.ndarray
+    int7: bytes, seven_bits: Graph, pixels: np.ndarray
 ) -> None:
-    told = np.asarray(seven_bits(normalize(pixels), training=False))
+    told = answered(seven_bits, pixels)
     np.testing.assert_allclose(qat.answers(int7, pixels, threads=1), told, atol=0.03)
 
 
-def test_a_mixed_file_takes_seven_bits_too(folded: Any, seven_bits: Any, pixels: np.ndarray) -> None:
-    mixed = build_mixed(folded, seven_bits, pixels)
+def test_a_mixed_file_takes_seven_bits_too(absorbed: Graph, seven_bits: Graph, pixels: np.ndarray) -> None:
+    mixed = build_mixed(seven_bits, pixels)
     facts = inspect_flatbuffer(mixed.flatbuffer)
     assert promise_breaches(facts, allow_float=True, weight_bits=7) == []
     integer = [kernel for kernel in facts.kernels if kernel.dtype == "int8"]
     assert 20 < len(integer) < 28
-    told, given = np.asarray(folded(normalize(pixels))), qat.answers(mixed.flatbuffer, pixels, threads=1)
+    told, given = answered(absorbed, pixels), qat.answers(mixed.flatbuffer, pixels, threads=1)
     assert np.abs(given - told).mean() < 0.1
     copy = for_image_programs(mixed.flatbuffer, b"metadata")
     assert inspect_flatbuffer(copy).input.dtype == "uint8"
     np.testing.assert_array_equal(qat.answers(copy, pixels, threads=1), given)
 
 
-def test_the_int8_file_answers_as_its_fake_quantization_does(int8: bytes, quantized: Any, pixels: np.ndarray) -> None:
-    told = np.asarray(quantized(normalize(pixels), training=False))
+def test_the_int8_file_answers_as_its_fake_quantization_does(int8: bytes, quantized: Graph, pixels: np.ndarray) -> None:
+    told = answered(quantized, pixels)
     np.testing.assert_allclose(qat.answers(int8, pixels, threads=1), told, atol=0.03)
 
 
-def test_the_float_file_answers_as_keras_does(folded: Any, pixels: np.ndarray) -> None:
-    given = qat.answers(to_float_flatbuffer(folded), pixels, threads=1)
-    np.testing.assert_allclose(given, np.asarray(folded(normalize(pixels))), atol=1e-5)
+def test_the_float_file_answers_as_keras_does(absorbed: Graph, pixels: np.ndarray) -> None:
+    given = qat.answers(to_float_flatbuffer(absorbed), pixels, threads=1)
+    np.testing.assert_allclose(given, answered(absorbed, pixels), atol=1e-5)
 
 
-def test_converting_twice_gives_the_same_bytes(quantized: Any, int8: bytes) -> None:
+def test_converting_twice_gives_the_same_bytes(quantized: Graph, int8: bytes) -> None:
     assert to_int8_flatbuffer(quantized) == int8
 
 
-def test_the_prefix_file_puts_out_what_the_tail_of_the_whole_file_reads(
-    quantized: Any, folded: Any, pixels: np.ndarray
-) -> None:
-    border = qat.border_layer(quantized, "conv_dw_12")
-    assert border.name == "quant_conv_pw_11_relu"
-    tail = keras.Model(border.output, quantized.output)
-    head = keras.Model(quantized.input, border.output)
-    whole = np.asarray(quantized(normalize(pixels), training=False))
-    np.testing.assert_allclose(tail(head(normalize(pixels), training=False), training=False), whole, atol=1e-6)
+def test_the_prefix_file_puts_out_what_the_tail_of_the_whole_file_reads(quantized: Graph, pixels: np.ndarray) -> None:
+    cut = cut_at(quantized, "conv_dw_12")
+    assert cut.prefix is not None
+    assert cut.prefix.output == "conv_pw_11_relu"
+    features = to_keras(cut.prefix)(normalize(pixels), training=False)
+    told = to_keras(cut.tail)(features, training=False)
+    np.testing.assert_allclose(told, answered(quantized, pixels), atol=1e-6)
 
 
 @pytest.mark.parametrize(("soft", "smoothing", "weights"), [(True, 0.0, "none"), (False, 0.1, "balanced")])
 def test_answers_are_learned_as_they_are_and_labels_as_the_stage_says(
-    quantized: Any,
+    quantized: Graph,
     pixels: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -245,7 +241,7 @@ def test_answers_are_learned_as_they_are_and_labels_as_the_stage_says(
 ) -> None:
     monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path))
     fitted: list[StageSpec] = []
-    monkeypatch.setattr(qat, "fit_tail", lambda tail, train, judged, spec, **_: fitted.append(spec))
+    monkeypatch.setattr(qat, "fit_tail", lambda tail, train, judged, spec, **_: fitted.append(spec) or [])
     images = Images(Rows(pixels, np.arange(len(pixels))), tuple(bytes([i]) * 32 for i in range(len(pixels))))
     classes = np.zeros(len(pixels), dtype=np.int64)
     told = np.full((len(pixels), 2), 0.5, dtype=np.float32) if soft else None

@@ -11,15 +11,15 @@ import pytest
 
 from mstl_edge.errors import WeightsError
 from mstl_edge.recipe import BackboneSpec
-from mstl_edge.training import graph, weights
+from mstl_edge.training import weights
 from mstl_edge.training._keras import keras
+from mstl_edge.training.network.graph import Weights
+from mstl_edge.training.network.keras import weights_of
 from mstl_edge_models import backbones
 
 
-def loaded(spec: BackboneSpec, seed: int = 0) -> graph.Weights:
-    model = graph.build_classifier(spec, 2)
-    weights.load_backbone_weights(model, spec, seed)
-    return graph.weights_of(model)
+def loaded(spec: BackboneSpec, seed: int = 0) -> Weights:
+    return weights_of(weights.loaded_backbone(spec, seed))
 
 
 def spec(**keys: Any) -> BackboneSpec:

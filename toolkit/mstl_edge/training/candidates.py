@@ -14,14 +14,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mstl_edge.artifact.inspection import WEIGHT_BITS
 from mstl_edge.held_back import held_back
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
 from mstl_edge.runs import StageFolder
 from mstl_edge.storage import write_text
-from mstl_edge.training import graph, qat
-from mstl_edge.training._keras import keras, tf
+from mstl_edge.training import qat
+from mstl_edge.training._keras import tf
 from mstl_edge.training.checkpoint import history_csv
 from mstl_edge.training.convert import (
     post_training_converter,
@@ -29,9 +28,10 @@ from mstl_edge.training.convert import (
     to_int8_flatbuffer,
     to_mixed_flatbuffer,
 )
-from mstl_edge.training.fake_quant import skipped_layers
 from mstl_edge.training.lessons import correction_views, lessons_of
-from mstl_edge.training.narrow import weight_bits_of
+from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.network.keras import to_keras
+from mstl_edge.training.network.quantized import as_float, unrounded, weight_bits_of
 from mstl_edge.training.trained import Trained
 
 Kind = Literal["qat", "ptq", "mixed"]
@@ -47,13 +47,13 @@ class Candidate:
     Attributes:
         kind: How it was made.
         flatbuffer: The file's bytes, without a card.
-        fake_quant: The Keras model it was converted from, where there is one under fake quantization.
+        fake_quant: The network it was converted from, where that was under fake quantization.
         notes: Facts for the report, such as the layers that were skipped and why.
     """
 
     kind: Kind
     flatbuffer: bytes
-    fake_quant: Any
+    fake_quant: Graph | None
     notes: dict[str, Any]
 
     @property
@@ -64,69 +64,75 @@ class Candidate:
 
 def build_candidates(
     trained: Trained,
-    folded: Any,
+    absorbed: Graph,
     float_flatbuffer: bytes,
     kinds: Collection[Kind],
     folder: StageFolder,
     *,
     threads: int,
     reporter: Reporter,
+    signature: bool = True,
 ) -> Iterator[Candidate]:
-    """Yield the candidates; each must be judged before the next is asked for, since fine-tuning goes on in the same network.
+    """Yield the candidates.
 
     Args:
         trained: The network and what it was trained on.
-        folded: Image → probabilities, without BatchNorm.
+        absorbed: Image → probabilities, without BatchNorm.
         float_flatbuffer: Its float file, whose answers fine-tuning learns.
         kinds: Which candidates.
         folder: Keeps the checkpoint and the history of fine-tuning.
         threads: Threads of the engine.
         reporter: Told of progress.
+        signature: See `convert.converter_of`.
     """
     pixels = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     reporter.say("calibrating")
     spec = trained.recipe.quantize
-    quantized = qat.calibrated(folded, pixels, correction_views(trained), weight_bits=spec.weight_bits)
+    quantized = qat.calibrated(absorbed, pixels, correction_views(trained), weight_bits=spec.weight_bits)
     order: tuple[Kind, ...] = ("ptq", "mixed", "qat")
     for kind in order:
         if kind not in kinds:
             continue
         reporter.say(f"building the {kind} candidate")
         if kind == "ptq":
-            yield build_post_training(quantized)
+            yield build_post_training(quantized, signature=signature)
         elif kind == "mixed":
-            yield build_mixed(folded, quantized, pixels)
+            yield build_mixed(quantized, pixels)
         else:
             yield build_quantization_aware(
-                trained, quantized, float_flatbuffer, folder, threads=threads, reporter=reporter
+                trained, quantized, float_flatbuffer, folder, threads=threads, reporter=reporter, signature=signature
             )
 
 
-def build_post_training(quantized: Any) -> Candidate:
+def build_post_training(quantized: Graph, *, signature: bool = True) -> Candidate:
     """Return the candidate that is quantized after training, from `qat.calibrated`: ranges and biases, nothing learned."""
-    return Candidate("ptq", to_int8_flatbuffer(quantized), quantized, {"skipped": skipped_layers(quantized)})
+    return Candidate(
+        "ptq", to_int8_flatbuffer(quantized, signature=signature), quantized, {"skipped": unrounded(quantized)}
+    )
 
 
 def build_quantization_aware(
     trained: Trained,
-    quantized: Any,
+    quantized: Graph,
     float_flatbuffer: bytes,
     folder: StageFolder,
     *,
     threads: int,
     reporter: Reporter,
+    signature: bool = True,
 ) -> Candidate:
     """Return the candidate whose upper layers were fine-tuned under fake quantization.
 
     Args:
         trained: The run.
-        quantized: From `qat.calibrated`; fine-tuned in place.
+        quantized: From `qat.calibrated`.
         float_flatbuffer: The float twin, whose answers are learned.
         folder: Keeps the checkpoint.
         threads: Threads of the engine.
         reporter: Told of progress.
+        signature: See `convert.converter_of`.
     """
-    history = qat.fine_tune(
+    tuned, history = qat.fine_tune(
         quantized,
         lessons_of(trained, float_flatbuffer, threads),
         qat.Lesson(*trained.data.part("validation")),
@@ -138,12 +144,13 @@ def build_quantization_aware(
         reporter=reporter,
     )
     write_text(folder.history, history_csv(history))
-    notes = {"epochs": len(history), "skipped": skipped_layers(quantized)}
-    return Candidate("qat", to_int8_flatbuffer(quantized), quantized, notes)
+    notes = {"epochs": len(history), "skipped": unrounded(tuned)}
+    return Candidate("qat", to_int8_flatbuffer(tuned, signature=signature), tuned, notes)
 
 
-def keras_answers(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return `(n, classes)` probabilities of a Keras model."""
+def keras_answers(network: Graph, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return `(n, classes)` probabilities of a network, as Keras computes it."""
+    model = to_keras(network)
     shape = [None, *pixels.shape[1:]]
     forward = tf.function(
         lambda batch: model(batch, training=False), input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False
@@ -152,14 +159,14 @@ def keras_answers(model: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([np.asarray(forward(tf.constant(normalize(batch)))) for batch in batches])
 
 
-def build_mixed(folded: Any, quantized: Any, calibration: NDArray[np.uint8]) -> Candidate:
+def build_mixed(quantized: Graph, calibration: NDArray[np.uint8]) -> Candidate:
     """Return a post-training candidate whose worst layers, by their measured error, stay in float.
 
     A file from fake quantization cannot mix: its converter rounds every kernel that has a rounded neighbour. TFLite's own
     calibration can, and gets the equalized channels and corrected biases of `quantized`, from `qat.calibrated`. It knows kernels
     of 8 bits only: of fewer, it gets them rounded to their levels, which it finds again in its finer ones.
     """
-    corrected = _as_float(quantized, folded)
+    corrected = as_float(quantized)
     errors = dict(rank_layers(corrected, calibration))
     kept = list(errors)[:LAYERS_KEPT_IN_FLOAT]
     calibrated_model = _debugger(corrected, calibration).calibrated_model
@@ -167,27 +174,13 @@ def build_mixed(folded: Any, quantized: Any, calibration: NDArray[np.uint8]) -> 
     return Candidate("mixed", flatbuffer, None, {"kept_in_float": kept, "layer_errors": errors})
 
 
-def _as_float(quantized: Any, folded: Any) -> Any:
-    """Return the float network with the kernels and biases that a calibrated one rounds; kernels below 8 bits are rounded here."""
-    model = keras.models.clone_model(folded)
-    held = {layer.layer.name: layer for layer in quantized.layers if getattr(layer, "_weight_vars", None)}
-    rounded = weight_bits_of(quantized) < WEIGHT_BITS
-
-    def kernel_of(layer: Any) -> NDArray[np.float32]:
-        kernel, quantizer, own = layer._weight_vars[0]
-        return np.asarray(quantizer(kernel, training=False, weights=own) if rounded else kernel)
-
-    graph.set_weights(model, {name: [kernel_of(layer), layer.layer.bias.numpy()] for name, layer in held.items()})
-    return model
-
-
-def rank_layers(folded: Any, calibration: NDArray[np.uint8]) -> list[tuple[str, float]]:
+def rank_layers(network: Graph, calibration: NDArray[np.uint8]) -> list[tuple[str, float]]:
     """Return every quantized tensor with its error in steps, the worst first.
 
     The error is TFLite's own: root mean square difference to the float layer over the scale; a perfectly rounded
     layer has 1/√12 ≈ 0.29.
     """
-    debugger = _debugger(folded, calibration[:RANKING_IMAGES])
+    debugger = _debugger(network, calibration[:RANKING_IMAGES])
     debugger.run()
     table = io.StringIO()
     debugger.layer_statistics_dump(table)
@@ -199,11 +192,11 @@ def rank_layers(folded: Any, calibration: NDArray[np.uint8]) -> list[tuple[str, 
     return sorted(ranked, key=lambda entry: -entry[1])
 
 
-def _debugger(folded: Any, calibration: NDArray[np.uint8]) -> Any:
+def _debugger(network: Graph, calibration: NDArray[np.uint8]) -> Any:
     def inputs() -> Iterator[list[NDArray[np.float32]]]:
         return (list(named.values()) for named in representative_dataset(calibration))
 
     with held_back():
         return tf.lite.experimental.QuantizationDebugger(
-            converter=post_training_converter(folded, calibration), debug_dataset=inputs
+            converter=post_training_converter(network, calibration), debug_dataset=inputs
         )

@@ -11,20 +11,29 @@ from numpy.typing import NDArray
 from mstl_edge.held_back import held_back
 from mstl_edge.preprocess import normalize
 from mstl_edge.training._keras import import_tflite_convert, tf
-from mstl_edge.training.narrow import narrow_kernels, weight_bits_of
+from mstl_edge.training.narrow import narrow_kernels
+from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.network.keras import to_keras
+from mstl_edge.training.network.quantized import weight_bits_of
 
 INPUT_NAME, OUTPUT_NAME = "image", "probabilities"
 
 
-def converter_of(model: Any, *, signature: bool = True) -> Any:
-    """Return a converter for `model` at batch 1; a converter converts once.
-
-    `from_keras_model` would keep a dynamic batch, which OpenVINO and some delegates refuse.
+def converter_of(graph: Graph, *, signature: bool = True) -> Any:
+    """Return a converter for a network at batch 1; a converter converts once.
 
     Args:
-        model: Image → anything.
+        graph: Image → anything.
         signature: Keep the names of input and output in the file. Without them, as for a file that only this process runs, the
             conversion needs no SavedModel and takes half the time.
+    """
+    return converter_of_keras(to_keras(graph), signature=signature)
+
+
+def converter_of_keras(model: Any, *, signature: bool = True) -> Any:
+    """Return a converter for a Keras model at batch 1; see `converter_of`.
+
+    `from_keras_model` would keep a dynamic batch, which OpenVINO and some delegates refuse.
     """
     shape = [1, *model.input_shape[1:]]
 
@@ -52,28 +61,28 @@ def convert(converter: Any) -> bytes:
     return flatbuffer
 
 
-def to_float_flatbuffer(model: Any, *, signature: bool = True) -> bytes:
-    """Return `model` as a float32 flatbuffer; `signature` as for `converter_of`."""
-    return convert(converter_of(model, signature=signature))
+def to_float_flatbuffer(graph: Graph, *, signature: bool = True) -> bytes:
+    """Return a network as a float32 flatbuffer; `signature` as for `converter_of`."""
+    return convert(converter_of(graph, signature=signature))
 
 
-def to_float16_flatbuffer(model: Any) -> bytes:
-    """Return `model` with float16 weights; a CPU computes in float32 all the same."""
-    converter = converter_of(model)
+def to_float16_flatbuffer(graph: Graph) -> bytes:
+    """Return a network with float16 weights; a CPU computes in float32 all the same."""
+    converter = converter_of(graph)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     return convert(converter)
 
 
-def to_dynamic_flatbuffer(model: Any) -> bytes:
-    """Return `model` with int8 weights and float activations that are quantized on the fly."""
-    converter = converter_of(model)
+def to_dynamic_flatbuffer(graph: Graph) -> bytes:
+    """Return a network with int8 weights and float activations that are quantized on the fly."""
+    converter = converter_of(graph)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return convert(converter)
 
 
-def to_int8_flatbuffer(quantized: Any, *, signature: bool = True) -> bytes:
-    """Return a model under fake quantization as an int8 flatbuffer; its own ranges and bits are used, none is measured.
+def to_int8_flatbuffer(quantized: Graph, *, signature: bool = True) -> bytes:
+    """Return a network under fake quantization as an int8 flatbuffer; its own ranges and bits are used, none is measured.
 
     `signature` as for `converter_of`.
     """
@@ -83,14 +92,14 @@ def to_int8_flatbuffer(quantized: Any, *, signature: bool = True) -> bytes:
     return narrow_kernels(convert(converter), weight_bits_of(quantized))
 
 
-def post_training_converter(folded: Any, pixels: NDArray[np.uint8]) -> Any:
-    """Return a converter that quantizes a float model by TFLite's own calibration.
+def post_training_converter(graph: Graph, pixels: NDArray[np.uint8]) -> Any:
+    """Return a converter that quantizes a float network by TFLite's own calibration.
 
     Args:
-        folded: Image → probabilities.
+        graph: Image → probabilities.
         pixels: `(n, height, width, 3) uint8` calibration images.
     """
-    converter = converter_of(folded)
+    converter = converter_of(graph)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: representative_dataset(pixels)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

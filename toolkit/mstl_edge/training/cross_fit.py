@@ -20,13 +20,14 @@ from mstl_edge.metrics import choose_threshold, fit_temperature, softmax
 from mstl_edge.progress import Reporter
 from mstl_edge.runs import StageFolder
 from mstl_edge.schemas.metrics import Fitted
-from mstl_edge.training import graph, stages
+from mstl_edge.training import stages
 from mstl_edge.training._keras import keras
 from mstl_edge.training.candidates import Kind, build_candidates
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.evidence import Paired, pair, viewed_panel
 from mstl_edge.training.features import Images
-from mstl_edge.training.fold import fold_batch_norm
+from mstl_edge.training.network.absorb import absorb_batch_norm
+from mstl_edge.training.network.classifier import with_softmax
 from mstl_edge.training.qat import answers
 from mstl_edge.training.stages import StageData
 from mstl_edge.training.trained import Trained
@@ -90,10 +91,10 @@ def _train_part(trained: Trained, dealt: Sequence[int], number: int, threads: in
     data = _part_data(trained.data, dealt, number)
     earlier = recipe.stages[-2].name if len(recipe.stages) > 1 else None
     carried = None if earlier is None else stages.read_weights(trained.run.stage(earlier).weights)
-    model = stages.build_network(recipe, stage, len(trained.labels), carried)
+    begun = stages.build_network(recipe, stage, len(trained.labels), carried)
     folder = _folder(trained, dealt, number)
     reporter.say(f"cross-fitting, part {number + 1} of {max(dealt) + 1}")
-    _, scores = stages.fine_tune(model, data, recipe, stage, folder, threads, reporter)
+    network, _, scores = stages.fine_tune(begun, data, recipe, stage, folder, threads, reporter)
     classes = data.part("validation")[1]
     temperature = fit_temperature(scores.validation, classes)
     threshold = None
@@ -101,7 +102,7 @@ def _train_part(trained: Trained, dealt: Sequence[int], number: int, threads: in
         p_positive = softmax(scores.validation, temperature)[:, trained.positive]
         threshold = choose_threshold(classes == trained.positive, p_positive)
     entry = Fitted(labels=trained.labels, positive=trained.entry.positive, temperature=temperature, threshold=threshold)
-    return Trained(trained.run, recipe, stage, entry, model, data)
+    return Trained(trained.run, recipe, stage, entry, network, data)
 
 
 def _part_data(data: StageData, dealt: Sequence[int], number: int) -> StageData:
@@ -123,11 +124,13 @@ def _answer_part(
     """Quantize a part's network as an export does, and yield what each file says of the images that it has not seen."""
     images, classes = part.data.part("test")
     panel = viewed_panel(part, f"{part.stage.name} cross-fitted", images, classes)
-    folded = fold_batch_norm(graph.with_softmax(part.model, part.entry.temperature))
-    twin = to_float_flatbuffer(folded)
+    absorbed = absorb_batch_norm(with_softmax(part.network, part.entry.temperature))
+    twin = to_float_flatbuffer(absorbed)
     floats = answers(twin, panel.flat, threads=threads)
     quantizing = StageFolder(folder.path / "quantize")
-    for candidate in build_candidates(part, folded, twin, kinds, quantizing, threads=threads, reporter=reporter):
+    for candidate in build_candidates(
+        part, absorbed, twin, kinds, quantizing, threads=threads, reporter=reporter, signature=False
+    ):
         given = answers(candidate.flatbuffer, panel.flat, threads=threads)
         yield candidate.kind, pair(panel, floats, given, part, procedure=True)
 

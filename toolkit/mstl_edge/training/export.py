@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -19,15 +18,16 @@ from mstl_edge.training import evidence, gate
 from mstl_edge.training.candidates import Candidate, Kind, build_candidates, keras_answers
 from mstl_edge.training.convert import to_dynamic_flatbuffer, to_float16_flatbuffer, to_float_flatbuffer
 from mstl_edge.training.cross_fit import CrossFitted, cross_fit
-from mstl_edge.training.fold import fold_batch_norm
-from mstl_edge.training.graph import with_softmax
 from mstl_edge.training.held_out import paired_test
 from mstl_edge.training.jury import Jury, gather_jury
+from mstl_edge.training.network.absorb import absorb_batch_norm
+from mstl_edge.training.network.classifier import with_softmax
+from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.qat import answers
 from mstl_edge.training.seal import REFUSAL, SUMMARY, FloatScheme, Judged, drop_earlier, keep_candidate, seal_float
 from mstl_edge.training.trained import Trained, open_trained
 
-_CONVERSIONS: dict[FloatScheme, Callable[[Any], bytes]] = {
+_CONVERSIONS: dict[FloatScheme, Callable[[Graph], bytes]] = {
     "float32": to_float_flatbuffer,
     "float16": to_float16_flatbuffer,
     "dynamic": to_dynamic_flatbuffer,
@@ -55,10 +55,10 @@ class Int8Options:
 
 @dataclass(frozen=True)
 class _Network:
-    """The float network in the forms that an export needs: Keras as trained, BatchNorm folded, and the float32 file."""
+    """The float network in the forms that an export needs: as trained, BatchNorm absorbed, and the float32 file."""
 
-    model: Any
-    folded: Any
+    whole: Graph
+    absorbed: Graph
     twin: bytes
 
 
@@ -152,9 +152,9 @@ def accepted(run: RunFolder) -> Export | None:
 
 
 def _network(trained: Trained) -> _Network:
-    model = with_softmax(trained.model, trained.entry.temperature)
-    folded = fold_batch_norm(model)
-    return _Network(model, folded, to_float_flatbuffer(folded))
+    whole = with_softmax(trained.network, trained.entry.temperature)
+    absorbed = absorb_batch_norm(whole)
+    return _Network(whole, absorbed, to_float_flatbuffer(absorbed))
 
 
 def _float_files(
@@ -164,7 +164,7 @@ def _float_files(
     rows = [seal_float(trained, exports, "float32", network.twin)]
     for scheme in dict.fromkeys(schemes):
         if scheme != "float32" and jury is not None:
-            flatbuffer = _CONVERSIONS[scheme](network.folded)
+            flatbuffer = _CONVERSIONS[scheme](network.absorbed)
             given = answers(flatbuffer, jury.own.flat, threads=threads)
             rows.append(seal_float(trained, exports, scheme, flatbuffer, jury.compare(given, trained)))
     return rows
@@ -184,10 +184,10 @@ def _answered(
 ) -> Iterator[tuple[Candidate, tuple[gate.Answers, list[evidence.Paired]]]]:
     """Yield each candidate with its answers to the jury's images."""
     few = jury.own.flat[: gate.CONVERSION_IMAGES]
-    float_keras = keras_answers(network.model, few)
+    float_keras = keras_answers(network.whole, few)
     folder = StageFolder(trained.run.path / "stages" / "quantize")
     for candidate in build_candidates(
-        trained, network.folded, network.twin, options.kinds, folder, threads=threads, reporter=reporter
+        trained, network.absorbed, network.twin, options.kinds, folder, threads=threads, reporter=reporter
     ):
         reporter.say(f"asking the {candidate.kind} candidate")
         rows = [answers(candidate.flatbuffer, panel.flat, threads=threads) for panel in jury.panels]

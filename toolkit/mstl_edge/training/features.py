@@ -23,7 +23,7 @@ from mstl_edge.storage import Rows, RowStore, cache_folder
 from mstl_edge.training.augment import PixelRows, draw_view, view_key
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.fit import Features
-from mstl_edge.training.graph import model_digest
+from mstl_edge.training.network.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -46,30 +46,31 @@ class FrozenPrefix:
     """The frozen half of a network in LiteRT; converted when the first feature is missing, then kept for every split.
 
     Args:
-        model: Scaled images → features; None where everything is trained, and features are the scaled pixels.
+        graph: Scaled images → features; None where everything is trained, and features are the scaled pixels.
         threads: Threads of the engine.
     """
 
-    def __init__(self, model: Any, threads: int) -> None:
-        self._model = model
+    def __init__(self, graph: Graph | None, threads: int) -> None:
+        self._graph = graph
         self._threads = threads
 
     def run(self, scaled: NDArray[np.float32]) -> NDArray[np.float32]:
         """`(height, width, 3) float32` → `feature shape float32`."""
-        return scaled if self._model is None else np.asarray(self._runtime.invoke(scaled[np.newaxis])[0])
+        return scaled if self._graph is None else np.asarray(self._runtime.invoke(scaled[np.newaxis])[0])
 
     def shape(self, images: Images) -> tuple[int, ...]:
         """Return the shape of one feature."""
-        return images.pixels.shape[1:] if self._model is None else tuple(self._model.output_shape[1:])
+        return images.pixels.shape[1:] if self._graph is None else self._graph[self._graph.output].shape
 
     @cached_property
     def key(self) -> str:
         """Name that stands for the layers and their weights."""
-        return "pixels" if self._model is None else model_digest(self._model).hex()[:32]
+        return "pixels" if self._graph is None else self._graph.key().hex()[:32]
 
     @cached_property
     def _runtime(self) -> Any:
-        flatbuffer = to_float_flatbuffer(self._model, signature=False)
+        assert self._graph is not None
+        flatbuffer = to_float_flatbuffer(self._graph, signature=False)
         return load_runtime(flatbuffer, runtime="litert", threads=self._threads)
 
 

@@ -25,12 +25,6 @@ _BIAS_INPUT = {
 _KERNEL_INPUT = 1
 
 
-def weight_bits_of(quantized: Any) -> int:
-    """Return the bits of the kernels of a Keras model under fake quantization; 8 where its quantizers do not say."""
-    quantizers = (entry[1] for layer in quantized.layers for entry in getattr(layer, "_weight_vars", ()))
-    return next((bits for quantizer in quantizers if (bits := getattr(quantizer, "weight_bits", 0))), WEIGHT_BITS)
-
-
 def narrow_kernels(flatbuffer: bytes, weight_bits: int) -> bytes:
     """Return an int8 file whose kernels use `weight_bits`; nothing but kernels, biases and their scales is changed.
 

@@ -18,9 +18,10 @@ from mstl_edge.recipe import Recipe, StageSpec, with_absolute_paths
 from mstl_edge.runs import RunFolder, create_run
 from mstl_edge.schemas.choices import Choices
 from mstl_edge.schemas.metrics import METRICS, RunMetrics, read_stage_metrics
-from mstl_edge.training import graph, stages
+from mstl_edge.training import stages
 from mstl_edge.training._keras import versions
 from mstl_edge.training.checkpoint import seconds_spent
+from mstl_edge.training.network.graph import Weights
 from mstl_edge.training.positive import positive_class
 
 
@@ -137,7 +138,7 @@ def _train(run: RunFolder, threads: int, reporter: Reporter) -> RunMetrics:
     for leftover in run.path.rglob("*.partial"):  # of a process that was killed while it wrote
         leftover.unlink(missing_ok=True)
     dealt(run, reporter)
-    carried: graph.Weights | None = None
+    carried: Weights | None = None
     measured = []
     for stage in recipe.stages:
         folder = run.stage(stage.name)
@@ -158,13 +159,13 @@ def _train(run: RunFolder, threads: int, reporter: Reporter) -> RunMetrics:
 
 
 def _train_stage(
-    recipe: Recipe, stage: StageSpec, run: RunFolder, carried: graph.Weights | None, threads: int, reporter: Reporter
+    recipe: Recipe, stage: StageSpec, run: RunFolder, carried: Weights | None, threads: int, reporter: Reporter
 ) -> None:
     folder = run.stage(stage.name)
     started = time.monotonic() - seconds_spent(folder.checkpoint)
     data = stages.prepare_stage(recipe, stage, run, reporter)
-    model = stages.build_network(recipe, stage, len(data.manifest.labels), carried)
-    history, scores = stages.fine_tune(model, data, recipe, stage, folder, threads, reporter)
-    entry = stages.measure_stage(stage, data, scores, history, model)
+    begun = stages.build_network(recipe, stage, len(data.manifest.labels), carried)
+    network, history, scores = stages.fine_tune(begun, data, recipe, stage, folder, threads, reporter)
+    entry = stages.measure_stage(stage, data, scores, history, network)
     entry = msgspec.structs.replace(entry, seconds=round(time.monotonic() - started, 1))
-    stages.save_stage(folder, data, model, history, scores, entry)
+    stages.save_stage(folder, data, network, history, scores, entry)

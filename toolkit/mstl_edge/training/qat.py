@@ -23,15 +23,18 @@ from mstl_edge.progress import Reporter
 from mstl_edge.recipe import QuantizeSpec, StageSpec
 from mstl_edge.runtime import load_runtime, to_input, to_real
 from mstl_edge.storage import Rows, RowStore, cache_folder, digest
-from mstl_edge.training import graph
-from mstl_edge.training._keras import keras
 from mstl_edge.training.augment import PixelRows
 from mstl_edge.training.checkpoint import Epoch
 from mstl_edge.training.convert import to_int8_flatbuffer
-from mstl_edge.training.equalize import equalized
-from mstl_edge.training.fake_quant import calibrate, correct_biases, with_fake_quantization
 from mstl_edge.training.features import Images
-from mstl_edge.training.fit import Samples, fit_tail
+from mstl_edge.training.fit import Features, Samples, fit_tail
+from mstl_edge.training.network.biases import with_corrected_biases
+from mstl_edge.training.network.classifier import FLAT
+from mstl_edge.training.network.cut import cut_at, up_to
+from mstl_edge.training.network.equalize import equalized
+from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.network.keras import to_keras, weights_of
+from mstl_edge.training.network.quantized import fake_quantized
 
 CALIBRATION_BATCH = 16
 CORRECTION_IMAGES = 64
@@ -74,10 +77,27 @@ class Int8Features:
         return np.asarray(steps * np.float32(self.scale))
 
 
+@dataclass(frozen=True)
+class ScaledPixels:
+    """Images as the network reads them, which every int8 file does without rounding.
+
+    Attributes:
+        pixels: `(n, height, width, 3) uint8`.
+    """
+
+    pixels: PixelRows
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, positions: Any) -> NDArray[np.float32]:
+        return normalize(np.asarray(self.pixels[positions], dtype=np.uint8))
+
+
 class Stacked:
     """Several blocks of features in a row, none of them read before it is asked for."""
 
-    def __init__(self, blocks: Sequence[Int8Features]) -> None:
+    def __init__(self, blocks: Sequence[Features]) -> None:
         self._blocks = blocks
         self._starts = np.cumsum([0, *map(len, blocks)])
 
@@ -97,37 +117,35 @@ def _stacked_targets(lessons: Sequence[Lesson]) -> NDArray[np.float32] | None:
 
 
 def calibrated(
-    folded: Any,
+    absorbed: Graph,
     pixels: NDArray[np.uint8],
     beside: NDArray[np.uint8] | None = None,
     *,
     weight_bits: int = WEIGHT_BITS,
-) -> Any:
-    """Return `folded` under fake quantization: channels equalized, ranges set, biases corrected on calibration images.
+) -> Graph:
+    """Return a network under fake quantization: channels equalized, ranges set, biases corrected on calibration images.
 
     Args:
-        folded: Image → probabilities, flat, without BatchNorm.
+        absorbed: Image → probabilities, without BatchNorm.
         pixels: `(n, height, width, 3) uint8` of the training split; alone they set the ranges.
         beside: Views of them whose ranges equalization minds, and whose mean error the biases balance, as well.
         weight_bits: See `QuantizeSpec`.
     """
     views = pixels[:0] if beside is None else beside
-    equal = equalized(folded, np.concatenate([pixels, views]))
+    equal = equalized(absorbed, np.concatenate([pixels, views]))
     quantized = ranged(equal, pixels, weight_bits)
-    correct_biases(quantized, equal, normalize(np.concatenate([pixels[:CORRECTION_IMAGES], views])))
-    return quantized
+    return with_corrected_biases(quantized, equal, normalize(np.concatenate([pixels[:CORRECTION_IMAGES], views])))
 
 
-def ranged(folded: Any, pixels: NDArray[np.uint8], weight_bits: int = WEIGHT_BITS) -> Any:
-    """Return `folded` under fake quantization with ranges set by calibration images, and nothing else done to it."""
-    quantized = with_fake_quantization(folded, weight_bits)
+def ranged(absorbed: Graph, pixels: NDArray[np.uint8], weight_bits: int = WEIGHT_BITS) -> Graph:
+    """Return a network under fake quantization with ranges set by calibration images, and nothing else done to it."""
     starts = range(0, len(pixels), CALIBRATION_BATCH)
-    calibrate(quantized, folded, (normalize(pixels[start : start + CALIBRATION_BATCH]) for start in starts))
-    return quantized
+    batches = (normalize(pixels[start : start + CALIBRATION_BATCH]) for start in starts)
+    return fake_quantized(absorbed, batches, weight_bits)
 
 
 def fine_tune(
-    quantized: Any,
+    quantized: Graph,
     lessons: Sequence[Lesson],
     validation: Lesson,
     stage: StageSpec,
@@ -137,8 +155,8 @@ def fine_tune(
     folder: Path,
     threads: int,
     reporter: Reporter,
-) -> list[Epoch]:
-    """Fine-tune the layers from `stage.unfreeze_from` on under fake quantization; `quantized` is changed in place.
+) -> tuple[Graph, list[Epoch]]:
+    """Fine-tune the layers from `stage.unfreeze_from` on under fake quantization.
 
     Args:
         quantized: From `calibrated`.
@@ -152,17 +170,14 @@ def fine_tune(
         reporter: Told of progress.
 
     Returns:
-        The history, one entry per epoch.
+        The network with what it learned, and the history, one entry per epoch.
     """
-    border = border_layer(quantized, stage.unfreeze_from)
-    logits = quantized.get_layer(f"quant_{graph.FLAT}").output
-    tail = keras.Model(border.output, logits)
-    # Named, since the name gets into the file, whose digest names the features and the checkpoint.
-    frozen = keras.Model(quantized.input, border.output, name="int8_prefix")
-    prefix = to_int8_flatbuffer(frozen, signature=False)
+    cut = cut_at(quantized, stage.unfreeze_from)
+    tail = to_keras(up_to(cut.tail, FLAT), matrix_products=True)
+    prefix = None if cut.prefix is None else to_int8_flatbuffer(cut.prefix, signature=False)
     train, judged = (
         Samples(
-            [Stacked([int8_features(prefix, lesson.images, threads=threads, reporter=reporter) for lesson in part])],
+            [Stacked([_features(prefix, lesson.images, threads, reporter) for lesson in part])],
             np.concatenate([lesson.classes for lesson in part]),
             _stacked_targets(part),
         )
@@ -181,33 +196,34 @@ def fine_tune(
         train.soft_targets is not None
     ):  # answers are learned as they are: no class of them is rare, and none is too certain
         fitted = msgspec.structs.replace(fitted, class_weight="none", label_smoothing=0.0)
-    return fit_tail(
+    history = fit_tail(
         tail,
         train,
         judged,
         fitted,
         seed=seed,
-        checkpoint=folder / f"checkpoint-{_work_key(prefix, fitted, seed, lessons)}.npz",
+        checkpoint=folder / f"checkpoint-{_work_key(quantized, fitted, seed, lessons)}.npz",
         reporter=reporter,
         title="quantization-aware fine-tuning",
     )
+    return quantized.with_weights(weights_of(tail)), history
 
 
-def _work_key(prefix: bytes, fitted: StageSpec, seed: int, lessons: Sequence[Lesson]) -> str:
+def _work_key(quantized: Graph, fitted: StageSpec, seed: int, lessons: Sequence[Lesson]) -> str:
     """Name what decides the result, so that no checkpoint of other work is taken up."""
     learned = [
         part
         for lesson in lessons
         for part in (*lesson.images.keys, b"" if lesson.soft_targets is None else lesson.soft_targets.tobytes())
     ]
-    return digest(prefix, msgspec.json.encode(fitted), str(seed), *learned).hex()[:12]
+    return digest(quantized.key(), msgspec.json.encode(fitted), str(seed), *learned).hex()[:12]
 
 
-def border_layer(quantized: Any, unfreeze_from: str) -> Any:
-    """Return the last layer of the frozen part that rounds its output, so that the cut lies on int8 values."""
-    names = [layer.name for layer in quantized.layers]
-    before = quantized.layers[: names.index(f"quant_{unfreeze_from}")]
-    return next(layer for layer in reversed(before) if "pad" not in layer.name)
+def _features(prefix: bytes | None, images: Images, threads: int, reporter: Reporter) -> Features:
+    """Return what the tail reads of each image; the image itself, where nothing is frozen."""
+    if prefix is None:
+        return ScaledPixels(images.pixels)
+    return int8_features(prefix, images, threads=threads, reporter=reporter)
 
 
 def int8_features(prefix: bytes, images: Images, *, threads: int, reporter: Reporter) -> Int8Features:

@@ -27,12 +27,15 @@ from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.schemas.metrics import Parameters, StageMetrics, UnreadableFile, write_stage_metrics
 from mstl_edge.storage import digest, load_arrays, save_arrays, write_text
-from mstl_edge.training import graph
 from mstl_edge.training.checkpoint import Epoch, history_csv
 from mstl_edge.training.features import FrozenPrefix, Images, Views, view_features
 from mstl_edge.training.fit import Samples, fit_tail, predict_logits
+from mstl_edge.training.network.classifier import build_backbone, classifier, fresh_head, with_backbone_of
+from mstl_edge.training.network.cut import cut_at, trained_nodes
+from mstl_edge.training.network.graph import Graph, Weights
+from mstl_edge.training.network.keras import to_keras, weights_of
 from mstl_edge.training.positive import ignored_positive, positive_class
-from mstl_edge.training.weights import load_backbone_weights
+from mstl_edge.training.weights import loaded_backbone
 
 
 @dataclass(frozen=True)
@@ -149,27 +152,31 @@ def refuse_overlap(stage: StageSpec, manifest: Manifest, earlier: Mapping[str, M
                 )
 
 
-def build_network(recipe: Recipe, stage: StageSpec, classes: int, carried: graph.Weights | None) -> Any:
+def build_network(recipe: Recipe, stage: StageSpec, classes: int, carried: Weights | None) -> Graph:
     """Return the network that the stage starts from: first weights or an earlier stage's, and a fresh head.
 
     Raises:
-        WeightsError: See `load_backbone_weights`.
+        WeightsError: See `loaded_backbone`.
     """
-    model = graph.build_classifier(recipe.backbone, classes)
+    spec = recipe.backbone
     if carried is None:
-        load_backbone_weights(model, recipe.backbone, recipe.seed)
+        begun = classifier(spec, loaded_backbone(spec, recipe.seed), classes)
     else:
-        graph.set_weights(model, {name: arrays for name, arrays in carried.items() if name != graph.LOGITS})
-    width = model.get_layer(graph.LOGITS).input_shape[-1]
-    graph.set_weights(model, {graph.LOGITS: graph.fresh_head(width, classes, stage_seed(recipe, stage))})
-    return model
+        begun = with_backbone_of(classifier(spec, build_backbone(spec), classes), carried)
+    return fresh_head(begun, stage_seed(recipe, stage))
 
 
 def fine_tune(
-    model: Any, data: StageData, recipe: Recipe, stage: StageSpec, folder: StageFolder, threads: int, reporter: Reporter
-) -> tuple[list[Epoch], Scores]:
-    """Train the layers from `unfreeze_from` on and the head; `model` is left with the selected weights."""
-    cut = graph.cut_at(model, stage.unfreeze_from)
+    network: Graph,
+    data: StageData,
+    recipe: Recipe,
+    stage: StageSpec,
+    folder: StageFolder,
+    threads: int,
+    reporter: Reporter,
+) -> tuple[Graph, list[Epoch], Scores]:
+    """Return the network trained from `unfreeze_from` on, with the selected weights, its history and its scores."""
+    cut = cut_at(network, stage.unfreeze_from)
     prefix = FrozenPrefix(cut.prefix, threads)
     parts = {split: data.part(split) for split in ("train", "validation", "test")}
     once = msgspec.structs.replace(stage.augment, views=1)
@@ -180,8 +187,9 @@ def fine_tune(
     samples = {
         split: Samples(views, classes) for (split, (_, classes)), views in zip(parts.items(), features, strict=True)
     }
+    tail = to_keras(cut.tail, matrix_products=True)
     history = fit_tail(
-        cut.tail,
+        tail,
         samples["train"],
         samples["validation"],
         stage,
@@ -190,12 +198,13 @@ def fine_tune(
         reporter=reporter,
         title=stage.name,
     )
-    graph.set_weights(model, graph.weights_of(cut.tail))
-    scores = {split: predict_logits(cut.tail, samples[split].views[0]) for split in ("validation", "test")}
-    return history, Scores(**scores)
+    scores = {split: predict_logits(tail, samples[split].views[0]) for split in ("validation", "test")}
+    return network.with_weights(weights_of(tail)), history, Scores(**scores)
 
 
-def measure_stage(stage: StageSpec, data: StageData, scores: Scores, history: list[Epoch], model: Any) -> StageMetrics:
+def measure_stage(
+    stage: StageSpec, data: StageData, scores: Scores, history: list[Epoch], network: Graph
+) -> StageMetrics:
     """Fit temperature and threshold on validation, then score the test split once."""
     labels = data.manifest.labels
     positive = positive_class(stage, labels)
@@ -211,8 +220,6 @@ def measure_stage(stage: StageSpec, data: StageData, scores: Scores, history: li
         )
         for split, classes in (("validation", validation_classes), ("test", test_classes))
     }
-    first_trained = [layer.name for layer in model.layers].index(stage.unfreeze_from)
-    trained = [layer for layer in model.layers[first_trained:] if layer.trainable]
     return StageMetrics(
         name=stage.name,
         labels=labels,
@@ -224,7 +231,7 @@ def measure_stage(stage: StageSpec, data: StageData, scores: Scores, history: li
         selected_epoch=selected_epoch(stage, history),
         temperature=temperature,
         threshold=threshold,
-        parameters=Parameters(model.count_params(), sum(layer.count_params() for layer in trained)),
+        parameters=Parameters(network.parameters(), network.parameters(trained_nodes(network, stage.unfreeze_from))),
         validation=measured["validation"],
         test=measured["test"],
     )
@@ -238,10 +245,10 @@ def selected_epoch(stage: StageSpec, history: list[Epoch]) -> int:
 
 
 def save_stage(
-    folder: StageFolder, data: StageData, model: Any, history: list[Epoch], scores: Scores, entry: StageMetrics
+    folder: StageFolder, data: StageData, network: Graph, history: list[Epoch], scores: Scores, entry: StageMetrics
 ) -> None:
     """Write what the stage learned and measured; `metrics.json` comes last and marks the stage as finished."""
-    save_weights(folder.weights, graph.weights_of(model))
+    save_weights(folder.weights, network.weights)
     write_text(folder.history, history_csv(history))
     write_text(folder.predictions, _predictions_csv(data, scores, entry.temperature))
     write_stage_metrics(folder.metrics, entry)
@@ -257,18 +264,18 @@ def _predictions_csv(data: StageData, scores: Scores, temperature: float) -> str
     return text.getvalue()
 
 
-def save_weights(path: Path, weights: graph.Weights) -> None:
+def save_weights(path: Path, weights: Mapping[str, Iterable[NDArray[np.float32]]]) -> None:
     """Write weights by layer name."""
     save_arrays(path, {f"{layer}/{i}": array for layer, arrays in weights.items() for i, array in enumerate(arrays)})
 
 
-def read_weights(path: Path) -> graph.Weights:
+def read_weights(path: Path) -> Weights:
     """Return weights by layer name.
 
     Raises:
         RunError: The file is gone or damaged.
     """
-    weights: graph.Weights = {}
+    weights: Weights = {}
     try:
         arrays = load_arrays(path)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

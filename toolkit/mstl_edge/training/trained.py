@@ -15,8 +15,9 @@ from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder
 from mstl_edge.schemas.metrics import Fitted, StageMetrics, read_stage_metrics
-from mstl_edge.training import graph, stages
-from mstl_edge.training._keras import keras
+from mstl_edge.training import stages
+from mstl_edge.training.network.classifier import build_backbone, classifier
+from mstl_edge.training.network.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Trained:
         recipe: Its recipe.
         stage: The last stage.
         entry: What the stage fitted; of a finished run all that it measured, see `measured`.
-        model: Image → logits, with the stage's weights.
+        network: Image → logits, with the stage's weights.
         data: The stage's images, dealt out as in training.
     """
 
@@ -36,7 +37,7 @@ class Trained:
     recipe: Recipe
     stage: StageSpec
     entry: Fitted
-    model: Any
+    network: Graph
     data: stages.StageData
 
     @property
@@ -106,20 +107,18 @@ def open_trained(run: RunFolder, reporter: Reporter) -> Trained:
             hint=f"Finish it: {typed('mstl-edge', 'train', '--resume', run.path)}",
         )
     entry = read_stage_metrics(folder.metrics)
-    keras.backend.clear_session()  # Keras numbers layers, and their names go into the file: the same bytes every time
-    model = graph.build_classifier(recipe.backbone, len(entry.labels))
+    network = classifier(recipe.backbone, build_backbone(recipe.backbone), len(entry.labels))
     weights = stages.read_weights(folder.weights)
     if {name: [a.size for a in arrays] for name, arrays in weights.items()} != {
-        name: [a.size for a in arrays] for name, arrays in graph.weights_of(model).items()
+        name: [a.size for a in arrays] for name, arrays in network.weights.items()
     }:
         raise RunError(
             f"weights of {recipe.backbone.name} with alpha={recipe.backbone.alpha:g}, as the run's recipe says",
             received=folder.weights,
             hint="The recipe was changed after training: mstl-edge train makes a new run.",
         )
-    graph.set_weights(model, weights)
     data = stages.prepare_stage(recipe, stage, run, reporter)
-    return Trained(run, recipe, stage, entry, model, data)
+    return Trained(run, recipe, stage, entry, network.with_weights(weights), data)
 
 
 def file_hash(path: Any) -> str:

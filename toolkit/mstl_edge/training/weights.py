@@ -12,29 +12,27 @@ from numpy.typing import NDArray
 from mstl_edge.errors import WeightsError
 from mstl_edge.planning.weights_at_hand import first_weights, not_downloaded
 from mstl_edge.recipe import BackboneSpec
-from mstl_edge.training import graph
 from mstl_edge.training._keras import keras
-from mstl_edge_models import backbones
+from mstl_edge.training.network.classifier import build_backbone
 
 _LOCKING = "HDF5_USE_FILE_LOCKING"
 
 
-def load_backbone_weights(model: Any, spec: BackboneSpec, seed: int) -> None:
-    """Fill the backbone of `model` as `spec.weights` says.
+def loaded_backbone(spec: BackboneSpec, seed: int) -> Any:
+    """Return a backbone, as a Keras model, with the weights that `spec.weights` says.
 
     Args:
-        model: A model whose layers carry the backbone's names (a head is left alone).
         spec: Names the weights: `imagenet`, `bundled`, `none` or a file.
         seed: For `none`, which draws random weights.
 
     Raises:
         WeightsError: The file is missing, cannot be downloaded, or belongs to another network.
     """
+    backbone = build_backbone(spec)
     if spec.weights == "none":
-        _draw(model, seed)
-        return
+        _draw(backbone, seed)
+        return backbone
     source = _weights_file(spec)
-    backbone = backbones.REGISTRY[spec.name].build(keras, spec)
     try:
         backbone.load_weights(str(source))
     except (ValueError, OSError, KeyError) as error:
@@ -49,7 +47,7 @@ def load_backbone_weights(model: Any, spec: BackboneSpec, seed: int) -> None:
             received=f"{source.name} ({str(error).splitlines()[0][:160]})",
             hint="Set backbone.alpha to the file's own, or name another file: --weights FILE",
         ) from error
-    graph.set_weights(model, graph.weights_of(backbone))
+    return backbone
 
 
 def _weights_file(spec: BackboneSpec) -> Path:
@@ -70,13 +68,13 @@ def _is_download_failure(error: BaseException) -> bool:
     return isinstance(error, OSError) or "URL fetch failure" in str(error)
 
 
-def _draw(model: Any, seed: int) -> None:
+def _draw(backbone: Any, seed: int) -> None:
     """Draw He-normal kernels (He et al. 2015) in the order of the layers, so that one seed gives one network.
 
     BatchNorm of a fresh network passes its input on, so the kernels themselves must keep the signal's size.
     """
     rng = np.random.default_rng(seed)
-    for layer in model.layers:
+    for layer in backbone.layers:
         layer.set_weights([_drawn(variable, rng) for variable in layer.weights])
 
 

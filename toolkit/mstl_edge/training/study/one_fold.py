@@ -27,13 +27,15 @@ from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.schemas.study_plan import Arm, Scheme, StudyPlan
 from mstl_edge.storage import digest
-from mstl_edge.training import graph, stages
+from mstl_edge.training import stages
 from mstl_edge.training._keras import keras, versions
 from mstl_edge.training.candidates import Kind, build_candidates
 from mstl_edge.training.checkpoint import seconds_spent
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.features import Images
-from mstl_edge.training.fold import fold_batch_norm
+from mstl_edge.training.network.absorb import absorb_batch_norm
+from mstl_edge.training.network.classifier import with_softmax
+from mstl_edge.training.network.graph import Graph, Weights
 from mstl_edge.training.positive import positive_class
 from mstl_edge.training.qat import answers as int8_answers
 from mstl_edge.training.stages import StageData
@@ -66,7 +68,7 @@ class OpenArm:
     arm: Arm
     data: StageData
     bridge: RunFolder | None
-    carried: graph.Weights | None
+    carried: Weights | None
 
 
 def run_fold(task: FoldTask) -> FoldResult:
@@ -115,7 +117,7 @@ def _open_arm(study_path: Path, name: str) -> OpenArm:
 
 
 @functools.cache
-def _carried(weights: Path) -> graph.Weights:
+def _carried(weights: Path) -> Weights:
     """Read what a bridge leaves once for all arms that stand on it."""
     return stages.read_weights(weights)
 
@@ -145,10 +147,11 @@ def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
     work = _work_folder(study, task, opened.bridge)
     labels = data.manifest.labels
     positive = positive_class(arm.stage, labels)
-    model = stages.build_network(recipe, arm.stage, len(labels), opened.carried)
+    begun = stages.build_network(recipe, arm.stage, len(labels), opened.carried)
     if arm.from_scratch:
-        normalize_scratch(model, data)
-    history, scores = stages.fine_tune(model, data, recipe, arm.stage, work.stage(arm.stage.name), task.threads, SILENT)
+        begun = normalized_scratch(begun, data)
+    folder = work.stage(arm.stage.name)
+    network, history, scores = stages.fine_tune(begun, data, recipe, arm.stage, folder, task.threads, SILENT)
     decision = fit_decision(
         scores.validation, data.part("validation")[1], positive=positive, sensitivity=plan.sensitivity
     )
@@ -158,17 +161,17 @@ def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
         temperature=decision.temperature,
         threshold=decision.threshold,
     )
-    trained = Trained(work, recipe, arm.stage, entry, model, data)
+    trained = Trained(work, recipe, arm.stage, entry, network, data)
     return FoldNetwork(trained, decision, scores.test, stages.selected_epoch(arm.stage, history))
 
 
-def normalize_scratch(model: Any, data: StageData) -> None:
-    """Give random kernels a scale that training images can pass through."""
-    from mstl_edge.training.study.scratch import normalize_from_data
+def normalized_scratch(network: Graph, data: StageData) -> Graph:
+    """Return a network whose random kernels have a scale that training images can pass through."""
+    from mstl_edge.training.study.scratch import normalized_from_data
 
     pixels = data.part("train")[0].pixels
     first = np.asarray(pixels[np.arange(min(SCALING_IMAGES, len(pixels)))], dtype=np.uint8)
-    normalize_from_data(model, normalize(first))
+    return normalized_from_data(network, normalize(first))
 
 
 def _answers(network: FoldNetwork, probabilities: NDArray[Any]) -> FoldAnswers:
@@ -190,12 +193,14 @@ def _probabilities(
     if schemes == ("float32",):
         return
     trained = network.trained
-    folded = fold_batch_norm(graph.with_softmax(trained.model, network.decision.temperature))
+    absorbed = absorb_batch_norm(with_softmax(trained.network, network.decision.temperature))
     pixels = trained.pixels(trained.data.part("test")[0])
-    twin = to_float_flatbuffer(folded)
+    twin = to_float_flatbuffer(absorbed)
     folder = StageFolder(trained.run.path / "stages" / "quantize")
     kinds: list[Kind] = [kind for kind in ("ptq", "qat") if f"int8-{kind}" in schemes]
-    for made in build_candidates(trained, folded, twin, kinds, folder, threads=threads, reporter=SILENT):
+    for made in build_candidates(
+        trained, absorbed, twin, kinds, folder, threads=threads, reporter=SILENT, signature=False
+    ):
         scheme: Scheme = "int8-ptq" if made.kind == "ptq" else "int8-qat"
         yield scheme, int8_answers(made.flatbuffer, pixels, threads=threads)
 
