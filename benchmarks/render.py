@@ -1,6 +1,7 @@
 """Write the tables and pictures of README and docs: `python benchmarks/render.py`, or `--check` to compare.
 
-They are made from committed results, and those of docs/recipe.md from the specs of a recipe. A table stands between
+They are made from committed results, those of docs/recipe.md from the specs of a recipe and those of docs/backbones.md from the
+registry. A table stands between
 `<!-- NAME:begin -->` and `<!-- NAME:end -->`; no number in it is typed by hand. A mark that nothing gives a table for is an error.
 """
 
@@ -13,7 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mstl_edge.storage import write_text
-from rendered import cross_fit, fine_tuning, models, pictures, programs, promises, recipe_keys, speed, studies, suites
+from rendered import (
+    backbones,
+    cross_fit,
+    fine_tuning,
+    models,
+    pictures,
+    programs,
+    promises,
+    recipe_keys,
+    speed,
+    studies,
+    suites,
+)
 
 ROOT = Path(__file__).parents[1]
 TABLES: dict[str, Callable[[], str]] = {
@@ -41,6 +54,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "growth": speed.growth,
     "profile": speed.profile,
     "peak": speed.peak,
+    "backbones": backbones.registry,
+    "operators": backbones.operators,
     **recipe_keys.tables(),
     **studies.tables(),
 }

@@ -158,8 +158,8 @@ def scheme_of(artifact: Artifact) -> str:
 def trainable_parameters(artifact: Artifact) -> int | None:
     """Return how many of the file's weights and biases the last stage trained; None where the card can't tell.
 
-    BatchNorm is folded in, so a layer counts its kernel and one bias per output channel, and layers of the backbone stand in
-    the file in the registry's order with the head behind them.
+    BatchNorm is absorbed, so a layer counts its kernel and one bias per output channel. The card can tell where every convolution
+    is a cut point, as in MobileNet V1: in the file they stand in the registry's order, the head last.
     """
     card, kernels = artifact.card, artifact.facts.kernels
     if card is None:
@@ -168,7 +168,8 @@ def trainable_parameters(artifact: Artifact) -> int | None:
     backbone = backbones.REGISTRY.get(str(recipe.get("backbone", {}).get("name")))
     stages = recipe.get("stages") or [{}]
     first = stages[-1].get("unfreeze_from")
-    if backbone is None or first not in backbone.layers or len(kernels) != len(backbone.layers) + 1:
+    names = backbone.cut_names(backbone.default) if backbone is not None else ()
+    if first not in names or len(kernels) != len(names):
         return None
     counts = []
     for kernel in kernels:
@@ -179,4 +180,4 @@ def trainable_parameters(artifact: Artifact) -> int | None:
         counts.append(size + channels)
     if sum(counts) != artifact.facts.parameters:
         return None
-    return sum(counts[backbone.layers.index(first) :])
+    return sum(counts[names.index(first) :])

@@ -37,7 +37,7 @@ SEED = 2020
 def make(folder: Path, alpha: float, size: int) -> None:
     """Write the float32 and the int8 file of one width and one input size."""
     keras.utils.set_random_seed(SEED)
-    spec = BackboneSpec(alpha=alpha, input_size=size, weights="none")
+    spec = BackboneSpec(variant=str(alpha), input_size=size, weights="none")
     network = _spread_biases(fresh_head(classifier(spec, build_backbone(spec), 2), SEED))
     absorbed = absorb_batch_norm(with_softmax(network, 1.0))
     drawn = np.stack(draw_golden_images(size, CALIBRATION_IMAGES))

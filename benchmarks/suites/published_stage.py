@@ -111,7 +111,7 @@ def network(job: dict[str, Any]) -> Any:
     from mstl_edge.training.network.classifier import classifier, fresh_head
     from mstl_edge.training.weights import loaded_backbone
 
-    spec = BackboneSpec(alpha=job["alpha"], weights=job["weights"])
+    spec = BackboneSpec(variant=str(job["alpha"]), weights=job["weights"])
     return fresh_head(classifier(spec, loaded_backbone(spec, job["seed"]), 2), job["seed"])
 
 
@@ -158,7 +158,7 @@ def _plain(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, An
 
 def _plain_network(keras: Any, job: dict[str, Any]) -> Any:
     """Return the same graph with the same first weights, made without anything that our training does to Keras."""
-    spec = BackboneSpec(alpha=job["alpha"], weights=job["weights"])
+    spec = BackboneSpec(variant=str(job["alpha"]), weights=job["weights"])
     backbone = backbones.REGISTRY[spec.name].build(keras, spec)
     backbone.load_weights(job["weights"])
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)

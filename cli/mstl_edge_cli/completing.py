@@ -196,7 +196,10 @@ def _values(path: str) -> Sequence[str]:
     known: dict[str, Sequence[str]] = {
         "backbone.name": list(REGISTRY),
         "backbone.weights": NAMED_WEIGHTS,
-        "stages.NAME.unfreeze_from": [layer for backbone in REGISTRY.values() for layer in backbone.layers],
+        "backbone.variant": [variant for backbone in REGISTRY.values() for variant in backbone.variants],
+        "stages.NAME.unfreeze_from": list(
+            dict.fromkeys(name for backbone in REGISTRY.values() for name in backbone.cut_names(backbone.default))
+        ),
     }
     return key.choices or known.get(key.path, ("true", "false") if key.kind == "true or false" else ())
 

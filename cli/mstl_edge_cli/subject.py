@@ -152,7 +152,7 @@ def told_of(planned: Planned) -> list[str]:
             lines.append(f"{one.name}: {lost}")
     backbone = recipe.backbone
     lines.append(
-        f"chosen: {backbone.name} {backbone.alpha:g} at {backbone.input_size} pixels, trained from {stage.unfreeze_from} up, "
+        f"chosen: {backbone.name} {backbone.variant} at {backbone.input_size} pixels, trained from {stage.unfreeze_from} up, "
         f"{counted(stage.epochs, 'epoch')}, {counted(stage.augment.views, 'view')} of each image, batch {stage.batch_size}"
     )
     for key in ("backbone.weights", f"stages.{stage.name}.positive", f"stages.{stage.name}.split.resplit"):

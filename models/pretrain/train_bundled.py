@@ -52,7 +52,7 @@ BATCH = 32
 class BackboneSpec:
     """What `mstl_edge_models` builds a backbone from."""
 
-    alpha: float = 0.25
+    variant: str = "0.25"
     input_size: int = 96
 
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path(str(weights.path(REGISTRY["mobilenet_v1"].bundled_file))))
+    parser.add_argument("--out", type=Path, default=Path(str(weights.path(REGISTRY["mobilenet_v1"].bundled["0.25"]))))
     parser.add_argument("--images", type=int, default=12_000)
     parser.add_argument("--effort", type=float, default=1.0, help="scales the epochs of GROWTH")
     parser.add_argument("--seed", type=int, default=0)

@@ -439,14 +439,14 @@ def test_parameters_that_the_last_stage_trained_are_counted_from_the_card(tiny_c
     from mstl_edge_bench.lineup import trainable_parameters
     from mstl_edge_models.backbones import REGISTRY
 
-    layers = REGISTRY["mobilenet_v1"].layers
+    names = REGISTRY["mobilenet_v1"].cut_names("1.0")
     card = tiny_card("tiny_int8")
     first = card.recipe["stages"][-1]["unfreeze_from"]
     flatbuffer = (Path(__file__).parents[1] / "data" / "models" / "tiny_int8.tflite").read_bytes()
-    kernels = tuple(KernelFacts(str(n), "CONV_2D", "int8", (2, 1, 1, 3), True, ()) for n in range(len(layers) + 1))
+    kernels = tuple(KernelFacts(str(n), "CONV_2D", "int8", (2, 1, 1, 3), True, ()) for n in range(len(names)))
     facts = msgspec.structs.replace(inspect_flatbuffer(flatbuffer), kernels=kernels, parameters=8 * len(kernels))
     artifact = Artifact(None, flatbuffer, facts, card, ())
-    assert trainable_parameters(artifact) == 8 * (len(kernels) - layers.index(first))
+    assert trainable_parameters(artifact) == 8 * (len(kernels) - names.index(first))
     assert trainable_parameters(Artifact(None, flatbuffer, facts, None, ())) is None
 
 

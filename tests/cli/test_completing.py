@@ -72,7 +72,7 @@ def test_what_can_be_run_and_reported(folder: Path) -> None:
     assert asked("mstl-edge predict runs/l", folder)[0] == "runs/later"
     assert asked("mstl-edge report runs/e", folder)[0] == "runs/earlier"
     assert asked("mstl-edge recipes show ct-hemorrhage-s", folder) == ["ct-hemorrhage-single"]
-    assert asked("mstl-edge recipes keys backbone.a", folder) == ["backbone.alpha"]
+    assert asked("mstl-edge recipes keys backbone.v", folder) == ["backbone.variant"]
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,11 @@ def test_bash_parts_words_at_the_equals_sign_and_gets_values_all_the_same(folder
 
 
 def test_zsh_and_fish_are_told_what_a_key_means(folder: Path) -> None:
-    zsh = "\n".join(asked("mstl-edge run --set backbone.al", folder, "zsh"))
-    assert "backbone.alpha=" in zsh
-    assert "Width multiplier" in zsh
-    fish = asked("mstl-edge run --set backbone.al", folder, "fish", _TYPER_COMPLETE_FISH_ACTION="get-args")
-    assert "backbone.alpha=" in "\n".join(fish)
+    zsh = "\n".join(asked("mstl-edge run --set backbone.va", folder, "zsh"))
+    assert "backbone.variant=" in zsh
+    assert "Size of the architecture" in zsh
+    fish = asked("mstl-edge run --set backbone.va", folder, "fish", _TYPER_COMPLETE_FISH_ACTION="get-args")
+    assert "backbone.variant=" in "\n".join(fish)
 
 
 def test_commands_and_options_are_still_offered(folder: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_run_is_shown_at_a_glance(mstl_edge, scored_run):
     assert ended.stdout.splitlines() == [
         "run     runs/mine (latest)",
         f"made    2026-03-04 05:06, finished, {size:.1f} MB",
-        "recipe  phantom: mobilenet_v1, alpha 0.25, 96 pixels, seed 0",
+        "recipe  phantom: mobilenet_v1 0.25, 96 pixels, seed 0",
         "stage   bridge: accuracy 79.2 % (66 to 88), n = 48",
         "        data phantom:chest",
         "stage   target: accuracy 75.0 % (60 to 86), n = 40",

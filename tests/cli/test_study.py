@@ -178,7 +178,7 @@ def test_a_path_with_an_equals_sign_is_a_path(plan_of):
         (["--weights", "lite=w.h5"], "ARM=FILE for one that --arm names (none here). Received: lite=w.h5"),
         (["--weights", "a.h5", "--weights", "b.h5"], "first weights once for all arms. Received: a.h5 and b.h5"),
         (["--arm", "best=phantom", "--weights", "best="], "ARM=FILE for one that --arm names (best)"),
-        (["--arms", "double"], "arms among scratch, single, multi"),
+        (["--arms", "double"], "arms among scratch, features, single, multi"),
         (["--schemes", "int4"], "schemes among float32, int8-ptq, int8-qat"),
         (["--learning-curve", "20,many"], "numbers of images for the learning curve. Received: many"),
     ],

@@ -97,7 +97,7 @@ def test_it_speaks_before_tensorflow_is_imported_and_says_how_to_install_it(tmp_
     [
         (["phantm"], "Received: phantm. Did you mean phantom?"),
         (["absent.toml"], "expected a recipe file that exists. Received: absent.toml."),
-        (["--set", "backbone.alhpa=1"], "Received: backbone.alhpa. Did you mean backbone.alpha?"),
+        (["--set", "backbone.vriant=1"], "Received: backbone.vriant. Did you mean backbone.variant?"),
         (["--set", "backbone.name=resnet50"], "expected a backbone (mobilenet_v1). Received: backbone.name=resnet50."),
         (["--set", "stages.target.unfreeze_from=conv_dw_99"], "Received: conv_dw_99. Did you mean conv_dw_9?"),
         (["--set", "stages.tagret.epochs=1"], "Received: stages.tagret.epochs. Did you mean stages.target.epochs?"),
@@ -120,7 +120,7 @@ def test_what_the_command_line_gets_wrong_is_one_line_before_anything_starts(mst
         (("--data", "bridge=absent"), "Received: absent"),
         (("--data", "bridge=empty"), "expected "),
         (("--weights", "gone.h5"), "Received: gone.h5. For example --weights imagenet"),
-        (("--set", "backbone.alpha=0.5"), "Use --weights imagenet, or --set backbone.alpha=0.25."),
+        (("--set", "backbone.alpha=0.5"), "Use --weights imagenet, or --backbone mobilenet_v1:0.25."),
         (("--set", "stages.bridge.positive=bird"), "(cat, dog). Received: bird."),
     ],
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mstl_edge.recipe import BackboneSpec
 from mstl_edge_models import backbones
 
-NAMES = list(backbones.REGISTRY)
 LARGEST_BUNDLED_BYTES = 2_000_000
 
 
@@ -21,39 +21,64 @@ def keras() -> Any:
     return keras
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_network_is_flat_and_has_every_layer_that_can_be_named(name: str, keras: Any) -> None:
-    backbone = backbones.REGISTRY[name]
-    assert backbone.name == name
-    model = backbone.build(keras, BackboneSpec(name=name, alpha=0.25, input_size=32))
-    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
-    order = [layer.name for layer in model.layers]
-    positions = [order.index(layer) for layer in backbone.layers]
-    assert positions == sorted(positions)
-    assert len(model.output_shape) == 4
+VARIANTS = [(backbone, variant) for backbone in backbones.REGISTRY.values() for variant in backbone.variants]
+every_variant = pytest.mark.parametrize(
+    ("backbone", "variant"), VARIANTS, ids=[f"{backbone.name}:{variant}" for backbone, variant in VARIANTS]
+)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_bundled_weights_are_small_and_present(name: str) -> None:
-    backbone = backbones.REGISTRY[name]
-    if backbone.bundled_file is None:
-        assert backbone.bundled_alpha is None
-        return
-    content = resources.files("mstl_edge_models.weights").joinpath(backbone.bundled_file).read_bytes()
-    assert 0 < len(content) <= LARGEST_BUNDLED_BYTES
+def test_every_name_is_its_own() -> None:
+    assert all(backbone.name == name for name, backbone in backbones.REGISTRY.items())
+
+
+@every_variant
+def test_every_cut_point_parts_the_network_where_and_with_as_many_values_as_it_says(
+    backbone: backbones.Backbone, variant: str, keras: Any
+) -> None:
+    from mstl_edge.training.network.classifier import classifier
+    from mstl_edge.training.network.cut import cut_at
+
+    spec = BackboneSpec(name=backbone.name, variant=variant, input_size=max(64, backbone.smallest))
+    network = classifier(spec, backbone.build(keras, spec), 3)
+    points = backbone.cut_points(variant)
+    assert points[-1].name == backbones.HEAD
+    trained = len(network.nodes) + 1
+    for point in points:
+        cut = cut_at(network, point.name)
+        assert np.prod(cut.tail.input.shape) == point.values(spec.input_size), point
+        assert len(cut.tail.nodes) < trained, "cut points stand in the order of the network"
+        trained = len(cut.tail.nodes)
+
+
+@every_variant
+def test_variants_are_known_by_their_number_and_nothing_else_is(backbone: backbones.Backbone, variant: str) -> None:
+    assert backbone.variant(variant) == variant
+    assert backbone.default in backbone.variants
+    for wrong in ("", "huge", "-1", "nan", "inf"):
+        assert backbone.variant(wrong) is None
+    if backbone.any_width:
+        assert (backbone.variant("1"), backbone.variant(".35")) == ("1.0", "0.35")
+
+
+@every_variant
+def test_bundled_weights_are_small_and_present(backbone: backbones.Backbone, variant: str) -> None:
+    assert backbone.bundled.keys() <= set(backbone.variants)
+    if variant in backbone.bundled:
+        content = resources.files("mstl_edge_models.weights").joinpath(backbone.bundled[variant]).read_bytes()
+        assert 0 < len(content) <= LARGEST_BUNDLED_BYTES
 
 
 @pytest.mark.parametrize(
-    ("alpha", "size", "file"),
+    ("variant", "size", "file"),
     [
-        (1.0, 224, "mobilenet_1_0_224_tf_no_top.h5"),
-        (0.25, 128, "mobilenet_2_5_128_tf_no_top.h5"),
-        (0.5, 96, "mobilenet_5_0_224_tf_no_top.h5"),
-        (0.75, 160, "mobilenet_7_5_160_tf_no_top.h5"),
-        (0.35, 224, None),
+        ("1.0", 224, "mobilenet_1_0_224_tf_no_top.h5"),
+        ("0.25", 128, "mobilenet_2_5_128_tf_no_top.h5"),
+        ("0.5", 96, "mobilenet_5_0_224_tf_no_top.h5"),
+        ("0.75", 160, "mobilenet_7_5_160_tf_no_top.h5"),
+        ("0.35", 224, None),
     ],
 )
-def test_mobilenet_names_the_file_that_keras_publishes(alpha: float, size: int, file: str | None) -> None:
-    backbone = backbones.REGISTRY["mobilenet_v1"]
-    assert backbone.imagenet_file(BackboneSpec(alpha=alpha, input_size=size)) == file
-    assert backbone.imagenet_url.endswith("/")
+def test_mobilenet_names_the_file_that_keras_publishes(variant: str, size: int, file: str | None) -> None:
+    published = backbones.REGISTRY["mobilenet_v1"].weights(BackboneSpec(variant=variant, input_size=size))
+    assert (published and published.name) == file
+    assert published is None or published.url.endswith(f"/{file}")

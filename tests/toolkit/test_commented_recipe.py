@@ -38,7 +38,7 @@ def test_reasons_and_preface_stand_where_they_belong(tmp_path: Path) -> None:
     reasons = {
         "stages.target.epochs": "200 images are few:\n15 epochs pass over each as often as views do.",
         "stages.bridge.augment.views": "drawn images vary.",
-        "backbone.alpha": "0.2 million parameters.",
+        "backbone.variant": "0.2 million parameters.",
     }
     text = to_commented_toml(recipe, reasons, ["Written by mstl-edge new.", "Saw 200 images of 2 classes."])
     assert read_back(text, tmp_path) == recipe
@@ -46,7 +46,7 @@ def test_reasons_and_preface_stand_where_they_belong(tmp_path: Path) -> None:
     target = text.partition('name = "target"')[2]
     assert "# Why: 200 images are few: 15 epochs pass over each as often as views do.\nepochs = 15\n" in target
     assert "# Why: drawn images vary.\nviews = 4\n" in text
-    assert "# Why: 0.2 million parameters.\nalpha = 0.25\n" in text
+    assert '# Why: 0.2 million parameters.\nvariant = "0.25"\n' in text
     assert text.count("# Why: ") == 3
 
 

@@ -47,9 +47,9 @@ def test_the_published_setting_is_what_the_paper_says() -> None:
     assert (target.epochs, target.batch_size, target.optimizer) == (10, 8, "adam")
     assert (bridge.unfreeze_from, target.unfreeze_from) == ("conv_dw_12", "conv_dw_13")
     backbone = load_recipe("ct-hemorrhage").backbone
-    assert (backbone.alpha, backbone.input_size) == (1.0, 224)
+    assert (backbone.variant, backbone.input_size) == ("1.0", 224)
     assert len(load_recipe("ct-hemorrhage-single").stages) == 1
-    assert load_recipe("ct-hemorrhage-lite").backbone.alpha == 0.25
+    assert load_recipe("ct-hemorrhage-lite").backbone.variant == "0.25"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,9 @@ def test_the_published_setting_is_what_the_paper_says() -> None:
     [
         ("seed=7", lambda r: r.seed == 7),
         ("name=mine", lambda r: r.name == "mine"),
-        ("backbone.alpha=0.5", lambda r: r.backbone.alpha == 0.5),
+        ("backbone.alpha=0.5", lambda r: r.backbone.variant == "0.5"),
+        ("backbone.variant=.5", lambda r: r.backbone.variant == "0.5"),
+        ("backbone.variant=1", lambda r: r.backbone.variant == "1.0"),
         (
             "stages.target.labels.label=dx",
             lambda r: (r.stages[-1].labels.image, r.stages[-1].labels.label) == ("", "dx"),
@@ -103,8 +105,8 @@ IN_STAGE = (
         ("learning-rate=1", ROOT, "learning-rate", "Did you mean stages.target.learning_rate (or stages.bridge.learning_rate)?"),
         ("BatchSize=1", ROOT, "BatchSize", "Did you mean stages.target.batch_size (or stages.bridge.batch_size)?"),
         ("resolution=96", ROOT, "resolution", "Did you mean backbone.input_size?"),
-        ("width_multiplier=1", ROOT, "width_multiplier", "Did you mean backbone.alpha?"),
-        ("alpha=1", ROOT, "alpha", "Did you mean backbone.alpha?"),
+        ("width_multiplier=1", ROOT, "width_multiplier", "Did you mean backbone.variant?"),
+        ("alpha=1", ROOT, "alpha", "Did you mean backbone.variant?"),
         ("dropout=1", ROOT, "dropout", "Did you mean stages.target.label_smoothing (or stages.target.mixup)?"),
         ("freeze=x", ROOT, "freeze", "Did you mean stages.target.unfreeze_from (or stages.bridge.unfreeze_from)?"),
         ("bits=7", ROOT, "bits", "Did you mean quantize.weight_bits?"),
@@ -115,11 +117,11 @@ IN_STAGE = (
         ("stages.brigde.epochs=1", A_STAGE, "stages.brigde.epochs", "Did you mean stages.bridge.epochs?"),
         ("stages.bridge.epoch=1", f"a key of stages.bridge {IN_STAGE}", "stages.bridge.epoch",
          "Did you mean stages.bridge.epochs?"),
-        ("stages.target.alpha=1", f"a key of stages.target {IN_STAGE}", "stages.target.alpha", "Did you mean backbone.alpha?"),
+        ("stages.target.alpha=1", f"a key of stages.target {IN_STAGE}", "stages.target.alpha", "Did you mean backbone.variant?"),
         ("stages.bridge.augment.veiws=1", "a key of stages.bridge.augment (views, flip, rotate, shift, zoom, brightness, contrast)",
          "stages.bridge.augment.veiws", "Did you mean stages.bridge.augment.views?"),
-        ("backbone.alhpa=1", "a key of backbone (name, alpha, input_size, weights)", "backbone.alhpa",
-         "Did you mean backbone.alpha?"),
+        ("backbone.vriant=1", "a key of backbone (name, variant, input_size, weights)", "backbone.vriant",
+         "Did you mean backbone.variant?"),
         ("preprocess.colour=grey", "a key of preprocess (resize, aspect, window, max_pixels)", "preprocess.colour",
          "See 'mstl-edge recipes keys'."),
         ("quantize.weight_bits=6", "quantize.weight_bits as a whole number, 7 or 8", "6",

@@ -54,7 +54,7 @@ def test_a_field_without_a_meaning_is_refused() -> None:
     ("path", "kind", "default", "told", "range_in_words"),
     [
         ("seed", "whole number", 0, "0", "0 or more"),
-        ("backbone.alpha", "number", 1.0, "1.0", "above 0"),
+        ("backbone.variant", "text", "", '""', "a variant that the architecture has, of a MobileNet any width"),
         ("backbone.input_size", "whole number", 224, "224", "32 to 1024"),
         ("preprocess.resize", "choice", "bilinear", "bilinear", "bilinear, bicubic, lanczos or box"),
         ("preprocess.window", "numbers", [], "[]", "[low, high] or []"),

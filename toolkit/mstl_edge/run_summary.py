@@ -115,7 +115,7 @@ def _recipe(run: RunFolder) -> Recipe | None:
 
 def _network(recipe: Recipe) -> str:
     backbone = recipe.backbone
-    return f"{backbone.name}, alpha {backbone.alpha:g}, {backbone.input_size} pixels, seed {recipe.seed}"
+    return f"{backbone.name} {backbone.variant}, {backbone.input_size} pixels, seed {recipe.seed}"
 
 
 def _stages(run: RunFolder, recipe: Recipe | None) -> tuple[StageSummary, ...]:

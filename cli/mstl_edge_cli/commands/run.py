@@ -18,6 +18,7 @@ from mstl_edge_cli.console import Terminal, print_json, print_text, say
 from mstl_edge_cli.endings.ending import print_ending
 from mstl_edge_cli.resuming import resumable
 from mstl_edge_cli.subject import asked_of
+from mstl_edge_models.backbones import REGISTRY
 
 if TYPE_CHECKING:
     from mstl_edge.runs import RunFolder
@@ -114,8 +115,9 @@ def _say_what_helps(run: RunFolder) -> None:
     say("what may help: more training images; longer fine-tuning under quantization, or a wider network:")
     again = ("mstl-edge", "run", run.recipe_file)
     say(f"  {typed(*again, '--set', f'quantize.epochs={3 * recipe.quantize.epochs}')}")
-    if recipe.backbone.weights in ("imagenet", "none") and recipe.backbone.alpha < 1:
-        say(f"  {typed(*again, '--backbone', f'{recipe.backbone.name}:1.0')}")
+    usual = f"{recipe.backbone.name}:{REGISTRY[recipe.backbone.name].default}"
+    if recipe.backbone.weights in ("imagenet", "none") and usual != f"{recipe.backbone.name}:{recipe.backbone.variant}":
+        say(f"  {typed(*again, '--backbone', usual)}")
 
 
 def print_run(metrics: RunMetrics, exported: Export, measured: BenchReport | None, *, verbose: bool) -> None:

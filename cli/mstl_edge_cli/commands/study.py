@@ -44,7 +44,7 @@ def study(
         list[str] | None,
         typer.Option(
             metavar="[ARM=]imagenet|bundled|none|FILE",
-            help="First weights of every backbone; with ARM= those of one --arm, since another alpha needs another file.",
+            help="First weights of every backbone; with ARM= those of one --arm, since another variant needs another file.",
         ),
     ] = None,
     epochs: options.Epochs = None,
@@ -61,7 +61,10 @@ def study(
     ] = None,
     arms: Annotated[
         str | None,
-        typer.Option(help="Which arms RECIPE itself gives; default scratch,single,multi.", show_default=False),
+        typer.Option(
+            help="Which arms RECIPE itself gives, of scratch,features,single,multi; default all but features.",
+            show_default=False,
+        ),
     ] = None,
     schemes: Annotated[
         str | None,
@@ -123,13 +126,13 @@ def study(
     else:
         from mstl_edge.output_folder import check_unused
         from mstl_edge.schemas.study_plan import StudyPlan
-        from mstl_edge.training.study.plan import OWN_ARMS, SCHEMES, build_arms
+        from mstl_edge.training.study.plan import SCHEMES, USUAL_ARMS, build_arms
 
         check_unused(out)
         subject = subject_of("study", recipe, data, asked)
         extra = [_extra_arm(*_named(pair), subject, files, asked) for pair in arm or []]
         built = build_arms(
-            subject.recipe, wanted=_listed(arms) or OWN_ARMS, extra=extra, schemes=_listed(schemes) or SCHEMES
+            subject.recipe, wanted=_listed(arms) or USUAL_ARMS, extra=extra, schemes=_listed(schemes) or SCHEMES
         )
         plan = StudyPlan(
             recipe=subject.recipe,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from mstl_edge_models.backbones import mobilenet_v1
-from mstl_edge_models.backbones.base import Backbone, Spec
+from mstl_edge_models.backbones.base import HEAD, Backbone, CutPoint, Published, Spec
 
 REGISTRY: Mapping[str, Backbone] = MappingProxyType({backbone.name: backbone for backbone in (mobilenet_v1.BACKBONE,)})
 
-__all__ = ["REGISTRY", "Backbone", "Spec"]
+__all__ = ["HEAD", "REGISTRY", "Backbone", "CutPoint", "Published", "Spec"]

@@ -2,21 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+HEAD = "head"
+"""The cut point that every network has: the head alone is trained, on pooled features."""
+
+Normalization = Literal["tf", "torch", "caffe"]
 
 
 class Spec(Protocol):
     """The part of a recipe that an architecture is built from."""
 
     @property
-    def alpha(self) -> float:
-        """Width multiplier."""
+    def variant(self) -> str:
+        """Which size of the architecture."""
 
     @property
     def input_size(self) -> int:
         """Height and width of the input in pixels."""
+
+
+@dataclass(frozen=True)
+class CutPoint:
+    """A place where a network can be cut in two; everything above it is trained.
+
+    Attributes:
+        name: Of the first block above it, as `unfreeze_from` names it.
+        stride: The image's side over the side of the feature map that enters the block, each halving rounded up; None where
+            one vector enters.
+        channels: Of that feature map.
+    """
+
+    name: str
+    stride: int | None
+    channels: int
+
+    def values(self, size: int) -> int:
+        """Return how many values enter the block for one image of `size` pixels: what is stored where all below stays frozen."""
+        side = 1 if self.stride is None else -(-size // self.stride)
+        return side * side * self.channels
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of ImageNet weights that Keras downloads.
+
+    Attributes:
+        name: As it lies in Keras' own cache.
+        url: Where it is downloaded from.
+        sha256: Of its content; empty where it is not known here.
+    """
+
+    name: str
+    url: str
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,24 +66,56 @@ class Backbone:
 
     Attributes:
         name: How a recipe names it.
-        variants: Names of its sizes, from small to large; for an architecture with a width multiplier, its published values.
-        layers: Names of the layers that `unfreeze_from` may name, from input to output.
-        build: `(keras, spec)` → a flat functional model `(batch, input_size, input_size, 3) float32 in [-1, 1)` →
-            `(batch, height, width, channels)`, with random weights. The framework is handed in, so that this package imports none.
-        values_before: `(spec, layer)` → how many values the tensor has that enters a layer: what is stored of an image where
-            everything below it stays frozen.
-        imagenet_file: `spec` → name of the file in which Keras publishes the ImageNet weights, or None where it has none.
-        imagenet_url: Where Keras downloads that file from.
-        bundled_file: Name of the small weights file in `mstl_edge_models/weights`, or None.
-        bundled_alpha: Width multiplier of the bundled weights.
+        variants: Its published sizes, from small to large.
+        default: The variant that is meant where none is named.
+        cut_points: `variant` → where it can be cut, from input to output; the last is `head`.
+        build: `(keras, spec)` → a flat functional model `(batch, input_size, input_size, 3) float32` → `(batch, height, width,
+            channels)`, with random weights. The framework is handed in, so that this package imports none.
+        weights: `spec` → the ImageNet weights that Keras publishes for it, or None.
+        normalization: What its weights expect of pixels, in Keras' words: `tf` [−1, 1]; `torch` [0, 1], less the mean of
+            ImageNet, over its standard deviation; `caffe` blue, green, red, less their means.
+        bundled: Variant → file in `mstl_edge_models/weights`.
+        smallest: Pixels that it needs.
+        any_width: Whether a variant is a width multiplier, of which any positive number can be built.
+        stem: Name in a weights file of the first kernel, and its output channels at width 1, by which the file tells its width;
+            None where it cannot.
     """
 
     name: str
     variants: tuple[str, ...]
-    layers: tuple[str, ...]
+    default: str
+    cut_points: Callable[[str], tuple[CutPoint, ...]]
     build: Callable[[Any, Spec], Any]
-    values_before: Callable[[Spec, str], int]
-    imagenet_file: Callable[[Spec], str | None]
-    imagenet_url: str
-    bundled_file: str | None = None
-    bundled_alpha: float | None = None
+    weights: Callable[[Spec], Published | None]
+    normalization: Normalization = "tf"
+    bundled: Mapping[str, str] = field(default_factory=dict)
+    smallest: int = 32
+    any_width: bool = False
+    stem: tuple[str, int] | None = None
+
+    def variant(self, text: str) -> str | None:
+        """Return a variant as it is spelled here, `0.25` for `.25`; None where there is none such."""
+        if text in self.variants:
+            return text
+        try:
+            number = float(text)
+        except ValueError:
+            return None
+        published = {float(name): name for name in self.variants if _is_number(name)}
+        return published.get(number) or (str(number) if self.any_width and 0.0 < number < float("inf") else None)
+
+    def cut_names(self, variant: str) -> tuple[str, ...]:
+        """Return the names of a variant's cut points, from input to output."""
+        return tuple(point.name for point in self.cut_points(variant))
+
+    def cut_point(self, variant: str, name: str) -> CutPoint:
+        """Return the cut point called `name`."""
+        return next(point for point in self.cut_points(variant) if point.name == name)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -4,55 +4,51 @@ from __future__ import annotations
 
 from typing import Any
 
-from mstl_edge_models.backbones.base import Backbone, Spec
+from mstl_edge_models.backbones.base import HEAD, Backbone, CutPoint, Published, Spec
 
-_BLOCKS = 13
 _CHANNELS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 """Of the stem and of each block, at width 1."""
 _HALVING = (2, 4, 6, 12)
-"""Blocks with a stride of 2."""
-_IMAGENET_ALPHAS = {0.25: "2_5", 0.5: "5_0", 0.75: "7_5", 1.0: "1_0"}
-_IMAGENET_SIZES = (128, 160, 192, 224)
+"""Blocks with a stride of 2, in their depthwise convolution."""
+_URL = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet/"
+_WIDTHS = {"0.25": "2_5", "0.5": "5_0", "0.75": "7_5", "1.0": "1_0"}
+_SIZES = (128, 160, 192, 224)
+_SHA256 = {"mobilenet_2_5_224_tf_no_top.h5": "dbdb03ee2a22fd895301636cd328b234bb3a9952358f436d82f46b81e0d5b0bf"}
 
 
 def build(keras: Any, spec: Spec) -> Any:
-    """Return MobileNet V1 without its head, flat, with random weights.
-
-    Args:
-        keras: The Keras to build with.
-        spec: Width multiplier and input size (at least 32).
-    """
+    """Return MobileNet V1 without its head, flat, with random weights."""
     return keras.applications.MobileNet(
-        input_shape=(spec.input_size, spec.input_size, 3), alpha=spec.alpha, include_top=False, weights=None
+        input_shape=(spec.input_size, spec.input_size, 3), alpha=float(spec.variant), include_top=False, weights=None
     )
 
 
-def values_before(spec: Spec, layer: str) -> int:
-    """Return how many values enter a layer, for one image."""
-    if layer == "conv1":
-        return spec.input_size * spec.input_size * 3
-    part, block = layer.removeprefix("conv_").split("_")
-    before = int(block) - 1
-    halvings = 1 + sum(step <= before for step in _HALVING) + (part == "pw" and int(block) in _HALVING)
-    side: int = -(-spec.input_size // 2**halvings)
-    return side * side * int(_CHANNELS[before] * spec.alpha)
+def cut_points(variant: str) -> tuple[CutPoint, ...]:
+    """Return a cut point in front of the stem and of each convolution."""
+    points, stride = [CutPoint("conv1", 1, 3)], 2
+    for block in range(1, len(_CHANNELS)):
+        channels = int(_CHANNELS[block - 1] * float(variant))
+        points.append(CutPoint(f"conv_dw_{block}", stride, channels))
+        stride *= 2 if block in _HALVING else 1
+        points.append(CutPoint(f"conv_pw_{block}", stride, channels))
+    return (*points, CutPoint(HEAD, None, int(_CHANNELS[-1] * float(variant))))
 
 
-def imagenet_file(spec: Spec) -> str | None:
-    """Return the name of Keras' own `no_top` weights file; other input sizes use the one for 224, as Keras does."""
-    alpha = _IMAGENET_ALPHAS.get(spec.alpha)
-    size = spec.input_size if spec.input_size in _IMAGENET_SIZES else 224
-    return f"mobilenet_{alpha}_{size}_tf_no_top.h5" if alpha else None
+def weights(spec: Spec) -> Published | None:
+    """Return Keras' own `no_top` weights; other input sizes take those for 224, as Keras does."""
+    size = spec.input_size if spec.input_size in _SIZES else 224
+    name = f"mobilenet_{_WIDTHS.get(spec.variant)}_{size}_tf_no_top.h5"
+    return Published(name, _URL + name, _SHA256.get(name, "")) if spec.variant in _WIDTHS else None
 
 
 BACKBONE = Backbone(
     name="mobilenet_v1",
-    variants=("0.25", "0.5", "0.75", "1.0"),
-    layers=("conv1", *(f"conv_{part}_{block}" for block in range(1, _BLOCKS + 1) for part in ("dw", "pw"))),
+    variants=tuple(_WIDTHS),
+    default="1.0",
+    cut_points=cut_points,
     build=build,
-    values_before=values_before,
-    imagenet_file=imagenet_file,
-    imagenet_url="https://storage.googleapis.com/tensorflow/keras-applications/mobilenet/",
-    bundled_file="mobilenet_v1_0.25_bundled.h5",
-    bundled_alpha=0.25,
+    weights=weights,
+    bundled={"0.25": "mobilenet_v1_0.25_bundled.h5"},
+    any_width=True,
+    stem=("conv1/conv1/kernel:0", _CHANNELS[0]),
 )

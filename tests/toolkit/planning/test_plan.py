@@ -21,8 +21,8 @@ def facts(images, *, side=224, **fields):
     )  # fmt: skip
 
 
-def chosen_for(images, *, alpha=0.25, weights="imagenet", side=224):
-    backbone = BackboneSpec(alpha=alpha, weights=weights)
+def chosen_for(images, *, variant="0.25", weights="imagenet", side=224):
+    backbone = BackboneSpec(variant=variant, weights=weights)
     seen, made = facts(images, side=side), {}
     for rule in rules.STAGE:
         made[rule.key] = rule.choose(rules.Situation(seen, backbone, made))[0]
@@ -33,7 +33,7 @@ def test_a_recipe_is_made_named_after_the_data_and_says_why(folder):
     planned = plan_recipe(str(folder("bleed", "clear")), SMALL)
     recipe, stage = planned.recipe, planned.recipe.stages[-1]
     assert (recipe.name, [one.name for one in recipe.stages]) == ("scans", ["target"])
-    assert (recipe.backbone.name, recipe.backbone.alpha, recipe.backbone.input_size) == ("mobilenet_v1", 0.25, 96)
+    assert (recipe.backbone.name, recipe.backbone.variant, recipe.backbone.input_size) == ("mobilenet_v1", "0.25", 96)
     assert (stage.positive, stage.split.conflicts, stage.split.resplit) == ("bleed", "drop", False)
     assert resolve(to_tree(recipe)) == recipe
     assert all(choice.why for choice in planned.choices.choices)
@@ -56,12 +56,12 @@ def test_what_is_asked_for_goes_before_the_rules_and_is_marked(folder):
     )  # fmt: skip
     planned = plan_recipe(str(folder("0", "1")), asked)
     recipe, stage = planned.recipe, planned.recipe.stages[-1]
-    assert (recipe.name, recipe.seed, recipe.backbone.alpha, recipe.backbone.input_size) == ("mine", 4, 0.5, 64)
+    assert (recipe.name, recipe.seed, recipe.backbone.variant, recipe.backbone.input_size) == ("mine", 4, "0.5", 64)
     assert (stage.epochs, stage.learning_rate, stage.positive, stage.augment.views) == (7, 0.01, "1", 3)
     assert recipe.quantize.epochs == 1
     marked = {choice.key: choice.value for choice in planned.choices.choices if choice.asked}
     assert marked == {
-        "backbone.name": "mobilenet_v1", "backbone.alpha": 0.5, "backbone.input_size": 64, "stages.target.positive": "1",
+        "backbone.name": "mobilenet_v1", "backbone.variant": "0.5", "backbone.input_size": 64, "stages.target.positive": "1",
         "stages.target.epochs": 7, "stages.target.learning_rate": 0.01,
         "stages.target.augment.views": 3, "quantize.epochs": 1,
     }  # fmt: skip
@@ -131,8 +131,8 @@ def test_a_weights_file_tells_its_width(folder, tmp_path):
     with h5py.File(tmp_path / "half.h5", "w") as file:
         file["conv1/conv1/kernel:0"] = [[[[0.0] * 16] * 3] * 3] * 3
     planned = plan_recipe(str(folder("a", "b")), Asked(weights=str(tmp_path / "half.h5")))
-    assert planned.recipe.backbone.alpha == 0.5
-    assert planned.choice("backbone.alpha").why == "the width of the weights file"
+    assert planned.recipe.backbone.variant == "0.5"
+    assert planned.choice("backbone.variant").why == "that of the weights file"
     (tmp_path / "text.h5").write_text("no weights")
     with pytest.raises(WeightsError, match=r"a Keras weights file \(\.h5, no_top\)\. Received: text\.h5"):
         plan_recipe(str(folder("a", "b")), Asked(weights=str(tmp_path / "text.h5")))
@@ -143,7 +143,7 @@ def test_a_weights_file_tells_its_width(folder, tmp_path):
     [
         ("mobilnet", r"a backbone \(mobilenet_v1\)\. Received: mobilnet\. Did you mean mobilenet_v1\?"),
         ("mobilenet_v1:huge", r"a variant of mobilenet_v1 \(0\.25, 0\.5, 0\.75, 1\.0\)\. Received: huge\."),
-        ("mobilenet_v1:0.3", r"Received: 0\.3\. For example --backbone mobilenet_v1:0\.25"),
+        ("mobilenet_v1:wide", r"Received: wide\. For example --backbone mobilenet_v1:0\.25"),
     ],
 )
 def test_an_unknown_backbone_or_variant_is_refused_before_an_image_is_read(backbone, message):
@@ -175,7 +175,7 @@ def test_declared_splits_that_cannot_be_kept_are_dealt_anew_and_that_is_said(fol
 
 
 def test_the_rules_give_what_the_hand_made_recipes_have():
-    lite, best = chosen_for(160), chosen_for(160, alpha=1.0)
+    lite, best = chosen_for(160), chosen_for(160, variant="1.0")
     assert (lite["unfreeze_from"], lite["epochs"], lite["augment.views"], lite["learning_rate"]) == (
         "conv_dw_4",
         120,
@@ -186,11 +186,10 @@ def test_the_rules_give_what_the_hand_made_recipes_have():
 
 
 @pytest.mark.parametrize("images", [10, 100, 1000, 10_000, 1_000_000])
-@pytest.mark.parametrize("alpha", [0.25, 0.5, 1.0])
-def test_stored_features_stay_within_the_bound_and_no_view_goes_unseen(images, alpha):
-    made = chosen_for(images, alpha=alpha)
-    spec = BackboneSpec(alpha=alpha)
-    each = backbones.REGISTRY["mobilenet_v1"].values_before(spec, made["unfreeze_from"]) * 4
+@pytest.mark.parametrize("variant", ["0.25", "0.5", "1.0"])
+def test_stored_features_stay_within_the_bound_and_no_view_goes_unseen(images, variant):
+    made = chosen_for(images, variant=variant)
+    each = backbones.REGISTRY["mobilenet_v1"].cut_point(variant, made["unfreeze_from"]).values(224) * 4
     assert 1 <= made["augment.views"] <= made["epochs"]
     assert made["augment.views"] == 1 or made["augment.views"] * images * 0.65 * each <= 1.01 * rules.STORED_BYTES
 

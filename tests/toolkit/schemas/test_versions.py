@@ -11,6 +11,7 @@ import pytest
 
 from mstl_edge.errors import RunError
 from mstl_edge.schemas.export import EXPORT
+from mstl_edge.schemas.study_plan import STUDY_PLAN
 from mstl_edge.schemas.versioned import Schema
 
 OLDER = Path(__file__).parents[2] / "data" / "schemas"
@@ -86,3 +87,12 @@ def test_an_export_of_version_1_keeps_what_it_said() -> None:
     counts = {origin.origin: origin.images for origin in gate.origins}
     assert counts == tree["candidates"][2]["gate"]["origins"]
     assert gate.drop_at_most is None
+
+
+def test_a_plan_of_version_1_called_a_variant_alpha() -> None:
+    stage = {"name": "target", "data": "scans", "unfreeze_from": "conv_dw_12"}
+    recipe = {"name": "x", "backbone": {"name": "mobilenet_v1", "alpha": 0.25}, "stages": [stage]}
+    arms = [{"name": "multi", "recipe": recipe, "schemes": ["float32"]}]
+    tree = {"schema": "mstl-edge/study-plan/1", "recipe": recipe, "arms": arms}
+    plan = STUDY_PLAN.convert(tree, origin="plan.json", hint="")
+    assert plan.recipe.backbone.variant == plan.arms[0].recipe.backbone.variant == "0.25"

@@ -14,7 +14,7 @@ def test_a_recipe_gives_three_arms_that_differ_in_what_they_stand_on():
     scratch, single, multi = build_arms(recipe)
     assert [arm.name for arm in (scratch, single, multi)] == ["scratch", "single", "multi"]
     assert multi.recipe == recipe
-    assert (scratch.recipe.backbone.weights, scratch.recipe.backbone.alpha) == ("none", 0.25)
+    assert (scratch.recipe.backbone.weights, scratch.recipe.backbone.variant) == ("none", "0.25")
     assert scratch.stage.unfreeze_from == "conv1"
     assert single.recipe.backbone == recipe.backbone
     assert [stage.name for stage in single.recipe.stages] == ["target"]
@@ -24,6 +24,13 @@ def test_without_the_bridge_the_target_trains_all_that_both_stages_train():
     single = build_arms(load_recipe("ct-hemorrhage"), wanted=["single"])[0]
     assert single.stage.unfreeze_from == "conv_dw_12"
     assert single.recipe.stages == load_recipe("ct-hemorrhage-single").stages
+
+
+def test_features_are_those_of_the_first_weights_and_only_a_head_is_trained_on_them():
+    (features,) = build_arms(load_recipe("ct-hemorrhage"), wanted=["features"])
+    assert (features.stage.unfreeze_from, len(features.recipe.stages)) == ("head", 1)
+    assert features.recipe.backbone.weights == "imagenet"
+    assert features.schemes == ("float32", "int8-ptq", "int8-qat")
 
 
 def test_only_transfer_arms_are_quantized_and_float32_is_always_measured():

@@ -26,7 +26,7 @@ COUNT = 6
 
 def network(size: int) -> Graph:
     """Return a network whose random weights leave no layer idle: BatchNorm statistics are drawn as well."""
-    spec = BackboneSpec(alpha=0.25, input_size=size, weights="none")
+    spec = BackboneSpec(variant="0.25", input_size=size, weights="none")
     drawn = fresh_head(classifier(spec, loaded_backbone(spec, seed=7), CLASSES), seed=7)
     rng = np.random.default_rng(7)
     bounds = ((0.7, 1.5), (-0.2, 0.4), (-0.1, 0.1), (0.5, 1.5))  # gamma, beta, mean, variance

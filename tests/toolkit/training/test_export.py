@@ -230,6 +230,23 @@ def test_a_candidate_that_is_refused_beside_one_that_passes_gets_no_loadable_nam
     assert not list((again.exports / "candidates").glob("*.tflite"))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "training"), [("head", {"epochs": 8, "learning_rate": 0.01}), ("conv1", {"epochs": 1})]
+)
+def test_the_head_alone_and_every_layer_are_trained_and_fine_tuned_under_quantization_as_well(
+    first: str, training: dict[str, Any], tmp_path: Path, module_cache: Any, tiny_recipe: Callable[..., Recipe]
+) -> None:
+    recipe = tiny_recipe("target", unfreeze_from=first, **training)
+    recipe = msgspec.structs.replace(recipe, quantize=QuantizeSpec(epochs=1, cross_fit=0))
+    run = create_run(recipe, tmp_path / "run", versions={})
+    parameters = pipeline.train(run, threads=1).stages[-1].parameters
+    told = export_int8(run, LENIENT, threads=1)
+    assert {candidate.scheme for candidate in told.candidates} == {"float32", "int8-ptq", "int8-qat"}
+    assert parameters is not None
+    assert (parameters.trained == 2 * (256 + 1)) == (first == "head")
+
+
 def test_the_test_split_counts_the_files_it_has_judged(run_folder: RunFolder, exported: Export, tmp_path: Path) -> None:
     again = _copied(run_folder, tmp_path)
     same = str(exported.chosen).removeprefix("int8-")
@@ -375,8 +392,8 @@ def test_an_unfinished_run_is_one_clear_line(tmp_path: Path, tiny_recipe: Callab
         (lambda stage: (stage / "weights.npz").write_bytes(b"PK\3\4 cut off"), "a stage's weights (BadZipFile)"),
         (lambda stage: (stage / "weights.npz").write_bytes(b""), "a stage's weights (EOFError)"),
         (
-            lambda stage: _replace(stage.parents[1] / "recipe.toml", "alpha = 0.25", "alpha = 0.5"),
-            "weights of mobilenet_v1 with alpha=0.5",
+            lambda stage: _replace(stage.parents[1] / "recipe.toml", 'variant = "0.25"', 'variant = "0.5"'),
+            "weights of mobilenet_v1:0.5",
         ),
     ],
 )

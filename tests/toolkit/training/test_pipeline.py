@@ -17,6 +17,7 @@ import pytest
 from mstl_edge import storage
 from mstl_edge.data.splits import load_manifest
 from mstl_edge.errors import DataError, MstlEdgeError
+from mstl_edge.progress import Silent
 from mstl_edge.recipe import Recipe, load_recipe
 from mstl_edge.runs import RunFolder, create_run, read_json
 from mstl_edge.schemas.metrics import METRICS
@@ -104,6 +105,27 @@ def test_three_stages_hand_on_what_stays_frozen_and_replace_the_head(
     assert {row["split"] for row in rows} == {"validation", "test"}
     for row in rows:
         assert sum(float(row[label]) for label in "abc") == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_bridge_that_trains_its_head_alone_hands_on_nothing_and_says_so(
+    tiny_recipe: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    class Told(Silent):
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        def say(self, message: str) -> None:
+            self.lines.append(message)
+
+    told, recipe = Told(), tiny_recipe("bridge", "target", unfreeze_from="head", epochs=1)
+    run = create_run(recipe, tmp_path / "run", versions={})
+    pipeline.train(run, threads=1, reporter=told)
+    assert [line for line in told.lines if "hands on nothing" in line] == [
+        "bridge: trains its head alone, which the next stage replaces: it hands on nothing that it learned"
+    ]
+    bridge, target = (read_weights(run.stage(name).weights) for name in ("bridge", "target"))
+    apart = {name for name in target if not np.array_equal(target[name][0], bridge[name][0])}
+    assert apart == {"head_logits"}
 
 
 def test_a_single_stage_leaves_all_its_files(finished: RunFolder) -> None:

@@ -29,7 +29,7 @@ from mstl_edge.training.network.keras import layers_of, probe, to_keras
 from mstl_edge.training.network.quantized import as_float, fake_quantized, unrounded
 from mstl_edge.training.weights import loaded_backbone
 
-SPEC = BackboneSpec(alpha=0.25, input_size=32, weights="bundled")
+SPEC = BackboneSpec(variant="0.25", input_size=32, weights="bundled")
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def loaded(spec: BackboneSpec, seed: int = 0) -> Weights:
 
 
 def spec(**keys: Any) -> BackboneSpec:
-    return BackboneSpec(**{"alpha": 0.25, "input_size": 32, "weights": "none", **keys})
+    return BackboneSpec(**{"variant": "0.25", "input_size": 32, "weights": "none", **keys})
 
 
 @pytest.fixture
@@ -34,9 +34,17 @@ def no_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def half_width_file(tmp_path: Path) -> Path:
-    path = tmp_path / "half.weights.h5"
-    backbones.REGISTRY["mobilenet_v1"].build(keras, spec(alpha=0.5)).save_weights(path)
+    path = tmp_path / "half.h5"
+    backbones.REGISTRY["mobilenet_v1"].build(keras, spec(variant="0.5")).save_weights(path)
     return path
+
+
+def cached_weights(home: Path, of: BackboneSpec) -> None:
+    published = backbones.REGISTRY[of.name].weights(of)
+    assert published is not None
+    path = home / ".keras" / "models" / published.name
+    path.parent.mkdir(parents=True)
+    backbones.REGISTRY[of.name].build(keras, of).save_weights(path)
 
 
 def test_random_weights_follow_the_seed() -> None:
@@ -51,11 +59,16 @@ def test_bundled_weights_load_and_are_not_random() -> None:
     assert not np.allclose(bundled["conv1_bn"][3], 1.0)  # a variance that training has seen
 
 
-def test_weights_of_another_alpha_are_one_line_with_the_way_out(half_width_file: Path) -> None:
-    with pytest.raises(WeightsError, match=r"alpha=0.25. Received: half.weights.h5 \(.*Set backbone.alpha") as caught:
+def test_weights_of_another_width_name_the_first_tensor_that_differs_and_their_own_network(
+    half_width_file: Path,
+) -> None:
+    told = r"mobilenet_v1:0.25 without a head \(conv1/kernel \(3, 3, 3, 8\)\). Received: half.h5 \(conv1/kernel \(3, 3, 3, 16\); "
+    with pytest.raises(
+        WeightsError, match=told + r"\d+ of 135 tensors do not fit\). .*--backbone mobilenet_v1:0.5;"
+    ) as caught:
         loaded(spec(weights=str(half_width_file)))
     assert "\n" not in str(caught.value)
-    assert loaded(spec(weights=str(half_width_file), alpha=0.5))
+    assert loaded(spec(weights=str(half_width_file), variant="0.5"))
 
 
 def test_weights_on_a_disk_without_file_locks_name_the_variable_that_helps(
@@ -66,8 +79,8 @@ def test_weights_on_a_disk_without_file_locks_name_the_variable_that_helps(
 
     assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"  # unless the user has said otherwise
     monkeypatch.setattr(keras.Model, "load_weights", locked)
-    with pytest.raises(WeightsError, match=r"half.weights.h5 \(Unable.*Set HDF5_USE_FILE_LOCKING=FALSE"):
-        loaded(spec(weights=str(half_width_file), alpha=0.5))
+    with pytest.raises(WeightsError, match=r"half.h5 \(Unable.*Set HDF5_USE_FILE_LOCKING=FALSE"):
+        loaded(spec(weights=str(half_width_file), variant="0.5"))
 
 
 def test_a_file_that_holds_no_weights_is_one_line(tmp_path: Path) -> None:
@@ -85,14 +98,14 @@ def test_a_missing_file_names_the_choices() -> None:
 
 def test_bundled_weights_of_another_width_are_refused() -> None:
     with pytest.raises(
-        WeightsError, match=r"Received: alpha=0.5. Use --weights imagenet, or --set backbone.alpha=0.25"
+        WeightsError, match=r"Received: mobilenet_v1:0.5. Use --weights imagenet, or --backbone mobilenet_v1:0.25"
     ):
-        loaded(spec(weights="bundled", alpha=0.5))
+        loaded(spec(weights="bundled", variant="0.5"))
 
 
 def test_imagenet_weights_of_a_width_that_keras_does_not_publish_are_refused() -> None:
-    with pytest.raises(WeightsError, match=r"0.25, 0.5, 0.75, 1.0\). Received: alpha=0.35"):
-        loaded(spec(weights="imagenet", alpha=0.35))
+    with pytest.raises(WeightsError, match=r"0.25, 0.5, 0.75, 1.0\). Received: mobilenet_v1:0.35"):
+        loaded(spec(weights="imagenet", variant="0.35"))
 
 
 @pytest.mark.parametrize(
@@ -121,11 +134,32 @@ def test_without_network_the_imagenet_file_and_its_place_are_named(
 def test_a_file_in_the_keras_cache_is_used_without_asking_the_network(
     no_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cached = no_home / ".keras" / "models" / "mobilenet_2_5_224_tf_no_top.h5"
-    cached.parent.mkdir(parents=True)
-    backbones.REGISTRY["mobilenet_v1"].build(keras, spec()).save_weights(cached)
+    half = spec(variant="0.5", weights="imagenet")
+    cached_weights(no_home, half)
     monkeypatch.setattr(keras.utils, "get_file", None)
-    assert loaded(spec(weights="imagenet"))
+    assert loaded(half)
+
+
+def test_a_file_in_the_keras_cache_with_another_content_than_was_published_is_refused(no_home: Path) -> None:
+    quarter = spec(weights="imagenet")
+    cached_weights(no_home, quarter)
+    with pytest.raises(WeightsError, match=r"as it was published \(SHA-256 .*which has another content. Delete it"):
+        loaded(quarter)
+
+
+def test_tensors_that_are_missing_are_counted(tmp_path: Path) -> None:
+    network = backbones.REGISTRY["mobilenet_v1"].build(keras, spec())
+    keras.Model(network.input, network.get_layer("conv_pw_12_relu").output).save_weights(tmp_path / "short.h5")
+    with pytest.raises(WeightsError, match=r"\(135 tensors\). Received: short.h5 \(125 tensors\)"):
+        loaded(spec(weights=str(tmp_path / "short.h5")))
+
+
+def test_keras_newer_kind_of_weights_file_loads_and_is_checked_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "half.weights.h5"
+    backbones.REGISTRY["mobilenet_v1"].build(keras, spec(variant="0.5")).save_weights(path)
+    assert loaded(spec(weights=str(path), variant="0.5"))
+    with pytest.raises(WeightsError, match=r"weights of mobilenet_v1:0.25 without a head. Received: half.weights.h5"):
+        loaded(spec(weights=str(path)))
 
 
 def test_a_mistake_of_ours_is_not_taken_for_a_network_failure(no_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

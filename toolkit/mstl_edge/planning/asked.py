@@ -34,8 +34,8 @@ class Asked:
         """Return every short word as `KEY=VALUE`, the `--set` pairs last."""
         pairs: list[str] = []
         if self.backbone is not None:
-            name, width = parse_backbone(self.backbone)
-            pairs += [f"backbone.name={name}", *([] if width is None else [f"backbone.alpha={width}"])]
+            name, variant = parse_backbone(self.backbone)
+            pairs += [f"backbone.name={name}", f'backbone.variant="{variant}"']
         numbers = {
             "backbone.input_size": self.size,
             f"stages.{LAST}.epochs": self.epochs,
@@ -56,8 +56,8 @@ class Asked:
         return any(pair.partition("=")[0].strip() == key for pair in self.as_overrides())
 
 
-def parse_backbone(text: str) -> tuple[str, float | None]:
-    """Return name and width multiplier of `NAME[:VARIANT]`.
+def parse_backbone(text: str) -> tuple[str, str]:
+    """Return name and variant of `NAME[:VARIANT]`; an empty variant where none is named.
 
     Raises:
         RecipeError: An unknown architecture or variant; the nearest is named.
@@ -71,16 +71,13 @@ def parse_backbone(text: str) -> tuple[str, float | None]:
             hint=did_you_mean(name, known) or "Name one of them.",
         )
     if not variant:
-        return name, None
-    variants = backbones.REGISTRY[name].variants
-    try:
-        width = float(variant)
-    except ValueError:
-        width = float("nan")
-    if width not in map(float, variants):
+        return name, ""
+    backbone = backbones.REGISTRY[name]
+    found = backbone.variant(variant)
+    if found is None:
         raise RecipeError(
-            f"a variant of {name} ({', '.join(variants)})",
+            f"a variant of {name} ({', '.join(backbone.variants)})",
             received=variant,
-            hint=f"For example --backbone {name}:{variants[0]}; another width multiplier: --set backbone.alpha=0.35",
+            hint=f"For example --backbone {name}:{backbone.variants[0]}",
         )
-    return name, width
+    return name, found

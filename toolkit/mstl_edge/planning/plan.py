@@ -14,13 +14,12 @@ from mstl_edge.planning import rules
 from mstl_edge.planning.asked import Asked, parse_backbone
 from mstl_edge.planning.facts import facts_of
 from mstl_edge.planning.naming import name_after
-from mstl_edge.planning.weights_at_hand import can_download, first_weights, has_bundled, not_downloaded, width_of
+from mstl_edge.planning.weights_at_hand import can_download, first_weights, has_bundled, not_downloaded, variant_of
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import LAST, NAMED_WEIGHTS, BackboneSpec, Recipe, StageSpec, absolute_source, changed
 from mstl_edge.schemas.choices import CHOICES, Choice, Choices, SetFacts
+from mstl_edge_models.backbones import HEAD, REGISTRY
 
-DEFAULT_WIDTH = 0.25
-"""The smallest width that Keras publishes ImageNet weights for: 0.2 million parameters, 0.3 MB as int8."""
 TARGET, BRIDGE = "target", "bridge"
 
 
@@ -89,26 +88,27 @@ def plan_recipe(data: str, asked: Asked | None = None, reporter: Reporter = SILE
 def _draft(data: str, sources: Mapping[str, str], backbone: BackboneSpec, asked: Asked) -> Recipe:
     """Return a recipe that says how the images are to be read, as far as that was asked for."""
     stages = [
-        {"name": name, "data": absolute_source(source), "unfreeze_from": "conv1"} for name, source in sources.items()
+        {"name": name, "data": absolute_source(source), "unfreeze_from": HEAD} for name, source in sources.items()
     ]
     tree = {"name": name_after(absolute_source(data)), "backbone": msgspec.to_builtins(backbone), "stages": stages}
     return changed(tree, overrides=asked.as_overrides(), seed=asked.seed, resplit=asked.resplit)
 
 
 def _backbone(asked: Asked) -> tuple[BackboneSpec, list[Choice]]:
-    """Choose architecture, width and first weights: as asked, by the weights file, else the smallest and what is at hand."""
-    name, width = parse_backbone(asked.backbone) if asked.backbone else (BackboneSpec().name, None)
+    """Choose architecture, variant and first weights: as asked, by the weights file, else the smallest and what is at hand."""
+    name, variant = parse_backbone(asked.backbone) if asked.backbone else (BackboneSpec().name, "")
     weights, why, from_file = asked.weights, "asked for", None
     if weights is not None and weights not in NAMED_WEIGHTS:
         path = first_weights(BackboneSpec(name=name, weights=weights)).path
-        from_file = None if path is None else width_of(path)
-    spec = BackboneSpec(name=name, alpha=width or from_file or DEFAULT_WIDTH)
+        from_file = None if path is None else variant_of(path, REGISTRY[name])
+    chosen = from_file or REGISTRY[name].variants[0]
+    spec = BackboneSpec(name=name, variant=variant or chosen)
     if weights is None and not asked.sets("backbone.weights"):
         weights, why = _weights_at_hand(spec)
-    reason = "the width of the weights file" if from_file else "the smallest with ImageNet weights"
+    reason = "that of the weights file" if from_file else "the smallest that was published"
     return msgspec.structs.replace(spec, weights=weights or spec.weights), [
         Choice(key="backbone.name", value=name, why="the network of the published work", source="Godasu et al. 2020"),
-        Choice(key="backbone.alpha", value=from_file or DEFAULT_WIDTH, why=reason, source=rules.HOWARD),
+        Choice(key="backbone.variant", value=chosen, why=reason, source=rules.HOWARD),
         Choice(key="backbone.weights", value=weights or spec.weights, why=why),
     ]
 

@@ -17,8 +17,9 @@ from mstl_edge_models import backbones
 LITE, BEST = "recipe ct-hemorrhage-lite", "recipe ct-hemorrhage-best"
 HOWARD = "Howard et al. 2017, arXiv:1704.04861"
 
-NARROW = 0.375
-"""Width multipliers up to here are trained as `ct-hemorrhage-lite` trains 0.25, wider ones as `ct-hemorrhage-best` trains 1.0."""
+NARROW = 384
+"""Networks with so many pooled features or fewer are trained as `ct-hemorrhage-lite` trains MobileNet 0.25, others as
+`ct-hemorrhage-best` trains 1.0."""
 SIZES = (96, 128, 160, 192, 224)
 BUNDLED_SIZE = 96
 """Pixels at which the bundled weights were trained."""
@@ -44,7 +45,12 @@ class Situation:
     @property
     def narrow(self) -> bool:
         """Whether the network is small enough to learn more of itself."""
-        return self.backbone.alpha <= NARROW
+        return self.cut_points[-1].channels <= NARROW
+
+    @property
+    def cut_points(self) -> tuple[backbones.CutPoint, ...]:
+        """Where the network can be cut, from input to output."""
+        return backbones.REGISTRY[self.backbone.name].cut_points(self.backbone.variant)
 
     @property
     def drawn_weights(self) -> bool:
@@ -72,9 +78,12 @@ def _input_size(at: Situation) -> tuple[int, str]:
 
 
 def _unfreeze_from(at: Situation) -> tuple[str, str]:
+    names = [point.name for point in at.cut_points]
     if at.narrow:
-        return "conv_dw_4", "a narrow network gains from more trained layers, and few weights make that cheap"
-    return "conv_dw_8", "the upper half is trained, the lower half is general enough"
+        return names[
+            len(names) // 4
+        ], "a narrow network gains from more trained layers, and few weights make that cheap"
+    return names[len(names) // 2 + 1], "the upper half is trained, the lower half is general enough"
 
 
 def _epochs(at: Situation) -> tuple[int, str]:
@@ -84,7 +93,8 @@ def _epochs(at: Situation) -> tuple[int, str]:
 
 
 def _views(at: Situation) -> tuple[int, str]:
-    values = backbones.REGISTRY[at.backbone.name].values_before(at.backbone, at.made["unfreeze_from"])
+    point = next(point for point in at.cut_points if point.name == at.made["unfreeze_from"])
+    values = point.values(at.backbone.input_size)
     each = at.training_images * values * 4
     views = next((n for n in VIEWS if n <= at.made["epochs"] and n * each <= STORED_BYTES), 1)
     return views, f"as many as {STORED_BYTES / 1e9:.0f} GB of stored features hold, at most {VIEWS[0]}"

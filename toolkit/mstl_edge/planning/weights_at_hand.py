@@ -11,6 +11,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from msgspec.structs import replace
+
 from mstl_edge.errors import MissingExtraError, WeightsError, typed
 from mstl_edge.installing import install_extra
 from mstl_edge.recipe import BackboneSpec
@@ -18,17 +20,20 @@ from mstl_edge.storage import expanded
 from mstl_edge_models import backbones
 
 REACHED_WITHIN_S = 3.0
-_STEM = "conv1/conv1/kernel:0"
 
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """First weights that were found; `path` is None where they are drawn or have to be downloaded from `url` under `name`."""
+    """First weights that were found; `path` is None where they are drawn or have to be downloaded from `url` under `name`.
+
+    `sha256` is of the content that was published; empty where nobody knows it.
+    """
 
     kind: Literal["file", "imagenet", "bundled", "none"]
     name: str = ""
     path: Path | None = None
     url: str = ""
+    sha256: str = ""
 
 
 def first_weights(spec: BackboneSpec) -> FirstWeights:
@@ -41,14 +46,14 @@ def first_weights(spec: BackboneSpec) -> FirstWeights:
     if spec.weights == "none":
         return FirstWeights("none")
     if spec.weights == "bundled":
-        if backbone.bundled_file is None or spec.alpha != backbone.bundled_alpha:
+        file = backbone.bundled.get(spec.variant)
+        if file is None:
             raise WeightsError(
-                f"alpha={backbone.bundled_alpha}, which the bundled weights of {spec.name} have",
-                received=f"alpha={spec.alpha}",
-                hint="Use --weights imagenet, or --set backbone.alpha=0.25.",
+                f"a backbone whose weights are bundled ({', '.join(_bundled())})",
+                received=f"{spec.name}:{spec.variant}",
+                hint=f"Use --weights imagenet, or --backbone {_bundled()[0]}.",
             )
-        path = Path(str(resources.files("mstl_edge_models.weights").joinpath(backbone.bundled_file)))
-        return FirstWeights("bundled", backbone.bundled_file, path)
+        return FirstWeights("bundled", file, Path(str(resources.files("mstl_edge_models.weights").joinpath(file))))
     if spec.weights == "imagenet":
         return _imagenet(spec, backbone)
     path = expanded(spec.weights)
@@ -63,18 +68,23 @@ def first_weights(spec: BackboneSpec) -> FirstWeights:
 
 def _imagenet(spec: BackboneSpec, backbone: backbones.Backbone) -> FirstWeights:
     """Find Keras' own file in Keras' own cache."""
-    name = backbone.imagenet_file(spec)
-    if name is None:
+    published = backbone.weights(spec)
+    if published is None:
+        having = [name for name in backbone.variants if backbone.weights(replace(spec, variant=name))]
         raise WeightsError(
-            "an alpha that Keras publishes ImageNet weights for (0.25, 0.5, 0.75, 1.0)",
-            received=f"alpha={spec.alpha}",
+            f"a variant of {spec.name} that Keras publishes ImageNet weights for ({', '.join(having) or 'none'})",
+            received=f"{spec.name}:{spec.variant}",
             hint="Use --weights none, or --weights FILE.",
         )
     with suppress(RuntimeError):  # without a home folder, Keras takes one under /tmp
-        cached = Path.home() / ".keras" / "models" / name
+        cached = Path.home() / ".keras" / "models" / published.name
         if cached.is_file():
-            return FirstWeights("imagenet", name, cached)
-    return FirstWeights("imagenet", name, None, backbone.imagenet_url + name)
+            return FirstWeights("imagenet", published.name, cached, sha256=published.sha256)
+    return FirstWeights("imagenet", published.name, None, published.url, published.sha256)
+
+
+def _bundled() -> list[str]:
+    return [f"{backbone.name}:{variant}" for backbone in backbones.REGISTRY.values() for variant in backbone.bundled]
 
 
 def can_download(found: FirstWeights) -> bool:
@@ -116,24 +126,27 @@ def not_downloaded(name: str, reason: str, *, bundled: bool = False) -> WeightsE
 
 def has_bundled(spec: BackboneSpec) -> bool:
     """Return whether weights of this variant ship with the project."""
-    return backbones.REGISTRY[spec.name].bundled_alpha == spec.alpha
+    return spec.variant in backbones.REGISTRY[spec.name].bundled
 
 
-def width_of(path: Path) -> float | None:
-    """Return the width multiplier of a MobileNet's weights file by its first kernel; None where it has no such kernel.
+def variant_of(path: Path, backbone: backbones.Backbone) -> str | None:
+    """Return the variant that a weights file is of, by its first kernel; None where that does not tell.
 
     Raises:
         WeightsError: It is no HDF5 file.
         MissingExtraError: Nothing here reads HDF5.
     """
+    if backbone.stem is None:
+        return None
+    stem, channels = backbone.stem
     try:
         import h5py  # a training-side package
     except ImportError as error:
         raise MissingExtraError("h5py to read weights", hint=f"Install it with: {install_extra('train')}") from error
     try:
         with h5py.File(path, "r", locking=False) as file:
-            kernel = file.get(_STEM)
-            return None if kernel is None else int(kernel.shape[-1]) / 32
+            kernel = file.get(stem)
+            return None if kernel is None else backbone.variant(str(int(kernel.shape[-1]) / channels))
     except OSError as error:
         raise WeightsError(
             "a Keras weights file (.h5, no_top)", received=f"{path.name} ({str(error).splitlines()[0][:160]})"

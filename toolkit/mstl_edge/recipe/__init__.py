@@ -27,7 +27,7 @@ from mstl_edge.recipe.spec import (
     SplitSpec,
     StageSpec,
 )
-from mstl_edge.recipe.tree import did_you_mean, resolve, to_toml, to_tree
+from mstl_edge.recipe.tree import did_you_mean, resolve, to_toml, to_tree, upgraded
 
 __all__ = [
     "LAST",
@@ -54,6 +54,7 @@ __all__ = [
     "to_commented_toml",
     "to_toml",
     "to_tree",
+    "upgraded",
     "with_absolute_paths",
     "with_data",
     "with_reading_of",

@@ -23,6 +23,7 @@ Kind = Literal["whole number", "number", "text", "true or false", "choice", "num
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "agreement": ("quantize.min_agreement", "quantize.agreement_images"),
+    "alpha": ("backbone.variant",),
     "architecture": ("backbone.name",),
     "augment": ("augment.views",),
     "augmentation": ("augment.views",),
@@ -51,7 +52,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "lr": ("learning_rate",),
     "mirror": ("augment.flip",),
     "model": ("backbone.name",),
-    "multiplier": ("backbone.alpha",),
+    "multiplier": ("backbone.variant",),
     "network": ("backbone.name",),
     "opt": ("optimizer",),
     "pad": ("preprocess.aspect",),
@@ -75,8 +76,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "swa": ("select",),
     "translate": ("augment.shift",),
     "val": ("split.validation",),
-    "width": ("backbone.alpha",),
-    "widthmultiplier": ("backbone.alpha",),
+    "width": ("backbone.variant",),
+    "widthmultiplier": ("backbone.variant",),
 }
 """Words of other programs, without `-` and `_`, and the ends of the keys that do here what they do there, or come nearest."""
 

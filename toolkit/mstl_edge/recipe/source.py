@@ -11,7 +11,7 @@ from typing import Any
 from mstl_edge.errors import RecipeError
 from mstl_edge.recipe.keys import STAGE, nearest_hint
 from mstl_edge.recipe.spec import Recipe
-from mstl_edge.recipe.tree import check_keys, did_you_mean, resolve, stage_names
+from mstl_edge.recipe.tree import check_keys, did_you_mean, resolve, stage_names, upgraded
 from mstl_edge_models import recipes
 
 LAST = "-1"
@@ -40,7 +40,7 @@ def load_recipe(
     Raises:
         RecipeError: Unknown recipe, key, stage, backbone or layer, or a value out of range.
     """
-    tree = _read_tree(source)
+    tree = upgraded(_read_tree(source))
     check_keys(tree)
     return changed(tree, overrides=overrides, data=data, weights=weights, seed=seed, resplit=resplit)
 
@@ -77,7 +77,7 @@ def changed(
         for stage in _stages(tree):
             _table(stage, "split")["resplit"] = True
     for override in overrides:
-        _override(tree, override)
+        tree = _override(tree, override)
     return resolve(tree)
 
 
@@ -138,7 +138,7 @@ def _table(tree: dict[str, Any], key: str) -> dict[str, Any]:
     return table
 
 
-def _override(tree: dict[str, Any], override: str) -> None:
+def _override(tree: dict[str, Any], override: str) -> dict[str, Any]:
     path, separator, text = override.partition("=")
     if not separator or not path:
         raise RecipeError("--set KEY=VALUE", received=override, hint="For example --set stages.bridge.epochs=5.")
@@ -148,7 +148,9 @@ def _override(tree: dict[str, Any], override: str) -> None:
     for parent in walk:
         node = _stage(tree, next(walk)) if parent == "stages" and node is tree else _table(node, parent)
     node[leaf] = _value(text)
+    tree = upgraded(tree)
     check_keys(tree)
+    return tree
 
 
 def _known_path(tree: dict[str, Any], path: str) -> str:

@@ -30,11 +30,12 @@ class BackboneSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     name: Annotated[
         str, Meta(description="Architecture of the network.", extra={"range": ", ".join(backbones.REGISTRY)})
     ] = "mobilenet_v1"
-    alpha: Annotated[
-        PositiveFloat,
-        Meta(description="Width multiplier: the share of its channels that every layer keeps; Keras has ImageNet weights "
-             "for 0.25, 0.5, 0.75 and 1.0."),
-    ] = 1.0  # fmt: skip
+    variant: Annotated[
+        str,
+        Meta(description="Size of the architecture; of a MobileNet its width multiplier, the share of its channels that every "
+             "layer keeps. Empty: the one that is usual. In recipes of MobileNets, alpha = 0.25 says the same.",
+             extra={"range": "a variant that the architecture has, of a MobileNet any width"}),
+    ] = ""  # fmt: skip
     input_size: Annotated[
         int, Meta(ge=32, le=1024, description="Height and width in pixels of the image that the network sees.")
     ] = 224
@@ -155,8 +156,9 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ]  # fmt: skip
     unfreeze_from: Annotated[
         str,
-        Meta(description="First layer that is trained, with everything above it and the head; the layers below stay as "
-             "they are.", extra={"range": "a layer of the backbone"}),
+        Meta(description="First block that is trained, with everything above it and the head; the blocks below stay as "
+             "they are. head trains the head alone, on the features of the network as it is.",
+             extra={"range": "a cut point of the backbone, or head"}),
     ]  # fmt: skip
     positive: Annotated[
         str,

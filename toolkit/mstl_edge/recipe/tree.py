@@ -22,12 +22,24 @@ def resolve(tree: Mapping[str, Any]) -> Recipe:
     Raises:
         RecipeError: See `load_recipe`.
     """
+    tree = upgraded(tree)
     check_keys(tree)
     try:
         recipe = msgspec.convert(tree, Recipe)
     except msgspec.ValidationError as error:
         raise _invalid(tree, str(error)) from error
     return _checked(recipe)
+
+
+def upgraded(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tree with what older recipes spelled otherwise spelled as today: `alpha = 0.25` is the variant `"0.25"`."""
+    backbone = tree.get("backbone")
+    if not isinstance(backbone, Mapping) or not backbone.keys() & {"alpha", "variant"}:
+        return dict(tree)
+    variant = backbone.get("alpha", backbone.get("variant"))
+    number = isinstance(variant, int | float) and not isinstance(variant, bool)
+    others = {key: value for key, value in backbone.items() if key != "alpha"}
+    return {**tree, "backbone": {**others, "variant": str(variant) if number else variant}}
 
 
 def to_tree(recipe: Recipe) -> dict[str, Any]:
@@ -145,6 +157,7 @@ def _checked(recipe: Recipe) -> Recipe:
             received=f"backbone.name={recipe.backbone.name}",
             hint=did_you_mean(recipe.backbone.name, list(backbones.REGISTRY)),
         )
+    recipe = _with_variant(recipe, backbone)
     if recipe.preprocess.window and not _rising_pair(recipe.preprocess.window):
         raise RecipeError(
             "preprocess.window as [low, high] with low below high", received=list(recipe.preprocess.window)
@@ -153,7 +166,7 @@ def _checked(recipe: Recipe) -> Recipe:
     if len(set(names)) != len(names):
         raise RecipeError("stages with different names", received=", ".join(names))
     for stage in recipe.stages:
-        _refuse_unknown_layer(backbone, stage.unfreeze_from, f"stages.{stage.name}.unfreeze_from")
+        _refuse_unknown_cut(backbone, recipe.backbone.variant, stage)
         if stage.split.validation + stage.split.test >= 1:
             raise RecipeError(
                 f"validation and test shares of stages.{stage.name}.split that leave something to train on",
@@ -168,12 +181,26 @@ def _checked(recipe: Recipe) -> Recipe:
     return recipe
 
 
-def _refuse_unknown_layer(backbone: backbones.Backbone, layer: str, where: str) -> None:
-    if layer not in backbone.layers:
+def _with_variant(recipe: Recipe, backbone: backbones.Backbone) -> Recipe:
+    """Return a recipe with the variant of its backbone spelled as the backbone does."""
+    asked = recipe.backbone.variant or backbone.default
+    variant = backbone.variant(asked)
+    if variant is None:
         raise RecipeError(
-            f"a layer of {backbone.name} in {where} (such as {', '.join(backbone.layers[-4:])})",
-            received=layer,
-            hint=did_you_mean(layer, list(backbone.layers)),
+            f"a variant of {backbone.name} ({', '.join(backbone.variants)})",
+            received=f"backbone.variant={asked}",
+            hint=did_you_mean(asked, list(backbone.variants)) or f"For example {backbone.default}.",
+        )
+    return msgspec.structs.replace(recipe, backbone=msgspec.structs.replace(recipe.backbone, variant=variant))
+
+
+def _refuse_unknown_cut(backbone: backbones.Backbone, variant: str, stage: StageSpec) -> None:
+    known = backbone.cut_names(variant)
+    if stage.unfreeze_from not in known:
+        raise RecipeError(
+            f"a cut point of {backbone.name} in stages.{stage.name}.unfreeze_from (such as {', '.join(known[-4:])})",
+            received=stage.unfreeze_from,
+            hint=did_you_mean(stage.unfreeze_from, list(known)),
         )
 
 

@@ -19,7 +19,7 @@ def card_blocks(run: RunRecord) -> tuple[Table | Markup, ...]:
     recipe, backbone = without_paths(to_tree(run.recipe)), run.recipe.backbone
     rows: list[tuple[Child, ...]] = [
         ("Made by", f"recipe {run.recipe.name}, seed {run.recipe.seed}"),
-        ("Backbone", f"{backbone.name}, alpha {backbone.alpha:g}, {backbone.input_size}×{backbone.input_size} pixels"),
+        ("Backbone", f"{backbone.name} {backbone.variant}, {backbone.input_size}×{backbone.input_size} pixels"),
         ("Classes", ", ".join(f"{label} (positive)" if label == run.last.positive else label for label in run.last.labels)),
         ("Decision threshold", _threshold(run.last)),
         ("Temperature", f"{run.last.temperature:.4f}, fitted on validation"),

@@ -6,8 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from mstl_edge.recipe import Recipe, StageSpec
-from mstl_edge.schemas.versioned import Schema
+from mstl_edge.recipe import Recipe, StageSpec, upgraded
+from mstl_edge.schemas.versioned import Schema, Tree
 
 Scheme = Literal["float32", "int8-ptq", "int8-qat"]
 
@@ -38,7 +38,7 @@ class StudyPlan(Struct, frozen=True, kw_only=True):
     one arm that all others are compared with; empty compares every pair.
     """
 
-    schema: str = "mstl-edge/study-plan/1"
+    schema: str = "mstl-edge/study-plan/2"
     recipe: Recipe
     arms: tuple[Arm, ...]
     folds: int = 5
@@ -63,4 +63,10 @@ class StudyPlan(Struct, frozen=True, kw_only=True):
         return next(arm for arm in self.arms if arm.name == name)
 
 
-STUDY_PLAN = Schema("study-plan", 1, StudyPlan)
+def _from_1(plan: Tree) -> Tree:
+    """Return a plan of version 1 as one of version 2: its recipes called a variant `alpha`."""
+    arms = [{**arm, "recipe": upgraded(arm["recipe"])} for arm in plan["arms"]]
+    return {**plan, "recipe": upgraded(plan["recipe"]), "arms": arms}
+
+
+STUDY_PLAN = Schema("study-plan", 2, StudyPlan, {1: _from_1})

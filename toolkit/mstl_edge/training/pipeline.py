@@ -23,6 +23,7 @@ from mstl_edge.training._keras import versions
 from mstl_edge.training.checkpoint import seconds_spent
 from mstl_edge.training.network.graph import Weights
 from mstl_edge.training.positive import positive_class
+from mstl_edge_models.backbones import HEAD
 
 
 def check_ingredients(recipe: Recipe, seen: Mapping[str, Seen] | None = None) -> None:
@@ -161,6 +162,10 @@ def _train(run: RunFolder, threads: int, reporter: Reporter) -> RunMetrics:
 def _train_stage(
     recipe: Recipe, stage: StageSpec, run: RunFolder, carried: Weights | None, threads: int, reporter: Reporter
 ) -> None:
+    if stage.unfreeze_from == HEAD and stage is not recipe.stages[-1]:
+        reporter.say(
+            f"{stage.name}: trains its head alone, which the next stage replaces: it hands on nothing that it learned"
+        )
     folder = run.stage(stage.name)
     started = time.monotonic() - seconds_spent(folder.checkpoint)
     data = stages.prepare_stage(recipe, stage, run, reporter)

@@ -113,7 +113,7 @@ def open_trained(run: RunFolder, reporter: Reporter) -> Trained:
         name: [a.size for a in arrays] for name, arrays in network.weights.items()
     }:
         raise RunError(
-            f"weights of {recipe.backbone.name} with alpha={recipe.backbone.alpha:g}, as the run's recipe says",
+            f"weights of {recipe.backbone.name}:{recipe.backbone.variant}, as the run's recipe says",
             received=folder.weights,
             hint="The recipe was changed after training: mstl-edge train makes a new run.",
         )

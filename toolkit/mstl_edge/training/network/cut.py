@@ -7,14 +7,11 @@ value that enters that block, in front of any padding, since zeros need not be s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mstl_edge.errors import RecipeError
 from mstl_edge.training.network import ops
 from mstl_edge.training.network.graph import Graph, Node
-
-HEAD = "head"
-"""The cut point that every network has: the head alone is trained, on pooled features."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +33,19 @@ def cut_at(graph: Graph, point: str) -> Cut:
     Raises:
         RecipeError: There is no such block, or what enters it does not part the network.
     """
-    border = border_of(graph, point)
+    return cut_behind(graph, border_of(graph, point))
+
+
+def cut_behind(graph: Graph, border: str) -> Cut:
+    """Cut a network at a value that parts it; see `parts`."""
     if border == graph.input.name:
         return Cut(None, graph)
     above = graph.descendants(border)
     prefix = up_to(graph, border)
     fed = Node(border, "input", (), graph[border].shape)
     tail = graph.with_nodes([fed, *(node for node in graph.nodes if node.name in above)])
-    return Cut(prefix, tail)
+    weights = {name: arrays for name, arrays in tail.weights.items() if name != border}
+    return Cut(prefix, replace(tail, weights=weights))
 
 
 def border_of(graph: Graph, point: str) -> str:
@@ -58,11 +60,12 @@ def border_of(graph: Graph, point: str) -> str:
     if len(entering) != 1:
         raise _refused(graph, point, f"{len(entering)} values enter it" if block else "there is no such block")
     (border,) = entering
-    while graph[border].kind == "pad" and len(graph[border].inputs) == 1:
+    while graph[border].kind == "pad":
         (border,) = graph[border].inputs
     reader = graph.sole_reader(border)
-    while reader is not None and reader.name in block and reader.kind in ("average_pool", "max_pool"):
-        border, reader = reader.name, graph.sole_reader(reader.name)
+    while reader is not None and reader.kind in ("pad", "average_pool", "max_pool"):
+        border = reader.name if reader.kind != "pad" and reader.name in block else border
+        reader = graph.sole_reader(reader.name)
     if not parts(graph, border):
         raise _refused(graph, point, f"{border}, which enters it, is also read around it")
     return border

@@ -12,23 +12,23 @@ from mstl_edge.schemas.study_plan import Arm, Scheme
 from mstl_edge_models import backbones
 
 SCHEMES: tuple[Scheme, ...] = ("float32", "int8-ptq", "int8-qat")
-OWN_ARMS = ("scratch", "single", "multi")
-SCRATCH_ALPHA = 0.25
-"""A few hundred images cannot fill a wider network from nothing; a recipe that is narrower stays so."""
+OWN_ARMS = ("scratch", "features", "single", "multi")
+USUAL_ARMS = ("scratch", "single", "multi")
 
 
 def build_arms(
     recipe: Recipe,
     *,
-    wanted: Sequence[str] = OWN_ARMS,
+    wanted: Sequence[str] = USUAL_ARMS,
     extra: Sequence[tuple[str, Recipe]] = (),
     schemes: Sequence[str] = SCHEMES,
 ) -> tuple[Arm, ...]:
     """Return the arms of a study.
 
     Args:
-        recipe: The recipe in question; `multi` is itself, `single` lacks its bridge, `scratch` also its first weights.
-        wanted: Which of the three; `multi` is left out where the recipe has one stage only.
+        recipe: The recipe in question; `multi` is itself, `single` lacks its bridge, `scratch` also its first weights, and of
+            `features` only the head is trained.
+        wanted: Which of the four; `multi` is left out where the recipe has one stage only.
         extra: More arms by name.
         schemes: What transfer arms are judged in; float32 is always among them, an arm from scratch has nothing else.
 
@@ -38,7 +38,12 @@ def build_arms(
     """
     _check_known("arm", wanted, OWN_ARMS)
     _check_known("scheme", schemes, SCHEMES)
-    made: dict[str, Callable[[Recipe], Recipe]] = {"scratch": _scratch, "single": _single, "multi": _whole}
+    made: dict[str, Callable[[Recipe], Recipe]] = {
+        "scratch": _scratch,
+        "features": _features,
+        "single": _single,
+        "multi": _whole,
+    }
     own = [
         (name, made[name](recipe)) for name in OWN_ARMS if name in wanted and (name != "multi" or _has_bridge(recipe))
     ]
@@ -78,16 +83,34 @@ def _whole(recipe: Recipe) -> Recipe:
 
 def _single(recipe: Recipe) -> Recipe:
     """Return the recipe without its bridge; every layer that any of its stages trains is trained on the target."""
-    layers = backbones.REGISTRY[recipe.backbone.name].layers
-    lowest = min((stage.unfreeze_from for stage in recipe.stages), key=layers.index)
+    names = _cut_names(recipe)
+    lowest = min((stage.unfreeze_from for stage in recipe.stages), key=names.index)
     target = msgspec.structs.replace(recipe.stages[-1], unfreeze_from=lowest)
     return msgspec.structs.replace(recipe, stages=(target,))
 
 
 def _scratch(recipe: Recipe) -> Recipe:
-    """Return the target stage alone, on random weights, with every layer trained."""
-    first = backbones.REGISTRY[recipe.backbone.name].layers[0]
-    target = msgspec.structs.replace(recipe.stages[-1], unfreeze_from=first)
-    alpha = min(recipe.backbone.alpha, SCRATCH_ALPHA)
-    backbone = msgspec.structs.replace(recipe.backbone, weights="none", alpha=alpha)
+    """Return the target stage alone, on random weights, with every layer trained.
+
+    The smallest variant is taken, since a few hundred images cannot fill a wider network from nothing; a narrower one stays.
+    """
+    smallest = min(recipe.backbone.variant, backbones.REGISTRY[recipe.backbone.name].variants[0], key=_size(recipe))
+    backbone = msgspec.structs.replace(recipe.backbone, weights="none", variant=smallest)
+    target = msgspec.structs.replace(recipe.stages[-1], unfreeze_from=_cut_names(recipe)[0])
     return msgspec.structs.replace(recipe, stages=(target,), backbone=backbone)
+
+
+def _features(recipe: Recipe) -> Recipe:
+    """Return the target stage alone, with nothing but its head trained: feature extraction."""
+    target = msgspec.structs.replace(recipe.stages[-1], unfreeze_from=backbones.HEAD)
+    return msgspec.structs.replace(recipe, stages=(target,))
+
+
+def _cut_names(recipe: Recipe) -> tuple[str, ...]:
+    return backbones.REGISTRY[recipe.backbone.name].cut_names(recipe.backbone.variant)
+
+
+def _size(recipe: Recipe) -> Callable[[str], int]:
+    """Return what orders variants of the recipe's backbone: channels of their last feature map."""
+    backbone = backbones.REGISTRY[recipe.backbone.name]
+    return lambda variant: backbone.cut_point(variant, backbones.HEAD).channels
