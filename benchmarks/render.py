@@ -26,6 +26,7 @@ from rendered import (
     speed,
     studies,
     suites,
+    two_versions,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +47,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "weight-bits": programs.weight_bits,
     "training-speed": speed.training_speed,
     "whole-run": speed.whole_run,
+    "two-versions": two_versions.two_versions,
     "training-equality": speed.training_equality,
     "training-pairs": speed.training_pairs,
     "fine-tuning": fine_tuning.seconds,

@@ -35,17 +35,23 @@ def tables() -> dict[str, Callable[[], str]]:
 
 
 def _arms(tree: Any) -> str:
+    two = len(tree["labels"]) == 2
     rows = [
         [
             f"`{arm['name']}`",
             arm["scheme"],
-            *(share(arm[name]) for name in ("accuracy", "sensitivity", "specificity")),
-            *("{value:.3f} ({low:.3f} to {high:.3f})".format(**arm[name]) for name in ("auc", "calibration_error")),
+            share(arm["accuracy"]),
+            *(share(arm[name]) for name in (("sensitivity", "specificity") if two else ("macro_f1",))),
+            *(_interval(arm[name]) for name in (("auc", "calibration_error") if two else ("calibration_error",))),
         ]
         for arm in tree["arms"]
     ]
-    columns = ["arm", _dealt(tree), "accuracy % (95 %)", "sensitivity %", "specificity %", "AUC", "calibration error"]
-    return table(columns, rows)
+    scores = ["sensitivity %", "specificity %", "AUC"] if two else ["macro-F1 %"]
+    return table(["arm", _dealt(tree), "accuracy % (95 %)", *scores, "calibration error"], rows)
+
+
+def _interval(told: Any) -> str:
+    return "{value:.3f} ({low:.3f} to {high:.3f})".format(**told)
 
 
 def _verdicts(tree: Any) -> str:

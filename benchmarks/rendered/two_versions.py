@@ -8,7 +8,16 @@ from typing import Any
 
 from rendered.markdown import read, table
 
-_COLUMNS = ["recipe", "seeds", "test accuracy before", "after", "int8 agreement before", "after", "`train`, after / before", "`export`, after / before"]  # fmt: skip
+_COLUMNS = [
+    "recipe",
+    "seeds",
+    "test accuracy before",
+    "after",
+    "int8 agreement before",
+    "after",
+    "`train`, after / before",
+    "`export`, after / before",
+]
 
 
 def two_versions() -> str:

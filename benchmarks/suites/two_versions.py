@@ -1,4 +1,4 @@
-r"""Two versions of the project on the same recipes and seeds, in turns: what they score and how long they take, to two-versions.json.
+r"""Two versions of the project on the same recipes and seeds, in turns: what they score and how long they take.
 
     python benchmarks/suites/two_versions.py --before OLD/bin/mstl-edge --after NEW/bin/mstl-edge --seeds 3 \
       --recipe ct-hemorrhage-lite --recipe ct-hemorrhage --out benchmarks/results/two-versions.json \

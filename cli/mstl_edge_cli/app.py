@@ -28,6 +28,7 @@ COMMANDS = (
     "inspect",
     "study",
     "recipes",
+    "backbones",
     "runs",
     "data",
     "doctor",

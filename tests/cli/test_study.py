@@ -165,6 +165,28 @@ def test_seed_and_data_reach_extra_arms_as_far_as_they_have_the_stage(plan_of):
     assert [stage.data for stage in plan.arm("multi").recipe.stages] == ["./chest", "./ct"]
 
 
+def test_a_recipe_is_put_on_several_networks_each_as_deep_as_the_rules_have_it(plan_of):
+    plan = plan_of(
+        "ct-hemorrhage-lite", "--backbones", "mobilenet_v1:0.25,mobilenet_v2:.35,resnet", "--data", "target=./ct",
+        "--weights", "mobilenet_v2:.35=w.h5",
+    )  # fmt: skip
+    networks = {arm.name: arm.recipe.backbone for arm in plan.arms}
+    assert {name: (network.variant, network.weights) for name, network in networks.items()} == {
+        "mobilenet_v1-0.25": ("0.25", "imagenet"),
+        "mobilenet_v2-.35": ("0.35", "w.h5"),
+        "resnet": ("50", "imagenet"),
+    }
+    assert [arm.stage.unfreeze_from for arm in plan.arms] == ["conv_dw_4", "block_4", "conv4_block3"]
+    assert {arm.stage.data for arm in plan.arms} == {"./ct"}
+
+
+def test_several_arms_of_each_network_are_named_after_both(plan_of):
+    plan = plan_of(
+        "ct-hemorrhage", "--backbones", "mobilenet_v2:0.35", "--arms", "single,multi", "--arm", "own=phantom"
+    )
+    assert [arm.name for arm in plan.arms] == ["mobilenet_v2-0.35-single", "mobilenet_v2-0.35-multi", "own"]
+
+
 def test_a_path_with_an_equals_sign_is_a_path(plan_of):
     assert plan_of("phantom", "--weights", "./alpha=1.h5").recipe.backbone.weights == "./alpha=1.h5"
 
@@ -175,9 +197,14 @@ def test_a_path_with_an_equals_sign_is_a_path(plan_of):
         (["--arm", "best"], "--arm NAME=RECIPE"),
         (["--arm", "../x=phantom"], "--arm NAME=RECIPE"),
         (["--arm", "best=phantomm"], "Did you mean phantom?"),
-        (["--weights", "lite=w.h5"], "ARM=FILE for one that --arm names (none here). Received: lite=w.h5"),
+        (
+            ["--weights", "lite=w.h5"],
+            "ARM=FILE for one that --arm or --backbones names (none here). Received: lite=w.h5",
+        ),
         (["--weights", "a.h5", "--weights", "b.h5"], "first weights once for all arms. Received: a.h5 and b.h5"),
-        (["--arm", "best=phantom", "--weights", "best="], "ARM=FILE for one that --arm names (best)"),
+        (["--arm", "best=phantom", "--weights", "best="], "ARM=FILE for one that --arm or --backbones names (best)"),
+        (["--backbones", "mobilenet_v9"], "a backbone ("),
+        (["--backbones", "mobilenet_v2:9x"], "a variant of mobilenet_v2 ("),
         (["--arms", "double"], "arms among scratch, features, single, multi"),
         (["--schemes", "int4"], "schemes among float32, int8-ptq, int8-qat"),
         (["--learning-curve", "20,many"], "numbers of images for the learning curve. Received: many"),

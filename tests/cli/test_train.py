@@ -98,7 +98,7 @@ def test_it_speaks_before_tensorflow_is_imported_and_says_how_to_install_it(tmp_
         (["phantm"], "Received: phantm. Did you mean phantom?"),
         (["absent.toml"], "expected a recipe file that exists. Received: absent.toml."),
         (["--set", "backbone.vriant=1"], "Received: backbone.vriant. Did you mean backbone.variant?"),
-        (["--set", "backbone.name=resnet50"], "expected a backbone (mobilenet_v1). Received: backbone.name=resnet50."),
+        (["--set", "backbone.name=resnet50"], "inception_v3). Received: backbone.name=resnet50. Did you mean resnet?"),
         (["--set", "stages.target.unfreeze_from=conv_dw_99"], "Received: conv_dw_99. Did you mean conv_dw_9?"),
         (["--set", "stages.tagret.epochs=1"], "Received: stages.tagret.epochs. Did you mean stages.target.epochs?"),
         (["--data", "target"], "expected --data STAGE=PATH. Received: target. For example --data target=./head-ct"),

@@ -51,6 +51,19 @@ def test_every_cut_point_parts_the_network_where_and_with_as_many_values_as_it_s
 
 
 @every_variant
+def test_a_weights_file_holds_as_many_numbers_as_it_says(
+    backbone: backbones.Backbone, variant: str, keras: Any
+) -> None:
+    spec = BackboneSpec(name=backbone.name, variant=variant, input_size=max(64, backbone.smallest))
+    assert backbone.build(keras, spec).count_params() == backbone.parameters(variant)
+
+
+def test_no_two_networks_have_as_many_numbers_so_that_a_file_tells_its_own() -> None:
+    counts = [backbone.parameters(variant) for backbone, variant in VARIANTS]
+    assert len(set(counts)) == len(counts)
+
+
+@every_variant
 def test_variants_are_known_by_their_number_and_nothing_else_is(backbone: backbones.Backbone, variant: str) -> None:
     assert backbone.variant(variant) == variant
     assert backbone.default in backbone.variants

@@ -166,7 +166,11 @@ def test_a_key_without_a_default_is_asked_for_by_its_path() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("backbone.name=mobilenet_v2", "Received: backbone.name=mobilenet_v2. Did you mean mobilenet_v1?"),
+        ("backbone.name=mobilnet_v2", "Received: backbone.name=mobilnet_v2. Did you mean mobilenet_v2?"),
+        (
+            "backbone.name=mobilenet_v2",
+            "a cut point of mobilenet_v2 in stages.bridge.unfreeze_from (such as block_15, block_16",
+        ),
         ("stages.bridge.unfreeze_from=conv_dw_14", "Received: conv_dw_14. Did you mean conv_dw_"),
         ("stages.bridge.name=target", "stages with different names. Received: target, target"),
         ("stages.bridge.split={validation = 0.6, test = 0.5}", "Received: 0.6 + 0.5"),

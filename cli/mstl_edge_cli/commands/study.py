@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
     from mstl_edge.planning import Asked
     from mstl_edge.recipe import Recipe
     from mstl_edge.schemas.study import Study
-    from mstl_edge.schemas.study_plan import StudyPlan
+    from mstl_edge.schemas.study_plan import Arm, StudyPlan
     from mstl_edge.training.study.folder import StudyFolder
 
 FOLDS, REPEATS = 5, 2
 ALL_ARMS = ""
 _ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ARM_OR_BACKBONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +60,15 @@ def study(
     arm: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=RECIPE", help="One more arm; takes --data, --weights and --seed, but not --set."),
+    ] = None,
+    backbones: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="The same recipe on several networks NAME[:VARIANT], each trained as deep as the rules have it; "
+            "see 'mstl-edge backbones'.",
+            show_default=False,
+        ),
     ] = None,
     arms: Annotated[
         str | None,
@@ -106,13 +117,17 @@ def study(
 ) -> None:
     """Did the bridge help, did int8 hurt: cross-validate the last stage from scratch, without and with what comes before it.
 
+    With --backbones: which network? Each is trained and quantized on the same folds and views.
+
     Example: mstl-edge study ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct --learning-curve 20,40,80
     """
-    files = _first_weights(weights, [_named(pair)[0] for pair in arm or []])
+    networks = _listed(backbones)
+    files = _first_weights(weights, [*(_named(pair)[0] for pair in arm or []), *networks])
     for_all = files.pop(ALL_ARMS, None)
+    files = {network: for_all for network in networks if for_all is not None} | files
     asked = asked_of({**ctx.params, "weights": for_all})
     if resume is not None:
-        of_plan = (arm, arms, schemes, folds, repeats, fold_seed, sensitivity, learning_curve, out)
+        of_plan = (arm, backbones, arms, schemes, folds, repeats, fold_seed, sensitivity, learning_curve, out)
         opened = _reopened(resume, alone=all(option is None for option in of_plan))
         moved = options.stage_data(data)
         if recipe or asked != asked_of({}):
@@ -126,14 +141,13 @@ def study(
     else:
         from mstl_edge.output_folder import check_unused
         from mstl_edge.schemas.study_plan import StudyPlan
-        from mstl_edge.training.study.plan import SCHEMES, USUAL_ARMS, build_arms
 
         check_unused(out)
-        subject = subject_of("study", recipe, data, asked)
+        # On several networks the recipe's own is not trained, and needs no weights.
+        subject = subject_of("study", recipe, data, replace(asked, weights="none") if networks else asked)
         extra = [_extra_arm(*_named(pair), subject, files, asked) for pair in arm or []]
-        built = build_arms(
-            subject.recipe, wanted=_listed(arms) or USUAL_ARMS, extra=extra, schemes=_listed(schemes) or SCHEMES
-        )
+        here = [_on(subject.recipe, network, files) for network in networks]
+        built = _built(subject.recipe, here, extra, wanted=_listed(arms), schemes=_listed(schemes))
         plan = StudyPlan(
             recipe=subject.recipe,
             arms=built,
@@ -171,6 +185,33 @@ def _reopened(resume: Path, *, alone: bool) -> StudyFolder:
     return opened
 
 
+def _on(recipe: Recipe, network: str, files: dict[str, str]) -> tuple[str, Recipe]:
+    """Return a recipe on `NAME[:VARIANT]`, and its arm's name; without a file of its own it starts from ImageNet weights."""
+    from mstl_edge.planning.asked import parse_backbone
+    from mstl_edge.training.study.plan import on_backbone
+
+    return network.replace(":", "-"), on_backbone(recipe, *parse_backbone(network), files.get(network, "imagenet"))
+
+
+def _built(
+    recipe: Recipe,
+    networks: Sequence[tuple[str, Recipe]],
+    extra: Sequence[tuple[str, Recipe]],
+    *,
+    wanted: Sequence[str],
+    schemes: Sequence[str],
+) -> tuple[Arm, ...]:
+    """Return the arms of the plan: those of the recipe, or of it on several networks, and the extra ones behind them."""
+    from mstl_edge.training.study.plan import SCHEMES, USUAL_ARMS, backbone_arms, build_arms
+
+    chosen = schemes or SCHEMES
+    if not networks:
+        return build_arms(recipe, wanted=wanted or USUAL_ARMS, extra=extra, schemes=chosen)
+    usual = "multi" if len(recipe.stages) > 1 else "single"
+    beside = build_arms(recipe, wanted=(), extra=extra, schemes=chosen) if extra else ()
+    return backbone_arms(networks, wanted or [usual], chosen) + beside
+
+
 def _named(pair: str) -> tuple[str, str]:
     """Split `NAME=RECIPE`."""
     name, separator, source = pair.partition("=")
@@ -184,11 +225,12 @@ def _first_weights(given: list[str] | None, arms: Sequence[str]) -> dict[str, st
     found: dict[str, str] = {}
     for one in given or []:
         name, separator, file = one.partition("=")
-        if not separator or not _ARM_NAME.fullmatch(name):  # a path may hold a '=' too
+        if not separator or not _ARM_OR_BACKBONE.fullmatch(name):  # a path may hold a '=' too
             name, file = ALL_ARMS, one
         if (name != ALL_ARMS and name not in arms) or not file:
             raise MstlEdgeError(
-                f"--weights FILE for all arms, or ARM=FILE for one that --arm names ({', '.join(arms) or 'none here'})",
+                "--weights FILE for all arms, or ARM=FILE for one that --arm or --backbones names "
+                f"({', '.join(arms) or 'none here'})",
                 received=one,
                 hint=f"A file of that name is {typed('--weights', f'./{one}')}",
             )

@@ -9,7 +9,9 @@ from typing import Any, Literal, Protocol
 HEAD = "head"
 """The cut point that every network has: the head alone is trained, on pooled features."""
 
-Normalization = Literal["tf", "torch", "caffe"]
+Normalization = Literal["tf", "torch", "caffe", "bgr"]
+Side = Callable[[int], int]
+"""Pixels of an image's side → of a feature map's."""
 
 
 class Spec(Protocol):
@@ -30,19 +32,43 @@ class CutPoint:
 
     Attributes:
         name: Of the first block above it, as `unfreeze_from` names it.
-        stride: The image's side over the side of the feature map that enters the block, each halving rounded up; None where
-            one vector enters.
-        channels: Of that feature map.
+        channels: Of the feature map that enters the block.
+        side: Of that feature map, for an image of so many pixels.
     """
 
     name: str
-    stride: int | None
     channels: int
+    side: Side
 
     def values(self, size: int) -> int:
         """Return how many values enter the block for one image of `size` pixels: what is stored where all below stays frozen."""
-        side = 1 if self.stride is None else -(-size // self.stride)
-        return side * side * self.channels
+        return self.side(size) ** 2 * self.channels
+
+
+def whole(size: int) -> int:
+    """Return the side of what is as large as the image."""
+    return size
+
+
+def pooled(size: int) -> int:
+    """Return the side of what is one vector."""
+    return 1
+
+
+def halved(times: int) -> Side:
+    """Return the side of what was halved so often, rounded up."""
+    return lambda size: -(-size // 2**times)
+
+
+def head(channels: int) -> CutPoint:
+    """Return the last cut point of every network."""
+    return CutPoint(HEAD, channels, pooled)
+
+
+def divisible(channels: float, by: int = 8) -> int:
+    """Return a number of channels as MobileNets round it: to a multiple, and never down by more than a tenth."""
+    rounded = max(by, int(channels + by / 2) // by * by)
+    return rounded if rounded >= 0.9 * channels else rounded + by
 
 
 @dataclass(frozen=True)
@@ -52,12 +78,12 @@ class Published:
     Attributes:
         name: As it lies in Keras' own cache.
         url: Where it is downloaded from.
-        sha256: Of its content; empty where it is not known here.
+        digest: Of its content, `md5:…` as Keras has it or `sha256:…`; empty where nobody says it.
     """
 
     name: str
     url: str
-    sha256: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,14 +97,15 @@ class Backbone:
         cut_points: `variant` → where it can be cut, from input to output; the last is `head`.
         build: `(keras, spec)` → a flat functional model `(batch, input_size, input_size, 3) float32` → `(batch, height, width,
             channels)`, with random weights. The framework is handed in, so that this package imports none.
+        parameters: `variant` → numbers in a file of its weights without a head, means and variances of BatchNorm included:
+            how much it can learn, and how a weights file tells what it is of.
         weights: `spec` → the ImageNet weights that Keras publishes for it, or None.
         normalization: What its weights expect of pixels, in Keras' words: `tf` [−1, 1]; `torch` [0, 1], less the mean of
-            ImageNet, over its standard deviation; `caffe` blue, green, red, less their means.
+            ImageNet, over its standard deviation; `caffe` blue, green, red, less their means; `bgr` blue, green, red in
+            [0, 1].
         bundled: Variant → file in `mstl_edge_models/weights`.
         smallest: Pixels that it needs.
         any_width: Whether a variant is a width multiplier, of which any positive number can be built.
-        stem: Name in a weights file of the first kernel, and its output channels at width 1, by which the file tells its width;
-            None where it cannot.
     """
 
     name: str
@@ -86,12 +113,12 @@ class Backbone:
     default: str
     cut_points: Callable[[str], tuple[CutPoint, ...]]
     build: Callable[[Any, Spec], Any]
+    parameters: Callable[[str], int]
     weights: Callable[[Spec], Published | None]
     normalization: Normalization = "tf"
     bundled: Mapping[str, str] = field(default_factory=dict)
     smallest: int = 32
     any_width: bool = False
-    stem: tuple[str, int] | None = None
 
     def variant(self, text: str) -> str | None:
         """Return a variant as it is spelled here, `0.25` for `.25`; None where there is none such."""

@@ -126,13 +126,20 @@ def test_a_width_without_bundled_weights_and_no_network_is_one_clear_line(folder
         plan_recipe(str(folder("a", "b")), Asked(backbone="mobilenet_v1:1.0"))
 
 
-def test_a_weights_file_tells_its_width(folder, tmp_path):
+@pytest.mark.parametrize(("name", "variant"), [("mobilenet_v1", "0.5"), ("mobilenet_v2", "0.35")])
+def test_a_weights_file_tells_its_network(folder, tmp_path, name, variant):
     h5py = pytest.importorskip("h5py")
-    with h5py.File(tmp_path / "half.h5", "w") as file:
-        file["conv1/conv1/kernel:0"] = [[[[0.0] * 16] * 3] * 3] * 3
-    planned = plan_recipe(str(folder("a", "b")), Asked(weights=str(tmp_path / "half.h5")))
-    assert planned.recipe.backbone.variant == "0.5"
+    with h5py.File(tmp_path / "some.h5", "w") as file:
+        file["a/kernel:0"] = [0.0] * (backbones.REGISTRY[name].parameters(variant) - 8)
+        file["b/b/bias:0"] = [0.0] * 8
+    planned = plan_recipe(str(folder("a", "b")), Asked(weights=str(tmp_path / "some.h5")))
+    assert (planned.recipe.backbone.name, planned.recipe.backbone.variant) == (name, variant)
+    assert planned.choice("backbone.name").why == "that of the weights file"
     assert planned.choice("backbone.variant").why == "that of the weights file"
+
+
+def test_what_is_no_weights_file_is_one_clear_line(folder, tmp_path):
+    pytest.importorskip("h5py")
     (tmp_path / "text.h5").write_text("no weights")
     with pytest.raises(WeightsError, match=r"a Keras weights file \(\.h5, no_top\)\. Received: text\.h5"):
         plan_recipe(str(folder("a", "b")), Asked(weights=str(tmp_path / "text.h5")))
@@ -141,7 +148,7 @@ def test_a_weights_file_tells_its_width(folder, tmp_path):
 @pytest.mark.parametrize(
     ("backbone", "message"),
     [
-        ("mobilnet", r"a backbone \(mobilenet_v1\)\. Received: mobilnet\. Did you mean mobilenet_v1\?"),
+        ("mobilnet", r"a backbone \(mobilenet_v1, .*\)\. Received: mobilnet\. Did you mean mobilenet_v\d\?"),
         ("mobilenet_v1:huge", r"a variant of mobilenet_v1 \(0\.25, 0\.5, 0\.75, 1\.0\)\. Received: huge\."),
         ("mobilenet_v1:wide", r"Received: wide\. For example --backbone mobilenet_v1:0\.25"),
     ],

@@ -260,5 +260,6 @@ def test_committed_studies_lie_beside_their_own_answers(result: Path) -> None:
     answers = read_arm_answers(result, study)
     assert answers is not None
     assert list(answers) == [arm.title for arm in study.arms]
-    step = 1 / 256  # of an int8 output
-    assert all(np.abs(one.probabilities.sum(axis=1) - 1).max() <= step + 1e-9 for one in answers.values())
+    for one in answers.values():
+        rounded = one.probabilities.shape[1] / 2 / 256  # half a step of an int8 output for each class
+        assert np.abs(one.probabilities.sum(axis=1) - 1).max() <= rounded + 1e-9

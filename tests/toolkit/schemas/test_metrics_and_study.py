@@ -27,7 +27,11 @@ ROOT = Path(__file__).parents[3]
 OLD_METRICS = ROOT / "tests" / "data" / "report" / "run" / "metrics.json"
 OLD_STUDIES = [
     ROOT / "tests" / "data" / "report" / "study.json",
-    *sorted((ROOT / "benchmarks" / "results" / "studies").glob("*.json")),
+    *sorted(
+        path
+        for path in (ROOT / "benchmarks" / "results" / "studies").glob("*.json")
+        if '"schema": "mstl-edge/study/1"' in path.read_text()
+    ),
 ]
 
 

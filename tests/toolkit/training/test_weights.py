@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -64,7 +65,7 @@ def test_weights_of_another_width_name_the_first_tensor_that_differs_and_their_o
 ) -> None:
     told = r"mobilenet_v1:0.25 without a head \(conv1/kernel \(3, 3, 3, 8\)\). Received: half.h5 \(conv1/kernel \(3, 3, 3, 16\); "
     with pytest.raises(
-        WeightsError, match=told + r"\d+ of 135 tensors do not fit\). .*--backbone mobilenet_v1:0.5;"
+        WeightsError, match=told + r"135 of 135 tensors do not fit\). .*--backbone mobilenet_v1:0.5;"
     ) as caught:
         loaded(spec(weights=str(half_width_file)))
     assert "\n" not in str(caught.value)
@@ -78,7 +79,7 @@ def test_weights_on_a_disk_without_file_locks_name_the_variable_that_helps(
         raise OSError("Unable to synchronously open file (unable to lock file, errno = 37)")
 
     assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"  # unless the user has said otherwise
-    monkeypatch.setattr(keras.Model, "load_weights", locked)
+    monkeypatch.setattr(h5py, "File", locked)
     with pytest.raises(WeightsError, match=r"half.h5 \(Unable.*Set HDF5_USE_FILE_LOCKING=FALSE"):
         loaded(spec(weights=str(half_width_file), variant="0.5"))
 
@@ -143,7 +144,7 @@ def test_a_file_in_the_keras_cache_is_used_without_asking_the_network(
 def test_a_file_in_the_keras_cache_with_another_content_than_was_published_is_refused(no_home: Path) -> None:
     quarter = spec(weights="imagenet")
     cached_weights(no_home, quarter)
-    with pytest.raises(WeightsError, match=r"as it was published \(SHA-256 .*which has another content. Delete it"):
+    with pytest.raises(WeightsError, match=r"as it was published \(sha256 .*which has another content. Delete it"):
         loaded(quarter)
 
 

@@ -14,7 +14,7 @@ from mstl_edge.planning import rules
 from mstl_edge.planning.asked import Asked, parse_backbone
 from mstl_edge.planning.facts import facts_of
 from mstl_edge.planning.naming import name_after
-from mstl_edge.planning.weights_at_hand import can_download, first_weights, has_bundled, not_downloaded, variant_of
+from mstl_edge.planning.weights_at_hand import can_download, first_weights, has_bundled, network_of, not_downloaded
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import LAST, NAMED_WEIGHTS, BackboneSpec, Recipe, StageSpec, absolute_source, changed
 from mstl_edge.schemas.choices import CHOICES, Choice, Choices, SetFacts
@@ -96,18 +96,27 @@ def _draft(data: str, sources: Mapping[str, str], backbone: BackboneSpec, asked:
 
 def _backbone(asked: Asked) -> tuple[BackboneSpec, list[Choice]]:
     """Choose architecture, variant and first weights: as asked, by the weights file, else the smallest and what is at hand."""
-    name, variant = parse_backbone(asked.backbone) if asked.backbone else (BackboneSpec().name, "")
     weights, why, from_file = asked.weights, "asked for", None
     if weights is not None and weights not in NAMED_WEIGHTS:
-        path = first_weights(BackboneSpec(name=name, weights=weights)).path
-        from_file = None if path is None else variant_of(path, REGISTRY[name])
-    chosen = from_file or REGISTRY[name].variants[0]
+        path = first_weights(BackboneSpec(weights=weights)).path
+        from_file = None if path is None else network_of(path)
+    usual = from_file[0] if from_file else BackboneSpec().name
+    name, variant = parse_backbone(asked.backbone) if asked.backbone else (usual, "")
+    if from_file and from_file[0] != name:
+        from_file = None  # loading says what does not fit
+    chosen = from_file[1] if from_file else REGISTRY[name].variants[0]
     spec = BackboneSpec(name=name, variant=variant or chosen)
     if weights is None and not asked.sets("backbone.weights"):
         weights, why = _weights_at_hand(spec)
     reason = "that of the weights file" if from_file else "the smallest that was published"
+    published = "the network of the published work"
     return msgspec.structs.replace(spec, weights=weights or spec.weights), [
-        Choice(key="backbone.name", value=name, why="the network of the published work", source="Godasu et al. 2020"),
+        Choice(
+            key="backbone.name",
+            value=name,
+            why=reason if from_file else published,
+            source="" if from_file else "Godasu et al. 2020",
+        ),
         Choice(key="backbone.variant", value=chosen, why=reason, source=rules.HOWARD),
         Choice(key="backbone.weights", value=weights or spec.weights, why=why),
     ]

@@ -17,8 +17,8 @@ from mstl_edge_models import backbones
 LITE, BEST = "recipe ct-hemorrhage-lite", "recipe ct-hemorrhage-best"
 HOWARD = "Howard et al. 2017, arXiv:1704.04861"
 
-NARROW = 384
-"""Networks with so many pooled features or fewer are trained as `ct-hemorrhage-lite` trains MobileNet 0.25, others as
+SMALL = 500_000
+"""Networks of so many parameters or fewer are trained as `ct-hemorrhage-lite` trains MobileNet 0.25, others as
 `ct-hemorrhage-best` trains 1.0."""
 SIZES = (96, 128, 160, 192, 224)
 BUNDLED_SIZE = 96
@@ -43,9 +43,9 @@ class Situation:
         return max(1, round(self.facts.images * (1 - spec.validation - spec.test)))
 
     @property
-    def narrow(self) -> bool:
+    def small(self) -> bool:
         """Whether the network is small enough to learn more of itself."""
-        return self.cut_points[-1].channels <= NARROW
+        return is_small(self.backbone)
 
     @property
     def cut_points(self) -> tuple[backbones.CutPoint, ...]:
@@ -77,17 +77,27 @@ def _input_size(at: Situation) -> tuple[int, str]:
     return size, "the size of the ImageNet weights"
 
 
+def is_small(backbone: BackboneSpec) -> bool:
+    """Return whether a network is small enough to learn more of itself; see `SMALL`."""
+    return backbones.REGISTRY[backbone.name].parameters(backbone.variant) <= SMALL
+
+
+def usual_cut(backbone: BackboneSpec) -> str:
+    """Return the cut point from which a network is trained on a few hundred images: a quarter or half of the way up."""
+    names = backbones.REGISTRY[backbone.name].cut_names(backbone.variant)
+    return names[min(len(names) - 2, len(names) // 4 if is_small(backbone) else len(names) // 2 + 1)]
+
+
 def _unfreeze_from(at: Situation) -> tuple[str, str]:
-    names = [point.name for point in at.cut_points]
-    if at.narrow:
-        return names[
-            len(names) // 4
-        ], "a narrow network gains from more trained layers, and few weights make that cheap"
-    return names[len(names) // 2 + 1], "the upper half is trained, the lower half is general enough"
+    if at.small:
+        why = "a small network gains from more trained layers, and few weights make that cheap"
+    else:
+        why = "the upper half is trained, the lower half is general enough"
+    return usual_cut(at.backbone), why
 
 
 def _epochs(at: Situation) -> tuple[int, str]:
-    passes, least, most = (16_000, 30, 120) if at.narrow else (4_000, 15, 40)
+    passes, least, most = (16_000, 30, 120) if at.small else (4_000, 15, 40)
     epochs = max(least, min(most, round(passes / at.training_images)))
     return epochs, f"about {passes:,} images seen in training, between {least} and {most} epochs"
 
@@ -104,7 +114,7 @@ def _augment(key: str, strong: float, mild: float) -> Rule:
     def choose(at: Situation) -> tuple[float, str]:
         return (
             (strong, "strong views keep many epochs from learning images by heart")
-            if at.narrow
+            if at.small
             else (mild, "mild views")
         )
 
@@ -126,11 +136,11 @@ def _resplit(at: Situation) -> tuple[bool, str]:
 
 
 def _learning_rate(at: Situation) -> tuple[float, str]:
-    return (2.5e-4, "few weights bear larger steps") if at.narrow else (1e-4, "small steps keep what ImageNet taught")
+    return (2.5e-4, "few weights bear larger steps") if at.small else (1e-4, "small steps keep what ImageNet taught")
 
 
 def _smoothing(at: Situation) -> tuple[float, str]:
-    return (0.1, "keeps many epochs from growing overconfident") if at.narrow else (0.0, "few epochs need none")
+    return (0.1, "keeps many epochs from growing overconfident") if at.small else (0.0, "few epochs need none")
 
 
 BACKBONE: tuple[Rule, ...] = (Rule("input_size", _input_size, HOWARD),)

@@ -26,14 +26,14 @@ REACHED_WITHIN_S = 3.0
 class FirstWeights:
     """First weights that were found; `path` is None where they are drawn or have to be downloaded from `url` under `name`.
 
-    `sha256` is of the content that was published; empty where nobody knows it.
+    `digest` is of the content that was published, as `Published` has it.
     """
 
     kind: Literal["file", "imagenet", "bundled", "none"]
     name: str = ""
     path: Path | None = None
     url: str = ""
-    sha256: str = ""
+    digest: str = ""
 
 
 def first_weights(spec: BackboneSpec) -> FirstWeights:
@@ -79,8 +79,8 @@ def _imagenet(spec: BackboneSpec, backbone: backbones.Backbone) -> FirstWeights:
     with suppress(RuntimeError):  # without a home folder, Keras takes one under /tmp
         cached = Path.home() / ".keras" / "models" / published.name
         if cached.is_file():
-            return FirstWeights("imagenet", published.name, cached, sha256=published.sha256)
-    return FirstWeights("imagenet", published.name, None, published.url, published.sha256)
+            return FirstWeights("imagenet", published.name, cached, digest=published.digest)
+    return FirstWeights("imagenet", published.name, None, published.url, published.digest)
 
 
 def _bundled() -> list[str]:
@@ -129,25 +129,24 @@ def has_bundled(spec: BackboneSpec) -> bool:
     return spec.variant in backbones.REGISTRY[spec.name].bundled
 
 
-def variant_of(path: Path, backbone: backbones.Backbone) -> str | None:
-    """Return the variant that a weights file is of, by its first kernel; None where that does not tell.
+def network_of(path: Path) -> tuple[str, str] | None:
+    """Return name and variant of the network that a weights file is of, by how many numbers it holds; None of one unknown here.
 
     Raises:
         WeightsError: It is no HDF5 file.
         MissingExtraError: Nothing here reads HDF5.
     """
-    if backbone.stem is None:
-        return None
-    stem, channels = backbone.stem
     try:
         import h5py  # a training-side package
     except ImportError as error:
         raise MissingExtraError("h5py to read weights", hint=f"Install it with: {install_extra('train')}") from error
     try:
         with h5py.File(path, "r", locking=False) as file:
-            kernel = file.get(stem)
-            return None if kernel is None else backbone.variant(str(int(kernel.shape[-1]) / channels))
+            sizes: list[int] = []
+            file.visititems(lambda _, held: sizes.append(held.size) if isinstance(held, h5py.Dataset) else None)
     except OSError as error:
         raise WeightsError(
             "a Keras weights file (.h5, no_top)", received=f"{path.name} ({str(error).splitlines()[0][:160]})"
         ) from error
+    every = ((one, variant) for one in backbones.REGISTRY.values() for variant in one.variants)
+    return next(((one.name, variant) for one, variant in every if one.parameters(variant) == sum(sizes)), None)

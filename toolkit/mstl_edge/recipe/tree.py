@@ -158,6 +158,12 @@ def _checked(recipe: Recipe) -> Recipe:
             hint=did_you_mean(recipe.backbone.name, list(backbones.REGISTRY)),
         )
     recipe = _with_variant(recipe, backbone)
+    if recipe.backbone.input_size < backbone.smallest:
+        raise RecipeError(
+            f"backbone.input_size of {backbone.smallest} or more for {backbone.name}",
+            received=recipe.backbone.input_size,
+            hint=f"Use --size {backbone.smallest}, or another backbone.",
+        )
     if recipe.preprocess.window and not _rising_pair(recipe.preprocess.window):
         raise RecipeError(
             "preprocess.window as [low, high] with low below high", received=list(recipe.preprocess.window)
@@ -200,7 +206,8 @@ def _refuse_unknown_cut(backbone: backbones.Backbone, variant: str, stage: Stage
         raise RecipeError(
             f"a cut point of {backbone.name} in stages.{stage.name}.unfreeze_from (such as {', '.join(known[-4:])})",
             received=stage.unfreeze_from,
-            hint=did_you_mean(stage.unfreeze_from, list(known)),
+            hint=did_you_mean(stage.unfreeze_from, list(known))
+            or f"For example --set stages.{stage.name}.unfreeze_from={known[len(known) // 2]}",
         )
 
 

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.errors import WeightsError
-from mstl_edge.planning.weights_at_hand import FirstWeights, first_weights, not_downloaded, variant_of
+from mstl_edge.planning.weights_at_hand import FirstWeights, first_weights, network_of, not_downloaded
 from mstl_edge.recipe import BackboneSpec
 from mstl_edge.training._keras import keras
 from mstl_edge.training.network.classifier import build_backbone
-from mstl_edge_models import backbones
 
 _LOCKING = "HDF5_USE_FILE_LOCKING"
 
@@ -38,8 +37,7 @@ def loaded_backbone(spec: BackboneSpec, seed: int) -> Any:
         return backbone
     source = _weights_file(spec)
     try:
-        _check_fits(source, backbone, spec)
-        backbone.load_weights(str(source))
+        _load(source, backbone, spec)
     except (ValueError, OSError, KeyError) as error:
         if "lock" in str(error):
             raise WeightsError(
@@ -51,23 +49,51 @@ def loaded_backbone(spec: BackboneSpec, seed: int) -> Any:
     return backbone
 
 
-def _check_fits(source: Path, backbone: Any, spec: BackboneSpec) -> None:
-    """Hold a weights file against the network that it is for, tensor by tensor, in the order in which Keras reads both.
+def _load(source: Path, backbone: Any, spec: BackboneSpec) -> None:
+    """Give a network the weights of a file, held against it tensor by tensor.
 
-    Keras checks a `.weights.h5`, its newer kind, itself: it has no order.
+    Layers are found by their names where the file has the same ones, else by their order, as Keras does. Keras checks a
+    `.weights.h5`, its newer kind, itself.
 
     Raises:
         WeightsError: It is another network's: the first tensor that does not fit is named.
         OSError: It is no HDF5 file.
         KeyError: It is no Keras weights file.
+        ValueError: Keras refuses it.
     """
-    wanted = [(v.name.split(":")[0], tuple(v.shape)) for layer in backbone.layers for v in layer.weights]
+    layers = {layer.name: layer for layer in backbone.layers if layer.weights}
+    held = _held(source)
+    if held is None:
+        backbone.load_weights(str(source))
+        return
+    order = list(layers) if layers.keys() == held.keys() else list(held)
+    _check_fits(
+        spec,
+        source,
+        [(v.name.split(":")[0], tuple(v.shape)) for layer in layers.values() for v in layer.weights],
+        [(one.split(":")[0], array.shape) for name in order for one, array in held[name].items()],
+    )
+    for layer, name in zip(layers.values(), order, strict=True):
+        layer.set_weights(list(held[name].values()))
+
+
+def _held(source: Path) -> dict[str, dict[str, NDArray[Any]]] | None:
+    """Return the tensors of a file by layer, of those that have any; None of a `.weights.h5`."""
     with h5py.File(source, "r") as file:
         if "layer_names" not in file.attrs:
-            return
-        groups = [file[_text(name)] for name in file.attrs["layer_names"]]
-        named = [(group, _text(name)) for group in groups for name in group.attrs["weight_names"]]
-        held = [(name.split(":")[0], tuple(group[name].shape)) for group, name in named]
+            return None
+        groups = {_text(name): file[_text(name)] for name in file.attrs["layer_names"]}
+        return {
+            name: {_text(one): np.asarray(group[_text(one)]) for one in group.attrs["weight_names"]}
+            for name, group in groups.items()
+            if len(group.attrs["weight_names"])
+        }
+
+
+Tensor = tuple[str, tuple[int, ...]]
+
+
+def _check_fits(spec: BackboneSpec, source: Path, wanted: list[Tensor], held: list[Tensor]) -> None:
     apart = [(want, has) for want, has in zip(wanted, held, strict=False) if want[1] != has[1]]
     if apart:
         (name, shape), (other, its) = apart[0]
@@ -88,8 +114,8 @@ def _refused(spec: BackboneSpec, source: Path, received: str, expected: str = ""
 def _own(spec: BackboneSpec, source: Path) -> str:
     """Return the network that a file says it is of; empty where it cannot tell, or says what it was taken for."""
     with suppress(WeightsError):
-        variant = variant_of(source, backbones.REGISTRY[spec.name])
-        return f"{spec.name}:{variant}" if variant not in (None, spec.variant) else ""
+        name, variant = network_of(source) or (spec.name, spec.variant)
+        return f"{name}:{variant}" if (name, variant) != (spec.name, spec.variant) else ""
     return ""
 
 
@@ -105,9 +131,10 @@ def _weights_file(spec: BackboneSpec) -> Path:
     """
     found = first_weights(spec)
     path = found.path or _downloaded(found)
-    if found.sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != found.sha256:
+    kind, _, digest = found.digest.partition(":")
+    if digest and hashlib.new(kind, path.read_bytes(), usedforsecurity=False).hexdigest() != digest:
         raise WeightsError(
-            f"{found.name} as it was published (SHA-256 {found.sha256[:12]}…)",
+            f"{found.name} as it was published ({kind} {digest[:12]}…)",
             received=f"{path}, which has another content",
             hint="Delete it, and it is downloaded again.",
         )

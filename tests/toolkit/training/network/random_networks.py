@@ -138,9 +138,7 @@ class Plan:
         for block, choice in self.blocks:
             x = BLOCKS[block](choice, x, name)
         model = keras.Model(image, _conv_bn(x, name, 8), name="random")
-        rng = np.random.default_rng(self.seed)
-        for layer in model.layers:
-            layer.set_weights([_drawn(variable, rng) for variable in layer.weights])
+        randomize(model, self.seed)
         return model
 
 
@@ -149,6 +147,13 @@ plans = st.builds(
     st.lists(st.tuples(st.sampled_from(sorted(BLOCKS)), st.integers(0, 3)), min_size=1, max_size=4).map(tuple),
     st.integers(0, 2**16),
 )
+
+
+def randomize(model: Any, seed: int) -> None:
+    """Give a Keras model weights and statistics that leave nothing idle."""
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        layer.set_weights([_drawn(variable, rng) for variable in layer.weights])
 
 
 def _drawn(variable: Any, rng: np.random.Generator) -> np.ndarray:

@@ -34,6 +34,13 @@ def kinds(graph: Graph) -> list[str]:
         (lambda x: L.Conv2D(2, 1, activation="swish", name="a")(x), ["conv", "sigmoid", "multiply"]),
         (lambda x: L.SeparableConv2D(2, 3, name="a")(x), ["depthwise", "conv"]),
         (lambda x: L.Add(name="a")([x, x, x]), ["add", "add"]),
+        (lambda x: L.Add(name="a")([L.ReLU(name="b")(x), L.Activation("relu", name="c")(x)]), ["relu", "add"]),
+        (lambda x: L.Cropping2D(((1, 0), (1, 0)), name="a")(x), ["crop"]),
+        (lambda x: L.Cropping2D(((0, 0), (1, 2)), data_format="channels_first", name="a")(x), ["slice"]),
+        (
+            lambda x: L.Multiply(name="a")([x, L.ReLU(6.0)(x + 3.0) * 0.5]),
+            ["add_constant", "relu", "multiply_constant", "multiply"],
+        ),
         (lambda x: L.GlobalAveragePooling2D(name="a")(x), ["average_pool", "reshape"]),
         (lambda x: L.Dropout(0.5, name="a")(L.Activation("linear", name="b")(x)), []),
         (lambda x: L.Dense(3, activation="softmax", name="a")(L.Flatten(name="f")(x)), ["reshape", "dense", "softmax"]),
@@ -54,6 +61,11 @@ def test_a_batch_norm_without_scale_or_center_is_one_with_ones_or_zeros() -> Non
     [
         (lambda x: L.Conv2DTranspose(2, 3, name="up")(x), "Conv2DTranspose in layer up"),
         (lambda x: L.Lambda(lambda v: v, name="own")(x), "Lambda in layer own"),
+        (
+            lambda x: L.Cropping2D(1, data_format="channels_first", name="crop")(x),
+            "a crop of columns and channels in layer crop",
+        ),
+        (lambda x: x / 3.0, "tf.math.truediv in layer"),
         (lambda x: L.Activation("gelu", name="act")(x), "the activation gelu in layer act"),
         (lambda x: L.LeakyReLU(name="leaky")(x), "LeakyReLU in layer leaky"),
         (lambda x: L.ReLU(negative_slope=0.1, name="leaky")(x), "a leaky or thresholded ReLU in layer leaky"),
@@ -85,3 +97,13 @@ def test_a_network_that_expects_other_pixels_gets_them_by_an_operator_in_front(m
     np.testing.assert_allclose(
         to_keras(graph)(normalize(pixels)), model(tf.constant(expected)), rtol=1e-4, atol=1e-4 * np.abs(expected).max()
     )
+
+
+def test_what_keras_numbers_over_a_process_is_numbered_by_its_place() -> None:
+    def build(x: Any) -> Any:
+        return L.MaxPooling2D(2)(L.ZeroPadding2D()(L.ReLU(6.0)(x + 3.0)))
+
+    first, second = (graph_of(build) for _ in range(2))
+    assert [node.name for node in first.nodes] == [node.name for node in second.nodes]
+    assert first.nodes[1].name == "tf.__operators__.add_1"
+    assert [node.name for node in first.nodes[2:]] == ["re_lu_1", "zero_padding2d_1", "max_pooling2d_1"]

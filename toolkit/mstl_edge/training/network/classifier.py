@@ -24,6 +24,7 @@ _BGR_MEAN = np.array([103.939, 116.779, 123.68])
 _PIXELS = {
     "torch": (np.diag(128 / 255 / _DEVIATION), (128 / 255 - _MEAN) / _DEVIATION),
     "caffe": (128 * np.eye(3)[::-1], 128 - _BGR_MEAN),
+    "bgr": (128 / 255 * np.eye(3)[::-1], np.full(3, 128 / 255)),
 }
 """From x = (p − 128) / 128 to what weights expect of a pixel p, as `keras.applications.imagenet_utils` has it: a kernel, input
 channel × output channel, and a bias."""

@@ -1,7 +1,8 @@
 """Where a network is cut in two: below stays frozen, what descends from the cut is trained.
 
-A cut point is named after the first block that is trained: all nodes that are called so, or so and an underscore. Cut is the one
-value that enters that block, in front of any padding, since zeros need not be stored, and behind a pooling, of which less need be.
+A cut point is named after the first block that is trained: all nodes that are called so, or so and an underscore or slash. Cut is
+the one value that enters that block, in front of any padding, since zeros need not be stored, and behind a pooling, of which less
+need be.
 """
 
 from __future__ import annotations
@@ -54,9 +55,12 @@ def border_of(graph: Graph, point: str) -> str:
     Raises:
         RecipeError: See `cut_at`.
     """
-    block = {node.name for node in graph.nodes if node.name == point or node.name.startswith(f"{point}_")}
+    block = {
+        node.name for node in graph.nodes if node.name == point or node.name.startswith((f"{point}_", f"{point}/"))
+    }
+    above = block.union(*map(graph.descendants, block))
     entering = list(dict.fromkeys(name for node in graph.nodes if node.name in block for name in node.inputs))
-    entering = [name for name in entering if name not in block]
+    entering = [name for name in entering if name not in above]
     if len(entering) != 1:
         raise _refused(graph, point, f"{len(entering)} values enter it" if block else "there is no such block")
     (border,) = entering

@@ -31,8 +31,11 @@ def from_keras(model: Any) -> Graph:
             raise refused(layer, "a model in a model")
         if len(calls) > 1:
             raise refused(layer, "a layer that is called twice")
-        read = [writing.values[name] for name, *_ in (calls[0] if calls else [])]
-        writing.layer(layer, read)
+        if described["class_name"] == "TFOpLambda":
+            read, *_, named = calls[0]
+            writing.arithmetic(layer, described["config"]["function"], writing.values[read], named)
+        else:
+            writing.layer(layer, [writing.values[name] for name, *_ in (calls[0] if calls else [])])
     output = writing.values[model.output_names[0]]
     return Graph(model.name, tuple(writing.nodes), writing.weights, output)
 
@@ -169,6 +172,7 @@ _MAKERS: dict[str, Callable[[Node, int], Any]] = {
     "concat": lambda node, _: keras.layers.Concatenate(name=node.name),
     "average_pool": _pool(keras.layers.AveragePooling2D),
     "max_pool": _pool(keras.layers.MaxPooling2D),
+    "crop": lambda node, _: keras.layers.Cropping2D(node.config["cropping"], name=node.name),
     "pad": lambda node, _: keras.layers.ZeroPadding2D(node.config["padding"], name=node.name),
     "reshape": lambda node, _: keras.layers.Reshape(node.shape, name=node.name),
     "transpose": lambda node, _: keras.layers.Permute(node.config["order"], name=node.name),

@@ -7,7 +7,9 @@ not here is an error that names it, before anything is trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,8 @@ class Writing:
         self.nodes: list[Node] = []
         self.weights: dict[str, tuple[NDArray[np.float32], ...]] = {}
         self.values: dict[str, str] = {}
+        self._unnamed: Counter[str] = Counter()
+        self._known: dict[tuple[str, tuple[str, ...], str], str] = {}
 
     def add(
         self,
@@ -39,10 +43,15 @@ class Writing:
         weights: Sequence[Any] = (),
         **config: Any,
     ) -> str:
-        """Append a node, and return its name."""
-        self.nodes.append(Node(name, kind, tuple(inputs), tuple(shape), config))
+        """Append a node, and return its name; what is computed already, such as a second ReLU of a value, is not written again."""
+        node = Node(name, kind, tuple(inputs), tuple(shape), config)
         if weights:
             self.weights[name] = tuple(np.asarray(array, dtype=np.float32) for array in weights)
+        else:
+            known = self._known.setdefault((kind, node.inputs, repr(sorted(config.items()))), name)
+            if known != name:
+                return known
+        self.nodes.append(node)
         return name
 
     def layer(self, layer: Any, inputs: Sequence[str]) -> None:
@@ -54,7 +63,42 @@ class Writing:
         write = _SPELLINGS.get(type(layer))
         if write is None:
             raise refused(layer, type(layer).__name__)
-        self.values[layer.name] = write(self, layer, list(inputs))
+        self.values[layer.name] = write(self, Named(layer, self._own_name(layer)), list(inputs))
+
+    def arithmetic(self, layer: Any, function: str, read: str, named: Mapping[str, Any]) -> None:
+        """Write what Keras makes of `x + 3.0` in plain Python.
+
+        Raises:
+            MstlEdgeError: It is no sum or product of a value and a number.
+        """
+        kind, value = _ARITHMETIC.get(function, ""), named.get("y")
+        if not kind or not isinstance(value, int | float):
+            raise refused(layer, f"tf.{function}")
+        self.values[layer.name] = self.add(self._own_name(layer), kind, [read], _shape(layer), value=float(value))
+
+    def _own_name(self, layer: Any) -> str:
+        """Return a layer's name; one that Keras numbered over the whole process is numbered by its place in the network."""
+        kind = re.sub(r"_\d+$", "", layer.name)
+        if not kind.startswith("tf.") and kind != _snake(type(layer).__name__):
+            return str(layer.name)
+        self._unnamed[kind] += 1
+        return f"{kind}_{self._unnamed[kind]}"
+
+
+def _snake(name: str) -> str:
+    """Return a class's name as Keras numbers its layers: `ZeroPadding2D` is `zero_padding2d`."""
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", re.sub(r"(.)([A-Z][a-z0-9]+)", r"\1_\2", name)).lower()
+
+
+class Named:
+    """A Keras layer under another name."""
+
+    def __init__(self, layer: Any, name: str) -> None:
+        self._layer = layer
+        self.name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._layer, attribute)
 
 
 def refused(layer: Any, what: str) -> MstlEdgeError:
@@ -207,6 +251,17 @@ def _global_pool(kind: str) -> Callable[[Writing, Any, list[str]], str]:
     return write
 
 
+def _crop(graph: Writing, layer: Any, inputs: list[str]) -> str:
+    (above, below), (left, right) = layer.cropping
+    if layer.data_format == "channels_last":
+        return graph.add(layer.name, "crop", inputs, _shape(layer), cropping=((above, below), (left, right)))
+    # With channels first, what it crops of our maps are columns and channels.
+    if above or below:
+        raise refused(layer, "a crop of columns and channels")
+    shape = _shape(layer)
+    return graph.add(layer.name, "slice", inputs, shape, start=left, count=shape[-1])
+
+
 def _pad(graph: Writing, layer: Any, inputs: list[str]) -> str:
     return graph.add(layer.name, "pad", inputs, _shape(layer), padding=tuple(map(tuple, layer.padding)))
 
@@ -231,6 +286,12 @@ def _channels(graph: Writing, layer: Any, inputs: list[str]) -> str:
     return graph.add(layer.name, "slice", inputs, _shape(layer), start=layer.start, count=layer.count)
 
 
+_ARITHMETIC = {
+    "__operators__.add": "add_constant",
+    "math.add": "add_constant",
+    "math.multiply": "multiply_constant",
+}
+
 _SPELLINGS: dict[type, Callable[[Writing, Any, list[str]], str]] = {
     keras.layers.InputLayer: _input,
     keras.layers.Dropout: _nothing,
@@ -251,6 +312,7 @@ _SPELLINGS: dict[type, Callable[[Writing, Any, list[str]], str]] = {
     keras.layers.GlobalAveragePooling2D: _global_pool("average_pool"),
     keras.layers.GlobalMaxPooling2D: _global_pool("max_pool"),
     keras.layers.ZeroPadding2D: _pad,
+    keras.layers.Cropping2D: _crop,
     keras.layers.Reshape: _reshape,
     keras.layers.Flatten: _reshape,
     keras.layers.Permute: _transpose,

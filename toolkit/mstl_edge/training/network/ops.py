@@ -64,6 +64,7 @@ TABLE: Mapping[str, Operator] = MappingProxyType({
         Operator("average_pool", scale="through"),
         Operator("max_pool", scale="through", moves=True, why="picks values without changing them"),
         Operator("pad", scale="through", moves=True, why="adds zeros, which are exact in every scale of its input"),
+        Operator("crop", scale="through", moves=True, why=_MOVES),
         Operator("reshape", scale="through", moves=True, why=_MOVES),
         Operator("transpose", scale="through", moves=True, why=_MOVES),
         Operator("slice", scale="through", moves=True, why=_MOVES),

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from mstl_edge.errors import MstlEdgeError, RecipeError
-from mstl_edge.recipe import Recipe
+from mstl_edge.planning.rules import usual_cut
+from mstl_edge.recipe import Recipe, resolve, to_tree
 from mstl_edge.schemas.study_plan import Arm, Scheme
 from mstl_edge_models import backbones
 
@@ -65,6 +66,51 @@ def build_arms(
     chosen = tuple(scheme for scheme in SCHEMES if scheme == "float32" or scheme in schemes)
     arms = [Arm(name, given, chosen) for name, given in named]
     return tuple(msgspec.structs.replace(arm, schemes=("float32",)) if arm.from_scratch else arm for arm in arms)
+
+
+def on_backbone(recipe: Recipe, name: str, variant: str, weights: str | None = None) -> Recipe:
+    """Return a recipe on another network, each of its stages trained from the cut point that the rules give that network.
+
+    Args:
+        recipe: The recipe; a stage that trains its head alone goes on doing so.
+        name: Of the architecture.
+        variant: Of it; empty is the usual one.
+        weights: First weights; None keeps the recipe's.
+    """
+    spec = msgspec.structs.replace(
+        recipe.backbone,
+        name=name,
+        variant=variant or backbones.REGISTRY[name].default,
+        weights=weights or recipe.backbone.weights,
+    )
+    stages = tuple(
+        stage
+        if stage.unfreeze_from == backbones.HEAD
+        else msgspec.structs.replace(stage, unfreeze_from=usual_cut(spec))
+        for stage in recipe.stages
+    )
+    return resolve(to_tree(msgspec.structs.replace(recipe, backbone=spec, stages=stages)))
+
+
+def backbone_arms(
+    recipes: Sequence[tuple[str, Recipe]], wanted: Sequence[str], schemes: Sequence[str] = SCHEMES
+) -> tuple[Arm, ...]:
+    """Return the arms that recipes on several networks give, named after the network, and after the arm where there are several.
+
+    Args:
+        recipes: By the name of the network, from `on_backbone`.
+        wanted: As of `build_arms`.
+        schemes: As of `build_arms`.
+
+    Raises:
+        MstlEdgeError: As of `build_arms`.
+    """
+    found = [(name, build_arms(recipe, wanted=wanted, schemes=schemes)) for name, recipe in recipes]
+    return tuple(
+        msgspec.structs.replace(arm, name=name if len(arms) == 1 else f"{name}-{arm.name}")
+        for name, arms in found
+        for arm in arms
+    )
 
 
 def _check_known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
