@@ -151,7 +151,7 @@ def size_lines(comparison: Comparison) -> list[str]:
     """Return how large the quantized file is beside the float one, where that is known."""
     if comparison.size_ratio is None:
         return []
-    return [f"{comparison.model}: {comparison.size_ratio:.1%} of the float model's size"]
+    return [f"{comparison.model}: {100 * comparison.size_ratio:.1f} % of the float model's size"]
 
 
 def paired_words(comparison: Comparison) -> str:
@@ -161,7 +161,7 @@ def paired_words(comparison: Comparison) -> str:
     low, high = comparison.accuracy_drop_low or 0.0, comparison.accuracy_drop_high or 0.0
     tells = "the data can't tell them apart" if low <= 0 <= high else "a difference beyond chance"
     return (
-        f"{comparison.agreement:.1%} of labels agree with the float model; accuracy drop "
+        f"{100 * comparison.agreement:.1f} % of labels agree with the float model; accuracy drop "
         f"{100 * comparison.accuracy_drop:.1f} points ({100 * low:.1f} to {100 * high:.1f}), "
         f"McNemar p = {comparison.mcnemar_p:.2g}: {tells}"
     )

@@ -117,5 +117,7 @@ def test_a_folder_with_spaces_is_quoted_where_it_is_to_be_typed(mstl_edge, tmp_p
     create_run(load_recipe("phantom"), tmp_path / "my runs" / "a", versions={})
     again = mstl_edge("train", "--out", "my runs/a")
     assert "mstl-edge train --resume 'my runs/a'" in again.stderr
+    run = mstl_edge("run", "phantom", "--out", "my runs/a")
+    assert "mstl-edge run --resume 'my runs/a'" in run.stderr
     export = mstl_edge("bench", "my runs/a")
     assert "mstl-edge export 'my runs/a'" in export.stderr

@@ -38,8 +38,12 @@ def new_folder(out: Path | None, default: Path) -> Iterator[Path]:
         yield out
 
 
-def check_unused(out: Path | None) -> None:
+def check_unused(out: Path | None, command: str = "") -> None:
     """Refuse an output folder that holds something; asked before anything slow begins.
+
+    Args:
+        out: The folder that was named, or None.
+        command: What goes on with a folder that is begun; by default what made it.
 
     Raises:
         RunError: It does.
@@ -47,7 +51,7 @@ def check_unused(out: Path | None) -> None:
     """
     try:
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise _taken(out)
+            raise _taken(out, command)
     except OSError as error:
         assert out is not None
         raise explained(error, out) from error
@@ -74,10 +78,11 @@ def working_alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _taken(out: Path) -> RunError:
-    command = _command(out)
-    if command is not None:
-        hint = f"Go on with it by '{typed('mstl-edge', command, '--resume', out)}', or choose another --out."
+def _taken(out: Path, command: str = "") -> RunError:
+    maker = _command(out)
+    if maker is not None:
+        going_on = command if command and maker == "train" else maker
+        hint = f"Go on with it by '{typed('mstl-edge', going_on, '--resume', out)}', or choose another --out."
     elif _is_file(out / CLAIM):
         hint = "Another process is making it at this moment; where none is, delete it first. Choose another --out."
     else:

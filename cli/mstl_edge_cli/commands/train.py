@@ -87,7 +87,7 @@ def start_run(
     if resume is not None:
         run = _reopened(command, resume, options.stage_data(data), alone=not words and asked == Asked() and out is None)
     else:
-        check_unused(out)
+        check_unused(out, command)
         subject = subject_of(command, words, data, asked)
         say("starting TensorFlow")
         run = _started(subject, out)

@@ -19,11 +19,15 @@ def check_ending(audit: Audit, settings: Mapping[str, str], *, resplit: bool) ->
         resplit: Whether declared splits were to be ignored.
     """
     images = f"{audit.images:,} of {counted(len(audit.classes), 'class', 'classes')}"
+    chosen = [word for key, value in settings.items() if value for word in ("--set", f"stages.target.{key}={value}")]
+    dealt_anew = resplit or bool(audit.leaks)
+    command = typed("mstl-edge", "run", audit.source, *chosen, *(["--resplit"] if dealt_anew else []))
+    if audit.errors and audit.leaks and len(audit.errors) == 1 and not resplit:
+        verdict = "not ready as declared: the splits share patients or near-duplicates; ready if they are dealt anew"
+        return Ending((Fact("verdict", verdict, "doubtful"), Fact("images", images)), command)
     if audit.errors:
         errors = f"{counted(len(audit.errors), 'error')} above {'has' if len(audit.errors) == 1 else 'have'} to be mended first"
         return Ending((Fact("verdict", f"not ready: {errors}", "refused"), Fact("images", images)))
-    chosen = [word for key, value in settings.items() if value for word in ("--set", f"stages.target.{key}={value}")]
-    command = typed("mstl-edge", "run", audit.source, *chosen, *(["--resplit"] if resplit else []))
     if audit.warnings:
         doubts = first_of([warning.words for warning in audit.warnings], what="finding")
         return Ending((Fact("verdict", f"ready, but {doubts}", "doubtful"), Fact("images", images)), command)

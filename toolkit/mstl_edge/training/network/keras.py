@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mstl_edge.training._keras import keras, tf
 from mstl_edge.training.network import layers
 from mstl_edge.training.network.graph import Graph, Node, Weights
-from mstl_edge.training.network.normal import Writing, refused
+from mstl_edge.training.network.normal import write_arithmetic, write_layer
+from mstl_edge.training.network.writing import Writing, refused
 
 
 def from_keras(model: Any) -> Graph:
@@ -33,9 +34,9 @@ def from_keras(model: Any) -> Graph:
             raise refused(layer, "a layer that is called twice")
         if described["class_name"] == "TFOpLambda":
             read, *_, named = calls[0]
-            writing.arithmetic(layer, described["config"]["function"], writing.values[read], named)
+            write_arithmetic(writing, layer, described["config"]["function"], writing.values[read], named)
         else:
-            writing.layer(layer, [writing.values[name] for name, *_ in (calls[0] if calls else [])])
+            write_layer(writing, layer, [writing.values[name] for name, *_ in (calls[0] if calls else [])])
     output = writing.values[model.output_names[0]]
     return Graph(model.name, tuple(writing.nodes), writing.weights, output)
 
