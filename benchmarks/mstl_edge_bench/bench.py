@@ -139,7 +139,9 @@ def _score(plan: BenchPlan, lineup: Lineup, loaded: Sequence[Loaded], reporter: 
         reporter.say(notes[-1])
 
     judged = [Judged(m.artifact, m.artifact.card, m.runtime) for m in loaded if m.artifact.card is not None]
-    data = _test_set(plan, lineup, note) if judged and plan.accuracy else None
+    data = _test_set(plan, lineup, note) if judged else None
+    if not plan.accuracy:
+        return Scoring({}, {})
     if not judged:
         note("not measured, since a file without a card tells neither labels nor preprocessing")
     if data is None:

@@ -10,7 +10,7 @@ from mstl_edge_cli.console import Meaning, print_table
 from mstl_edge_cli.scores import CLASS_COLUMNS, NOTHING, class_cells, percent, share
 
 if TYPE_CHECKING:
-    from mstl_edge.schemas.study import ArmResult, Comparison, LearningCurve, Study
+    from mstl_edge.schemas.study import ArmResult, Comparison, Cost, LearningCurve, Study
 
 _COMPARISON = ("from", "to", "points", "verdict")
 _MORE_OF_A_COMPARISON = ("p", "exact p by repeat", "images that would tell")
@@ -27,10 +27,56 @@ def print_study(study: Study, *, verbose: bool = False) -> None:
     )  # fmt: skip
     if many:
         _print_classes(study.arms, verbose=verbose)
+    if study.costs.rows:
+        _print_costs(study)
     told = f" ({study.multiplicity})" if study.multiplicity else ""
-    _print_comparisons(f"what each step did to accuracy, on the same images{told}", study.comparisons, verbose=verbose)
+    shown = study.comparisons if verbose else _deciding(study)
+    _print_comparisons(f"what each step did to accuracy, on the same images{told}", shown, verbose=verbose)
     if study.learning_curve.arms:
         _print_curve(study.learning_curve, many=many, verbose=verbose)
+
+
+def _deciding(study: Study) -> list[Comparison]:
+    """Return the comparisons that decide: of several networks each with the best in float32, and what int8 did to each."""
+    from mstl_edge.schemas.study_choice import FLOAT, choose_network
+
+    choice = choose_network(study)
+    if choice is None:
+        return list(study.comparisons)
+    return [
+        step
+        for step in study.comparisons
+        if step.of_int8 or (choice.best.name in step.arms and step.schemes == (FLOAT, FLOAT))
+    ]
+
+
+def _print_costs(study: Study) -> None:
+    """Print what each network costs, the smallest file first."""
+    from mstl_edge.schemas.study_choice import file_of
+
+    title = (
+        f"\nwhat each file costs on {study.costs.host}, {study.costs.runtime}, {counted(study.costs.threads, 'thread')}"
+    )
+    columns = ("arm", "scheme", "parameters", "M MACs", "kB", "ms", "training s")
+    trained = {arm.name: arm.training_seconds for arm in study.provenance.arms}
+    names = dict.fromkeys(row.arm for row in study.costs.rows)
+    files = sorted(filter(None, (file_of(study, name) for name in names)), key=lambda row: row.size_bytes)
+    rows = [
+        (
+            row.arm, row.scheme, f"{row.parameters:,}", f"{row.macs / 1e6:,.0f}",
+            f"{row.size_bytes / 1000:,.0f}", _milliseconds(row), _seconds(trained.get(row.arm)),
+        )
+        for row in files
+    ]  # fmt: skip
+    print_table(title, columns, rows, repeated=2)
+
+
+def _milliseconds(row: Cost) -> str:
+    return NOTHING if row.latency_ms is None else f"{'' if row.valid else '~'}{row.latency_ms.value:.3g}"
+
+
+def _seconds(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:,.0f}"
 
 
 def _print_curve(curve: LearningCurve, *, many: bool, verbose: bool) -> None:

@@ -22,7 +22,7 @@ from mstl_edge.data.walk import LeftOut, Unreadable
 from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge.schemas.export import EXPORT, Export
 from mstl_edge.schemas.metrics import METRICS, RunMetrics
-from mstl_edge.schemas.study import STUDY
+from mstl_edge.schemas.study import STUDY, Study
 from mstl_edge_cli.app import app, main
 from mstl_edge_cli.commands.bench import print_report
 from mstl_edge_cli.commands.data import print_audit
@@ -67,6 +67,7 @@ def bench(name: str = "bench"):
 
 
 STUDY_RECORD = STUDY.read(RECORDS / "study.json", hint="")
+NETWORKS_RECORD = STUDY.read(RECORDS / "study-of-networks.json", hint="")
 
 
 def audit(**found: object) -> Audit:
@@ -121,9 +122,9 @@ def run(name: str, *, of: str = "metrics", timed: str | None = "bench", verbose:
     print_ending(run_ending(metrics(of), exported(name), measured, run=RUN, report=RUN / "report.html"))
 
 
-def study(*, verbose: bool = False) -> None:
-    print_study(STUDY_RECORD, verbose=verbose)
-    print_ending(study_ending(STUDY_RECORD, STUDY_FOLDER))
+def study(of: Study = STUDY_RECORD, *, verbose: bool = False) -> None:
+    print_study(of, verbose=verbose)
+    print_ending(study_ending(of, STUDY_FOLDER))
 
 
 def call(*arguments: str) -> None:
@@ -176,6 +177,7 @@ OUTPUTS: dict[str, Callable[[], None]] = {
     "run-of-three": lambda: run("of-three", of="metrics-of-three", timed="bench-of-three"),
     "study": study,
     "study-verbose": lambda: study(verbose=True),
+    "study-of-networks": lambda: study(NETWORKS_RECORD),
     "data-check-ready": lambda: check(READY),
     "data-check-ready-verbose": lambda: check(READY, verbose=True),
     "data-check-doubtful": lambda: check(DOUBTFUL),
@@ -201,6 +203,7 @@ ENDINGS: dict[str, Callable[[], Ending]] = {
     ),
     "run-refused": lambda: run_ending(metrics(), exported("refused"), None, run=RUN, report=RUN / "report.html"),
     "study": lambda: study_ending(STUDY_RECORD, STUDY_FOLDER),
+    "study-of-networks": lambda: study_ending(NETWORKS_RECORD, STUDY_FOLDER),
     "data-check": lambda: check_ending(DOUBTFUL, {"split.patient": r"^(\d+)_"}, resplit=True),
 }
 

@@ -21,6 +21,7 @@ from mstl_edge_cli.subject import Subject, asked_of, subject_of
 if TYPE_CHECKING:
     from mstl_edge.planning import Asked
     from mstl_edge.recipe import Recipe
+    from mstl_edge.schemas.bench import BenchReport
     from mstl_edge.schemas.study import Study
     from mstl_edge.schemas.study_plan import Arm, StudyPlan
     from mstl_edge.training.study.folder import StudyFolder
@@ -288,4 +289,11 @@ def _finished(opened: StudyFolder, threads: int | None) -> Study:
     from mstl_edge.training.study.run import run_study
 
     with resumable("study", opened.path):
-        return run_study(opened, threads=threads, reporter=Terminal())
+        return run_study(opened, threads=threads, bench=_bench, reporter=Terminal())
+
+
+def _bench(models: Sequence[Path]) -> BenchReport:
+    """Return what the files of several networks cost here, in turns, on one thread."""
+    from mstl_edge_bench.bench import BenchPlan, run_bench
+
+    return run_bench(BenchPlan(models=tuple(models), accuracy=False), reporter=Terminal())

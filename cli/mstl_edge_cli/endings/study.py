@@ -7,6 +7,7 @@ from pathlib import Path
 from mstl_edge.counted import counted
 from mstl_edge.errors import typed
 from mstl_edge.schemas.study import Comparison, Study
+from mstl_edge.schemas.study_choice import choose_network
 from mstl_edge_cli.console import Meaning
 from mstl_edge_cli.endings.ending import Ending, Fact, share
 
@@ -19,7 +20,9 @@ _FLOAT = "float32"
 def study_ending(study: Study, folder: Path) -> Ending:
     """Return whether the bridge helped, whether int8 hurt, the best arm with its n, and where the study lies."""
     best = max(study.arms, key=lambda arm: arm.accuracy.value)
+    choice = choose_network(study)
     facts = (
+        *([] if choice is None else [Fact("network", choice.words)]),
         *(Fact("bridge", _words(step), _meaning(step)) for step in _bridge(study)),
         *_int8(study),
         Fact("best", f"{best.title}: {share(best.accuracy)} accuracy on {counted(best.n, 'image')}, each out of fold"),

@@ -27,7 +27,8 @@ def answers_of(study):
 def without_seconds(study):
     tree = json.loads(study.result.read_text())
     for arm in tree["provenance"]["arms"]:
-        del arm["seconds"]
+        for key in ("seconds", "training_seconds", "peak_bytes"):
+            del arm[key]
     return tree
 
 
@@ -86,6 +87,37 @@ def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_sto
     assert origin["arms"][2]["seconds"] == pytest.approx(sum(record["seconds"] for record in records))
 
 
+@pytest.mark.slow
+def test_what_several_networks_cost_is_measured_once_on_the_files_of_the_first_fold(recipe, tmp_path):
+    from mstl_edge.training.study.plan import backbone_arms, on_backbone
+    from mstl_edge.training.study.run import run_study, start_study
+    from mstl_edge_bench.bench import BenchPlan, run_bench
+
+    whole = recipe("target", epochs=1)
+    on = [
+        (name, on_backbone(whole, name, variant, "none"))
+        for name, variant in (("shufflenet_v1", "0.5"), ("squeezenet", ""))
+    ]
+    study = start_study(plan_for(whole, arms=backbone_arms(on, ["single"], ["float32"])), tmp_path / "study")
+    asked = []
+
+    def bench(models):
+        asked.append([path.name for path in models])
+        return run_bench(BenchPlan(models=tuple(models), accuracy=False, blocks=5, repeats=3, patience_s=0.0))
+
+    result = run_study(study, threads=1, bench=bench)
+    assert asked == [[f"{name}-float32.tflite" for name, _ in on]]
+    assert [row.title for row in result.costs.rows] == [arm.title for arm in result.arms]
+    for row, (name, _), origin in zip(result.costs.rows, on, result.provenance.arms, strict=True):
+        assert row.size_bytes == study.model(name, "float32").stat().st_size
+        assert row.latency_ms.low <= row.latency_ms.value <= row.latency_ms.high
+        assert origin.training_seconds > 0
+        assert origin.moved
+        assert max(origin.moved.values()) > 0
+    assert run_study(study, threads=1, bench=bench) == result
+    assert len(asked) == 1
+
+
 @pytest.mark.long
 def test_a_resumed_study_ends_with_the_bytes_of_one_that_was_not_stopped(recipe, tmp_path):
     from mstl_edge.training.study.run import run_study, start_study
@@ -141,7 +173,7 @@ def test_int8_answers_come_from_the_converted_file(recipe, tmp_path):
 def test_random_kernels_are_scaled_until_the_signal_reaches_the_head(recipe):
     from mstl_edge.training.network.classifier import classifier
     from mstl_edge.training.network.keras import probe
-    from mstl_edge.training.study.scratch import normalized_from_data
+    from mstl_edge.training.network.scratch import normalized_from_data
     from mstl_edge.training.weights import loaded_backbone
 
     (scratch,) = build_arms(recipe("target"), wanted=["scratch"])
@@ -151,6 +183,25 @@ def test_random_kernels_are_scaled_until_the_signal_reaches_the_head(recipe):
     values = np.asarray(probe(network, ["conv_pw_3_bn"], lambda value: value)(batch)[0])
     assert values.mean(axis=(0, 1, 2)) == pytest.approx(np.zeros(values.shape[-1]), abs=1e-2)
     assert values.std(axis=(0, 1, 2)) == pytest.approx(np.ones(values.shape[-1]), abs=1e-2)
+
+
+def test_a_channel_that_is_silent_on_the_batch_is_not_made_loud(recipe):
+    from dataclasses import replace
+
+    from mstl_edge.training.network.classifier import classifier
+    from mstl_edge.training.network.scratch import normalized_from_data
+    from mstl_edge.training.weights import loaded_backbone
+
+    (scratch,) = build_arms(recipe("target"), wanted=["scratch"])
+    spec = scratch.recipe.backbone
+    network = classifier(spec, loaded_backbone(spec, 0), 2)
+    kernel, *rest = network.weights["conv_dw_3"]
+    silent = kernel.copy()
+    silent[:, :, 0] *= 1e-9
+    network = replace(network, weights={**network.weights, "conv_dw_3": (silent, *rest)})
+    batch = np.random.default_rng(0).uniform(-1, 1, (16, 32, 32, 3)).astype(np.float32)
+    scaled, *_ = normalized_from_data(network, batch).weights["conv_dw_3"]
+    assert np.abs(scaled[:, :, 0]).max() < 1e-6 * np.abs(scaled).max()
 
 
 def test_arms_whose_labels_differ_are_one_clear_line(recipe, folders, tmp_path):

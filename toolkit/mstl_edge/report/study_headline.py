@@ -9,6 +9,7 @@ from mstl_edge.report import wording
 from mstl_edge.report.class_tables import least_alike
 from mstl_edge.report.study_record import FLOAT
 from mstl_edge.schemas.study import Comparison, Study
+from mstl_edge.schemas.study_choice import choose_network
 
 BRIDGE = ("single", "multi")
 """The arms without and with the stages before the target."""
@@ -20,7 +21,9 @@ def study_headline(study: Study) -> tuple[str, ...]:
     best = max(study.arms, key=lambda arm: arm.accuracy.value)
     highest = f"Highest cross-validated accuracy: {best.title}, {wording.interval_in_words(best.accuracy)}, n = {best.n:,} images."
     by_class = least_alike([(arm.title, arm.float_agreement) for arm in study.arms], study.labels)
-    return (*_between_arms(study.comparisons), *_int8(study), *([by_class] if by_class else []), highest)
+    choice = choose_network(study)
+    between = _between_arms(study.comparisons) if choice is None else [f"Which network? {choice.words}."]
+    return (*between, *_int8(study), *([by_class] if by_class else []), highest)
 
 
 def _between_arms(comparisons: Sequence[Comparison]) -> list[str]:

@@ -8,6 +8,7 @@ from mstl_edge.report.blocks import Figure, Part, Section, Table
 from mstl_edge.report.learning_curve import learning_figure
 from mstl_edge.report.markup import Markup, tag
 from mstl_edge.report.mistakes import mistakes, worst
+from mstl_edge.report.networks import networks_section
 from mstl_edge.report.study_answers import ArmAnswers
 from mstl_edge.report.study_headline import study_headline
 from mstl_edge.report.study_record import FLOAT
@@ -34,6 +35,8 @@ def study_part(study: Study, answers: ArmAnswers | None, thumbnails: Thumbnails 
         thumbnails: Pictures of images by name; None shows none, and no file names either.
     """
     sections = [Section("Cross-validated study", _tables(study))]
+    if (networks := networks_section(study)) is not None:
+        sections.append(networks)
     curve, missing = study.learning_curve, []
     if curve.arms:
         blocks: list[Figure | Table] = [learning_figure(curve)]

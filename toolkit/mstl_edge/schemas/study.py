@@ -151,11 +151,19 @@ class Share(Struct, frozen=True, kw_only=True):
 
 
 class ArmOrigin(Struct, frozen=True, kw_only=True):
-    """What an arm is: its recipe as plain values without paths, and seconds over its folds, None where a fold's are not known."""
+    """What an arm is: its recipe as plain values without paths, and seconds over its folds, None where a fold's are not known.
+
+    `training_seconds` is what training the float network took in a fold, without quantization, and `peak_bytes` the most memory
+    that the process held meanwhile: means over the folds. `moved` tells how far each layer's kernel went from its first values, as
+    a share of their norm, the head apart.
+    """
 
     name: str
     schemes: tuple[str, ...] = ()
     seconds: float | None = None
+    training_seconds: float | None = None
+    peak_bytes: int | None = None
+    moved: dict[str, float] = {}
     recipe: dict[str, Any] = {}
 
 
@@ -165,6 +173,43 @@ class Provenance(Struct, frozen=True, kw_only=True):
     manifest_sha256: str = ""
     versions: dict[str, str] = {}
     arms: tuple[ArmOrigin, ...] = ()
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    """What an arm's file costs in one scheme: of the first fold, all folds' being of one shape.
+
+    `latency_ms` is the median of an inference of one image, and the medians of the fastest and the slowest block; `valid` where
+    the machine held still. `operators_elsewhere` of all `operators` run outside the fast kernels of the runtime.
+    """
+
+    arm: str
+    scheme: str
+    parameters: int
+    macs: int
+    size_bytes: int
+    latency_ms: Interval | None = None
+    valid: bool = False
+    operators: int = 0
+    operators_elsewhere: int = 0
+
+    @property
+    def title(self) -> str:
+        """Arm and scheme, as `ArmResult.title` has them."""
+        return f"{self.arm}/{self.scheme}"
+
+
+class Costs(Struct, frozen=True, kw_only=True):
+    """What the arms of a study on several networks cost, all measured in turns on one machine, batch 1."""
+
+    host: str = ""
+    cpu: str = ""
+    runtime: str = ""
+    threads: int = 1
+    rows: tuple[Cost, ...] = ()
+
+    def of(self, title: str) -> Cost | None:
+        """Return the row of an arm in a scheme; None where there is none."""
+        return next((row for row in self.rows if row.title == title), None)
 
 
 class Study(Struct, frozen=True, kw_only=True):
@@ -186,6 +231,7 @@ class Study(Struct, frozen=True, kw_only=True):
     multiplicity: str = ""
     comparisons: tuple[Comparison, ...] = ()
     learning_curve: LearningCurve = LearningCurve()
+    costs: Costs = Costs()
     provenance: Provenance = Provenance()
 
 

@@ -58,6 +58,13 @@ class StudyPlan(Struct, frozen=True, kw_only=True):
         """Every repeat with every fold, both from 1, repeats one after the other."""
         return [(repeat, fold) for repeat in range(1, self.repeats + 1) for fold in range(1, self.folds + 1)]
 
+    @property
+    def of_networks(self) -> bool:
+        """Whether its arms are of different networks, so that what each costs is part of the answer."""
+        # The arm from scratch beside others is there to say what first weights are worth, on the smallest variant.
+        asked = [arm for arm in self.arms if not arm.from_scratch] or self.arms
+        return len({(arm.recipe.backbone.name, arm.recipe.backbone.variant) for arm in asked}) > 1
+
     def arm(self, name: str) -> Arm:
         """Return the arm called `name`."""
         return next(arm for arm in self.arms if arm.name == name)

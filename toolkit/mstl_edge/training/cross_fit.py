@@ -91,7 +91,7 @@ def _train_part(trained: Trained, dealt: Sequence[int], number: int, threads: in
     data = _part_data(trained.data, dealt, number)
     earlier = recipe.stages[-2].name if len(recipe.stages) > 1 else None
     carried = None if earlier is None else stages.read_weights(trained.run.stage(earlier).weights)
-    begun = stages.build_network(recipe, stage, len(trained.labels), carried)
+    begun = stages.begin_network(recipe, stage, data, carried)
     folder = _folder(trained, dealt, number)
     reporter.say(f"cross-fitting, part {number + 1} of {max(dealt) + 1}")
     network, _, scores = stages.fine_tune(begun, data, recipe, stage, folder, threads, reporter)

@@ -169,7 +169,7 @@ def _train_stage(
     folder = run.stage(stage.name)
     started = time.monotonic() - seconds_spent(folder.checkpoint)
     data = stages.prepare_stage(recipe, stage, run, reporter)
-    begun = stages.build_network(recipe, stage, len(data.manifest.labels), carried)
+    begun = stages.begin_network(recipe, stage, data, carried)
     network, history, scores = stages.fine_tune(begun, data, recipe, stage, folder, threads, reporter)
     entry = stages.measure_stage(stage, data, scores, history, network)
     entry = msgspec.structs.replace(entry, seconds=round(time.monotonic() - started, 1))

@@ -21,7 +21,7 @@ from mstl_edge.data.sources import Split, source_folder
 from mstl_edge.data.splits import Manifest, load_manifest, split_source
 from mstl_edge.errors import DataError, RunError, typed
 from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature, softmax
-from mstl_edge.preprocess import spec_digest
+from mstl_edge.preprocess import normalize, spec_digest
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, StageFolder
@@ -34,8 +34,12 @@ from mstl_edge.training.network.classifier import build_backbone, classifier, fr
 from mstl_edge.training.network.cut import cut_at, trained_nodes
 from mstl_edge.training.network.graph import Graph, Weights
 from mstl_edge.training.network.keras import to_keras, weights_of
+from mstl_edge.training.network.scratch import normalized_from_data
 from mstl_edge.training.positive import ignored_positive, positive_class
 from mstl_edge.training.weights import loaded_backbone
+
+SCALING_IMAGES = 64
+"""Training images that set the scale of random kernels."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,20 @@ def build_network(recipe: Recipe, stage: StageSpec, classes: int, carried: Weigh
     else:
         begun = with_backbone_of(classifier(spec, build_backbone(spec), classes), carried)
     return fresh_head(begun, stage_seed(recipe, stage))
+
+
+def begin_network(recipe: Recipe, stage: StageSpec, data: StageData, carried: Weights | None) -> Graph:
+    """Return what `build_network` does; kernels that were drawn have a scale that the stage's training images can pass through.
+
+    Raises:
+        WeightsError: See `loaded_backbone`.
+    """
+    begun = build_network(recipe, stage, len(data.manifest.labels), carried)
+    if carried is not None or recipe.backbone.weights != "none":
+        return begun
+    pixels = data.part("train")[0].pixels
+    first = np.asarray(pixels[np.arange(min(SCALING_IMAGES, len(pixels)))], dtype=np.uint8)
+    return normalized_from_data(begun, normalize(first))
 
 
 def fine_tune(

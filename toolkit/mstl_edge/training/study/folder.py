@@ -6,6 +6,8 @@ images.json  folds.csv                  the images, and which fold each is teste
 bridges/KEY/                            a run folder for the stages before the target, shared by folds and arms
 folds/ARM-SCHEME-REPEAT-FOLD.csv        out-of-fold answers; -nIMAGES behind it for a point of the learning curve
 trainings/ARM-REPEAT-FOLD.json          seconds and package versions of one training, all its schemes together
+models/ARM-SCHEME.tflite                the files of the first fold, where the arms are of different networks
+bench.json                              what these cost on this machine
 work/                                   checkpoints of the fold at hand
 answers.csv                             all out-of-fold answers together
 study.json                              the result
@@ -84,6 +86,15 @@ class StudyFolder:
     def training(self, arm: str, repeat: int, fold: int, images: int) -> Path:
         """What one training took, and the packages that it ran in."""
         return self.path / "trainings" / f"{arm}-{repeat}-{fold}{_suffix(images)}.json"
+
+    def model(self, arm: str, scheme: Scheme) -> Path:
+        """The file of an arm's first fold, without a card: its times tell what the arm costs."""
+        return self.path / "models" / f"{arm}-{scheme}.tflite"
+
+    @property
+    def bench(self) -> Path:
+        """What the models cost on this machine."""
+        return self.path / "bench.json"
 
     def work(self, arm: str, repeat: int, fold: int, images: int) -> RunFolder:
         """A folder for the checkpoints of one arm in one fold."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -20,13 +20,12 @@ from mstl_edge import __version__
 from mstl_edge.data.sources import Split, source_folder
 from mstl_edge.data.splits import Manifest
 from mstl_edge.metrics import softmax
-from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import Recipe
 from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.schemas.study_plan import Arm, Scheme, StudyPlan
-from mstl_edge.storage import digest
+from mstl_edge.storage import digest, write_bytes
 from mstl_edge.training import stages
 from mstl_edge.training._keras import keras, versions
 from mstl_edge.training.candidates import Kind, build_candidates
@@ -34,21 +33,22 @@ from mstl_edge.training.checkpoint import seconds_spent
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.features import Images
 from mstl_edge.training.network.absorb import absorb_batch_norm
-from mstl_edge.training.network.classifier import with_softmax
-from mstl_edge.training.network.graph import Graph, Weights
+from mstl_edge.training.network.classifier import LOGITS, with_softmax
+from mstl_edge.training.network.distance import relative_distances
+from mstl_edge.training.network.graph import Weights
 from mstl_edge.training.positive import positive_class
 from mstl_edge.training.qat import answers as int8_answers
 from mstl_edge.training.stages import StageData
 from mstl_edge.training.study.decision import Decision, fit_decision
 from mstl_edge.training.study.executor import FoldResult, FoldTask
 from mstl_edge.training.study.folder import StudyFolder
-from mstl_edge.training.study.folds import Fold, deal_folds
+from mstl_edge.training.study.folds import EVERYTHING, Fold, deal_folds
+from mstl_edge.training.study.peak_memory import forget_peak, peak_bytes
 from mstl_edge.training.study.predictions import FoldAnswers, answered, read_answers, write_answers
 from mstl_edge.training.study.provenance import TrainingRecord, write_record
 from mstl_edge.training.trained import Trained
 
-SCALING_IMAGES = 64
-"""Training images that set the scale of random kernels."""
+Keep = Callable[[Scheme, bytes], None]
 QUANTIZING_PACKAGES = ("ai-edge-litert", "tensorflow-model-optimization")
 
 
@@ -86,14 +86,29 @@ def run_fold(task: FoldTask) -> FoldResult:
         place = (task.arm, task.repeat, task.fold, task.images)
         earlier = seconds_spent(study.work(*place).stage(opened.arm.stage.name).checkpoint)
         network = _train(opened, task, study)
-        for scheme, probabilities in _probabilities(network, task.schemes, task.threads):
+        for scheme, probabilities in _probabilities(network, task.schemes, task.threads, _keeper(opened, task, study)):
             write_answers(files[scheme], _answers(network, probabilities), labels)
         seconds = time.monotonic() - started + earlier
-        write_record(study.training(*place), TrainingRecord(round(seconds, 1), _versions()))
+        whole = earlier == 0.0
+        record = TrainingRecord(
+            round(seconds, 1),
+            _versions(),
+            training_seconds=round(network.seconds, 1) if whole else None,
+            peak_bytes=network.peak_bytes if whole else None,
+            moved=network.moved,
+        )
+        write_record(study.training(*place), record)
         shutil.rmtree(network.trained.run.path)
         keras.backend.clear_session()
     correct = {scheme: float(read_answers(path, labels).correct.mean()) for scheme, path in files.items()}
     return FoldResult(task, correct, time.monotonic() - started)
+
+
+def _keeper(opened: OpenArm, task: FoldTask, study: StudyFolder) -> Keep | None:
+    """Return what keeps the files of the first fold of a study on several networks; None where none is kept."""
+    if not opened.plan.of_networks or (task.repeat, task.fold, task.images) != (1, 1, EVERYTHING):
+        return None
+    return lambda scheme, flatbuffer: write_bytes(study.model(task.arm, scheme), flatbuffer)
 
 
 def _versions() -> dict[str, str]:
@@ -131,12 +146,18 @@ class FoldNetwork:
         decision: Fitted on validation images.
         test_logits: `(n, classes)`.
         epoch: The epoch that validation chose.
+        seconds: What training took.
+        peak_bytes: The most memory that the process held meanwhile, None where nothing tells it.
+        moved: How far each layer went, see `relative_distances`.
     """
 
     trained: Trained
     decision: Decision
     test_logits: NDArray[np.float32]
     epoch: int
+    seconds: float
+    peak_bytes: int | None
+    moved: dict[str, float]
 
 
 def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
@@ -147,11 +168,13 @@ def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
     work = _work_folder(study, task, opened.bridge)
     labels = data.manifest.labels
     positive = positive_class(arm.stage, labels)
-    begun = stages.build_network(recipe, arm.stage, len(labels), opened.carried)
-    if arm.from_scratch:
-        begun = normalized_scratch(begun, data)
+    forget_peak()
+    started = time.monotonic()
+    begun = stages.begin_network(recipe, arm.stage, data, opened.carried)
     folder = work.stage(arm.stage.name)
     network, history, scores = stages.fine_tune(begun, data, recipe, arm.stage, folder, task.threads, SILENT)
+    seconds, peak = time.monotonic() - started, peak_bytes()
+    moved = {name: far for name, far in relative_distances(begun, network).items() if name != LOGITS}
     decision = fit_decision(
         scores.validation, data.part("validation")[1], positive=positive, sensitivity=plan.sensitivity
     )
@@ -162,16 +185,8 @@ def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
         threshold=decision.threshold,
     )
     trained = Trained(work, recipe, arm.stage, entry, network, data)
-    return FoldNetwork(trained, decision, scores.test, stages.selected_epoch(arm.stage, history))
-
-
-def normalized_scratch(network: Graph, data: StageData) -> Graph:
-    """Return a network whose random kernels have a scale that training images can pass through."""
-    from mstl_edge.training.study.scratch import normalized_from_data
-
-    pixels = data.part("train")[0].pixels
-    first = np.asarray(pixels[np.arange(min(SCALING_IMAGES, len(pixels)))], dtype=np.uint8)
-    return normalized_from_data(network, normalize(first))
+    epoch = stages.selected_epoch(arm.stage, history)
+    return FoldNetwork(trained, decision, scores.test, epoch, seconds, peak, moved)
 
 
 def _answers(network: FoldNetwork, probabilities: NDArray[Any]) -> FoldAnswers:
@@ -182,26 +197,33 @@ def _answers(network: FoldNetwork, probabilities: NDArray[Any]) -> FoldAnswers:
 
 
 def _probabilities(
-    network: FoldNetwork, schemes: tuple[Scheme, ...], threads: int
+    network: FoldNetwork, schemes: tuple[Scheme, ...], threads: int, keep: Keep | None = None
 ) -> Iterator[tuple[Scheme, NDArray[Any]]]:
     """Yield each scheme with its `(n, classes)` answers to the test images.
 
     Int8 answers come from the file that a device would get, without card and golden samples, in the runtime that a device uses.
+    `keep` is handed each file.
     """
     if "float32" in schemes:
         yield "float32", softmax(network.test_logits, network.decision.temperature)
-    if schemes == ("float32",):
+    kinds: list[Kind] = [kind for kind in ("ptq", "qat") if f"int8-{kind}" in schemes]
+    if not kinds and keep is None:
         return
     trained = network.trained
     absorbed = absorb_batch_norm(with_softmax(trained.network, network.decision.temperature))
     pixels = trained.pixels(trained.data.part("test")[0])
     twin = to_float_flatbuffer(absorbed)
+    if keep is not None:
+        keep("float32", twin)
+    if not kinds:
+        return
     folder = StageFolder(trained.run.path / "stages" / "quantize")
-    kinds: list[Kind] = [kind for kind in ("ptq", "qat") if f"int8-{kind}" in schemes]
     for made in build_candidates(
         trained, absorbed, twin, kinds, folder, threads=threads, reporter=SILENT, signature=False
     ):
         scheme: Scheme = "int8-ptq" if made.kind == "ptq" else "int8-qat"
+        if keep is not None:
+            keep(scheme, made.flatbuffer)
         yield scheme, int8_answers(made.flatbuffer, pixels, threads=threads)
 
 

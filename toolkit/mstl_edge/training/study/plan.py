@@ -140,7 +140,8 @@ def _scratch(recipe: Recipe) -> Recipe:
 
     The smallest variant is taken, since a few hundred images cannot fill a wider network from nothing; a narrower one stays.
     """
-    smallest = min(recipe.backbone.variant, backbones.REGISTRY[recipe.backbone.name].variants[0], key=_size(recipe))
+    network = backbones.REGISTRY[recipe.backbone.name]
+    smallest = min(recipe.backbone.variant, network.variants[0], key=network.parameters)
     backbone = msgspec.structs.replace(recipe.backbone, weights="none", variant=smallest)
     target = msgspec.structs.replace(recipe.stages[-1], unfreeze_from=_cut_names(recipe)[0])
     return msgspec.structs.replace(recipe, stages=(target,), backbone=backbone)
@@ -154,9 +155,3 @@ def _features(recipe: Recipe) -> Recipe:
 
 def _cut_names(recipe: Recipe) -> tuple[str, ...]:
     return backbones.REGISTRY[recipe.backbone.name].cut_names(recipe.backbone.variant)
-
-
-def _size(recipe: Recipe) -> Callable[[str], int]:
-    """Return what orders variants of the recipe's backbone: channels of their last feature map."""
-    backbone = backbones.REGISTRY[recipe.backbone.name]
-    return lambda variant: backbone.cut_point(variant, backbones.HEAD).channels

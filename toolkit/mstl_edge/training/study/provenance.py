@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path, PurePath
+from statistics import fmean
 
 import msgspec
 from msgspec import Struct
@@ -20,10 +21,16 @@ from mstl_edge.training.study.folds import EVERYTHING
 
 
 class TrainingRecord(Struct, frozen=True):
-    """One arm in one fold: seconds over all its schemes and sessions, and versions by package."""
+    """One arm in one fold: seconds over all its schemes and sessions, and versions by package; the rest as in `ArmOrigin`.
+
+    Of a training that was stopped and gone on with, nobody knows `training_seconds` and `peak_bytes`.
+    """
 
     seconds: float
     versions: dict[str, str]
+    training_seconds: float | None = None
+    peak_bytes: int | None = None
+    moved: dict[str, float] = {}
 
 
 def write_record(path: Path, record: TrainingRecord) -> None:
@@ -51,11 +58,18 @@ def provenance(study: StudyFolder) -> Provenance:
 
 
 def _origin(arm: Arm, records: list[TrainingRecord | None]) -> ArmOrigin:
-    known = [record.seconds for record in records if record is not None]
+    kept = [record for record in records if record is not None]
+    known = [record.seconds for record in kept]
+    trained = [record.training_seconds for record in kept if record.training_seconds is not None]
+    peaks = [record.peak_bytes for record in kept if record.peak_bytes is not None]
+    moved = [record.moved for record in kept if record.moved]
     return ArmOrigin(
         name=arm.name,
         schemes=arm.schemes,
         seconds=round(sum(known), 1) if len(known) == len(records) else None,
+        training_seconds=round(fmean(trained), 1) if trained else None,
+        peak_bytes=round(fmean(peaks)) if peaks else None,
+        moved={layer: round(fmean(one.get(layer, 0.0) for one in moved), 5) for layer in moved[0]} if moved else {},
         recipe=without_paths(to_tree(arm.recipe), _last_component),
     )
 

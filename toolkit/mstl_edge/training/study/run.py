@@ -18,6 +18,7 @@ from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.schemas.study import STUDY, Study
 from mstl_edge.schemas.study_plan import StudyPlan
 from mstl_edge.storage import write_text
+from mstl_edge.training.study.costs import Bench, bench_models
 from mstl_edge.training.study.executor import Executor, FoldResult, FoldTask, OneAfterTheOther, seconds_left
 from mstl_edge.training.study.folder import StudyFolder, create_study, with_absolute_places
 from mstl_edge.training.study.folds import EVERYTHING, Fold
@@ -69,7 +70,12 @@ def _with_real_subsets(plan: StudyPlan, folds: Sequence[Fold], reporter: Reporte
 
 
 def run_study(
-    study: StudyFolder, *, threads: int | None = None, executor: Executor | None = None, reporter: Reporter = SILENT
+    study: StudyFolder,
+    *,
+    threads: int | None = None,
+    executor: Executor | None = None,
+    bench: Bench | None = None,
+    reporter: Reporter = SILENT,
 ) -> Study:
     """Do what is left of a study; every finished fold is kept.
 
@@ -77,6 +83,7 @@ def run_study(
         study: From `start_study` or `open_study`.
         threads: CPU threads; default all.
         executor: Where folds run; default here, one after the other.
+        bench: Measures what the files of several networks cost; default nothing does.
         reporter: Told of progress.
 
     Returns:
@@ -86,10 +93,15 @@ def run_study(
         MstlEdgeError: Images or disk do not allow it; what is finished stays.
     """
     with working_alone(study.path):
-        return _run_study(study, threads or os.cpu_count() or 1, executor or OneAfterTheOther(run_fold), reporter)
+        _run_folds(study, threads or os.cpu_count() or 1, executor or OneAfterTheOther(run_fold), reporter)
+        if bench is not None:
+            bench_models(study, bench)
+        summary = summarize(study)
+        STUDY.write(study.result, summary)
+        return summary
 
 
-def _run_study(study: StudyFolder, threads: int, executor: Executor, reporter: Reporter) -> Study:
+def _run_folds(study: StudyFolder, threads: int, executor: Executor, reporter: Reporter) -> None:
     for leftover in study.path.rglob("*.partial"):  # of a process that was killed while it wrote
         leftover.unlink(missing_ok=True)
     train_bridges(study, threads, reporter)
@@ -98,11 +110,8 @@ def _run_study(study: StudyFolder, threads: int, executor: Executor, reporter: R
     if len(waiting) < len(tasks):
         reporter.say(f"{len(tasks) - len(waiting)} of {len(tasks)} trainings finished earlier, kept")
     _run(executor, waiting, reporter)
-    summary = summarize(study)
     write_text(study.all_answers, _together(study, tasks))
-    STUDY.write(study.result, summary)
     shutil.rmtree(study.path / "work", ignore_errors=True)
-    return summary
 
 
 def _together(study: StudyFolder, tasks: Sequence[FoldTask]) -> str:

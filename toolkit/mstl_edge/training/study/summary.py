@@ -8,6 +8,7 @@ from mstl_edge.schemas.study import ArmResult, LearningCurve, Share, Study
 from mstl_edge.schemas.study_plan import StudyPlan
 from mstl_edge.training.positive import positive_class
 from mstl_edge.training.study.contenders import Contender, contenders, pairs
+from mstl_edge.training.study.costs import read_costs
 from mstl_edge.training.study.folder import StudyFolder
 from mstl_edge.training.study.folds import EVERYTHING
 from mstl_edge.training.study.provenance import provenance
@@ -47,6 +48,7 @@ def summarize(study: StudyFolder) -> Study:
         multiplicity=f"{asked}exploratory, not corrected for their number",
         comparisons=tuple(table.comparison(a, b, primary=is_primary(a, b)) for a, b in compared),
         learning_curve=_learning_curve(study, table, whole, len(manifest.rows)),
+        costs=read_costs(study),
         provenance=provenance(study),
     )
 
