@@ -19,7 +19,7 @@ def runs() -> str:
         "int8, accuracy % (95 %)",
         "same label %",
         "the gate",
-        "seconds",
+        "seconds, two busy cores",
     ]
     return table(columns, map(_row, _trees()))
 

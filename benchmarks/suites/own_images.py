@@ -72,9 +72,18 @@ def _run(source: str, run: Path, took: Path, weights: str) -> None:
 
 def _entry(name: str, run: Path, took: Path) -> dict[str, Any]:
     written = {"metrics": "metrics.json", "export": "exports/export.json", "choices": "choices.json"}
-    kept = {key: json.loads((run / path).read_text(encoding="utf-8")) for key, path in written.items()}
+    kept = {key: _without_places(json.loads((run / path).read_text(encoding="utf-8"))) for key, path in written.items()}
     seconds = float(took.read_text(encoding="utf-8")) if took.is_file() else None
     return {"name": name, "seconds": seconds, **kept}
+
+
+def _without_places(tree: Any) -> Any:
+    """Return what was written without where anything lay on this machine."""
+    if isinstance(tree, dict):
+        return {key: _without_places(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_without_places(value) for value in tree]
+    return Path(tree).name if isinstance(tree, str) and Path(tree).is_absolute() else tree
 
 
 if __name__ == "__main__":
