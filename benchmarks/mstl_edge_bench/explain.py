@@ -47,7 +47,8 @@ def _kernels(speedup: Interval, coverage: Coverage, float_coverage: Coverage, ru
     if runtime_kind == "reference":
         return "both ran in reference kernels, plain loops made for checking"
     if coverage.delegated >= coverage.operators / 2:
-        return f"XNNPACK runs {coverage.delegated} of {coverage.operators} operators"
+        told = ", ".join(f"{kind}{f' ({count})' if count > 1 else ''}" for kind, count in coverage.others.items())
+        return f"XNNPACK runs {coverage.delegated} of {coverage.operators} operators{told and f', not {told}'}"
     others = coverage.operators - coverage.delegated
     advice = "; LiteRT's XNNPACK takes int8" if runtime_kind == "tflite-runtime" and speedup.high < 1 else ""
     return (

@@ -62,6 +62,7 @@ def result_row(
         peak_rss_bytes=startup.peak_rss_bytes if startup else None,
         operators=model.coverage.operators,
         operators_in_xnnpack=model.coverage.delegated,
+        operators_elsewhere=model.coverage.others,
         golden_lsb=model.golden_lsb,
         before=readings[0],
         between=tuple(readings[1:-1]),

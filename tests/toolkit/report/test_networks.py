@@ -28,7 +28,8 @@ def networks_study(study_folder: Path) -> Path:
         rows.append(
             {
                 "arm": arm["name"], "scheme": arm["scheme"], "parameters": 218_544, "macs": 41_000_000,
-                "size_bytes": 900_000 + 1000 * number, "valid": arm["name"] == "single", "operators": 31, "operators_elsewhere": 2,
+                "size_bytes": 900_000 + 1000 * number, "valid": arm["name"] == "single", "operators": 31,
+                "elsewhere": {"SOFTMAX": 1, "PAD": 1},
                 "latency_ms": {"value": milliseconds, "low": milliseconds - 0.5, "high": milliseconds + 0.5},
             }
         )  # fmt: skip
@@ -47,7 +48,7 @@ def test_what_each_network_costs_stands_beside_its_accuracy(
     assert "Which network?" in words
     assert "the data can't tell" in words
     assert "latencies in turns on desk (LiteRT 2.3.0, 1 thread, batch 1)" in words
-    assert "0.22 41 900 2.00 (1.50 to 2.50) 2 of 31 38 1,200" in words
+    assert "0.22 41 900 2.00 (1.50 to 2.50) 2 of 31 softmax, pad 38 1,200" in words
     assert "~" in words
     for heading in (
         "Accuracy over latency of one image",

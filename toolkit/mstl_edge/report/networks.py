@@ -92,10 +92,17 @@ def _costs_row(network: _Network) -> tuple[str | Markup | list[str | Markup], ..
         f"{cost.macs / _MEGA:,.0f}",
         f"{cost.size_bytes / _KILO:,.0f}",
         _latency(cost),
-        f"{cost.operators_elsewhere} of {cost.operators}" if cost.operators else _NOTHING,
+        _elsewhere(cost),
         f"{origin.training_seconds:,.0f}" if exact and origin.training_seconds is not None else "",
         f"{origin.peak_bytes / _MEGA:,.0f}" if exact and origin.peak_bytes is not None else "",
     )
+
+
+def _elsewhere(cost: Cost) -> str | list[str | Markup]:
+    if not cost.operators:
+        return _NOTHING
+    told = f"{sum(cost.elsewhere.values())} of {cost.operators}"
+    return [told, tag("br"), tag("small", ", ".join(cost.elsewhere).lower())] if cost.elsewhere else told
 
 
 def _latency(cost: Cost) -> str:

@@ -143,7 +143,8 @@ class Result(Struct, frozen=True, kw_only=True):
     and memory are None. `before`, `between` and `after` are read under load: in front of the blocks, after each round of them,
     after the last. `valid` speaks of the times: the machine held still and the blocks of `latency_ms` agree; `invalid_because`
     says what was wrong and what to do. `block_medians_ms` holds the median latency of every block that was taken, in order, those
-    too that `latency_ms` leaves out. `unknown` lists what a file without a card does not tell.
+    too that `latency_ms` leaves out. `operators_elsewhere` counts by kind the operators that XNNPACK left to the runtime, where it
+    took any. `unknown` lists what a file without a card does not tell.
     """
 
     model: str
@@ -171,6 +172,7 @@ class Result(Struct, frozen=True, kw_only=True):
     peak_rss_bytes: int | None = None
     operators: int = 0
     operators_in_xnnpack: int = 0
+    operators_elsewhere: dict[str, int] = {}
     golden_lsb: float | None = None
     before: Conditions = Conditions()
     between: tuple[Conditions, ...] = ()

@@ -179,7 +179,7 @@ class Cost(Struct, frozen=True, kw_only=True):
     """What an arm's file costs in one scheme: of the first fold, all folds' being of one shape.
 
     `latency_ms` is the median of an inference of one image, and the medians of the fastest and the slowest block; `valid` where
-    the machine held still. `operators_elsewhere` of all `operators` run outside the fast kernels of the runtime.
+    the machine held still. `elsewhere` counts by kind those of the `operators` that run outside the fast kernels of the runtime.
     """
 
     arm: str
@@ -190,7 +190,7 @@ class Cost(Struct, frozen=True, kw_only=True):
     latency_ms: Interval | None = None
     valid: bool = False
     operators: int = 0
-    operators_elsewhere: int = 0
+    elsewhere: dict[str, int] = {}
 
     @property
     def title(self) -> str:

@@ -58,5 +58,5 @@ def _cost(arm: str, scheme: str, row: Result) -> Cost:
         latency_ms=Interval(row.latency_ms.median, min(blocks), max(blocks)) if row.latency_ms and blocks else None,
         valid=row.valid,
         operators=row.operators,
-        operators_elsewhere=row.operators - row.operators_in_xnnpack,
+        elsewhere=row.operators_elsewhere,
     )
