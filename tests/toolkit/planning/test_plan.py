@@ -196,7 +196,7 @@ def test_the_rules_give_what_the_hand_made_recipes_have():
 @pytest.mark.parametrize("variant", ["0.25", "0.5", "1.0"])
 def test_stored_features_stay_within_the_bound_and_no_view_goes_unseen(images, variant):
     made = chosen_for(images, variant=variant)
-    each = backbones.REGISTRY["mobilenet_v1"].cut_point(variant, made["unfreeze_from"]).values(224) * 4
+    each = backbones.REGISTRY["mobilenet_v1"].cut_point(variant, made["unfreeze_from"]).values(224) * rules.STORED_VALUE_BYTES
     assert 1 <= made["augment.views"] <= made["epochs"]
     assert made["augment.views"] == 1 or made["augment.views"] * images * 0.65 * each <= 1.01 * rules.STORED_BYTES
 

@@ -23,9 +23,12 @@ SMALL = 500_000
 SIZES = (96, 128, 160, 192, 224)
 BUNDLED_SIZE = 96
 """Pixels at which the bundled weights were trained."""
-STORED_BYTES = 2_000_000_000
+STORED_BYTES = 4_000_000_000
 """Disk that the stored features of a stage may take."""
 VIEWS = (32, 16, 8, 4, 2, 1)
+STORED_VALUE_BYTES = 2
+"""Of a stored feature, in float16."""
+STUDIED = "benchmarks/results/studies/rules-*.json, docs/decisions/0006"
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def _unfreeze_from(at: Situation) -> tuple[str, str]:
 
 
 def _epochs(at: Situation) -> tuple[int, str]:
-    passes, least, most = (16_000, 30, 120) if at.small else (4_000, 15, 40)
+    passes, least, most = (48_000, 30, 120) if at.small else (12_000, 15, 40)
     epochs = max(least, min(most, round(passes / at.training_images)))
     return epochs, f"about {passes:,} images seen in training, between {least} and {most} epochs"
 
@@ -105,7 +108,7 @@ def _epochs(at: Situation) -> tuple[int, str]:
 def _views(at: Situation) -> tuple[int, str]:
     point = next(point for point in at.cut_points if point.name == at.made["unfreeze_from"])
     values = point.values(at.backbone.input_size)
-    each = at.training_images * values * 4
+    each = at.training_images * values * STORED_VALUE_BYTES
     views = next((n for n in VIEWS if n <= at.made["epochs"] and n * each <= STORED_BYTES), 1)
     return views, f"as many as {STORED_BYTES / 1e9:.0f} GB of stored features hold, at most {VIEWS[0]}"
 
@@ -150,12 +153,17 @@ STAGE: tuple[Rule, ...] = (
     Rule("positive", _positive),
     Rule("unfreeze_from", _unfreeze_from, f"{LITE}, {BEST}"),
     Rule("batch_size", lambda at: (16, "as published for sets of this size"), "Godasu et al. 2020"),
-    Rule("epochs", _epochs, f"{LITE}, {BEST}"),
+    Rule("epochs", _epochs, STUDIED),
     Rule("learning_rate", _learning_rate, f"{LITE}, {BEST}"),
     Rule("schedule", lambda at: ("cosine", "ends in small steps"), "Loshchilov and Hutter 2017, arXiv:1608.03983"),
     Rule("label_smoothing", _smoothing, LITE),
     Rule("select", lambda at: ("last", "few validation images choose an epoch badly"), f"{LITE}, {BEST}"),
-    Rule("augment.views", _views, f"{LITE}, {BEST}"),
+    Rule("augment.views", _views, STUDIED),
+    Rule(
+        "feature_precision",
+        lambda at: ("float16", "twice as many views on the same disk, and the same accuracy"),
+        STUDIED,
+    ),
     _augment("rotate", 25.0, 10.0),
     _augment("shift", 0.1, 0.05),
     _augment("zoom", 0.2, 0.1),
