@@ -34,7 +34,7 @@ def test_a_program_reads_what_design_promises(mstl_edge: Callable[..., Any]) -> 
 
 @pytest.mark.slow
 def test_every_variant_is_listed_at_a_size_that_all_can_read(mstl_edge: Callable[..., Any]) -> None:
-    told = json.loads(mstl_edge("backbones", "--size", "96", "--json").stdout)["backbones"]
+    told = json.loads(mstl_edge("backbones", "--size", "128", "--json").stdout)["backbones"]
     assert [(one["name"], one["variant"]) for one in told] == [
         (backbone.name, variant) for backbone in REGISTRY.values() for variant in backbone.variants
     ]

@@ -58,6 +58,14 @@ def test_a_weights_file_holds_as_many_numbers_as_it_says(
     assert backbone.build(keras, spec).count_params() == backbone.parameters(variant)
 
 
+@pytest.mark.parametrize(
+    "backbone", [one for one in backbones.REGISTRY.values() if one.any_width], ids=lambda one: one.name
+)
+def test_a_width_that_nobody_published_has_its_own_number(backbone: backbones.Backbone, keras: Any) -> None:
+    spec = BackboneSpec(name=backbone.name, variant="0.6", input_size=64)
+    assert backbone.build(keras, spec).count_params() == backbone.parameters("0.6")
+
+
 def test_no_two_networks_have_as_many_numbers_so_that_a_file_tells_its_own() -> None:
     counts = [backbone.parameters(variant) for backbone, variant in VARIANTS]
     assert len(set(counts)) == len(counts)

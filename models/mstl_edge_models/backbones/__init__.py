@@ -13,6 +13,7 @@ from mstl_edge_models.backbones import (
     mobilenet_v2,
     mobilenet_v3,
     nasnet_mobile,
+    plexusnet,
     resnet,
     shufflenet_v1,
     shufflenet_v2,
@@ -29,6 +30,7 @@ _LIGHT = (
     shufflenet_v2,
     squeezenet,
     nasnet_mobile,
+    plexusnet,
 )
 _HEAVY = (resnet, densenet, inception_v3)
 REGISTRY: Mapping[str, Backbone] = MappingProxyType({file.BACKBONE.name: file.BACKBONE for file in (*_LIGHT, *_HEAVY)})

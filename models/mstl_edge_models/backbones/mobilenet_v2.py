@@ -12,7 +12,6 @@ _BLOCKS += (*((96, 1),) * 3, *((160, s) for s in (2, 1, 1)), (320, 1))
 _URL = "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/"
 _VARIANTS = ("0.35", "0.5", "0.75", "1.0", "1.3", "1.4")
 _SIZES = (96, 128, 160, 192, 224)
-_PARAMETERS = {"0.35": 410_208, "0.5": 706_224, "0.75": 1_382_064, "1.0": 2_257_984, "1.3": 3_766_048, "1.4": 4_363_712}
 
 
 def build(keras: Any, spec: Spec) -> Any:
@@ -32,6 +31,19 @@ def cut_points(variant: str) -> tuple[CutPoint, ...]:
     return (*points, CutPoint("Conv_1", channels, halved(halvings)), head(divisible(1280 * max(1.0, width))))
 
 
+def parameters(variant: str) -> int:
+    """Return the numbers in a weights file: kernels, and four for each channel that BatchNorm follows."""
+    width = float(variant)
+    entering, last = divisible(32 * width), divisible(1280 * max(1.0, width))
+    count = (3 * 9 + 4) * entering
+    for number, (wide, _) in enumerate(_BLOCKS):
+        inner, leaving = entering * (6 if number else 1), divisible(wide * width)
+        count += (entering + 4) * inner if number else 0
+        count += (9 + 4) * inner + (inner + 4) * leaving
+        entering = leaving
+    return count + (entering + 4) * last
+
+
 def weights(spec: Spec) -> Published | None:
     """Return Keras' own `no_top` weights; wide ones and other input sizes take those for 224, as Keras does."""
     if spec.variant not in _VARIANTS:
@@ -47,7 +59,7 @@ BACKBONE = Backbone(
     default="1.0",
     cut_points=cut_points,
     build=build,
-    parameters=_PARAMETERS.__getitem__,
+    parameters=parameters,
     weights=weights,
     any_width=True,
 )

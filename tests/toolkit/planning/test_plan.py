@@ -196,7 +196,10 @@ def test_the_rules_give_what_the_hand_made_recipes_have():
 @pytest.mark.parametrize("variant", ["0.25", "0.5", "1.0"])
 def test_stored_features_stay_within_the_bound_and_no_view_goes_unseen(images, variant):
     made = chosen_for(images, variant=variant)
-    each = backbones.REGISTRY["mobilenet_v1"].cut_point(variant, made["unfreeze_from"]).values(224) * rules.STORED_VALUE_BYTES
+    each = (
+        backbones.REGISTRY["mobilenet_v1"].cut_point(variant, made["unfreeze_from"]).values(224)
+        * rules.STORED_VALUE_BYTES
+    )
     assert 1 <= made["augment.views"] <= made["epochs"]
     assert made["augment.views"] == 1 or made["augment.views"] * images * 0.65 * each <= 1.01 * rules.STORED_BYTES
 
@@ -205,3 +208,10 @@ def test_stored_features_stay_within_the_bound_and_no_view_goes_unseen(images, v
 def test_small_images_are_not_enlarged_more_than_needed(side, size):
     (rule,) = rules.BACKBONE
     assert rule.choose(rules.Situation(facts(10, side=side), BackboneSpec()))[0] == size
+
+
+def test_a_network_that_reads_no_smaller_images_gets_the_smallest_it_can():
+    (rule,) = rules.BACKBONE
+    spec = BackboneSpec(name="plexusnet", variant="7", weights="none")
+    assert rule.choose(rules.Situation(facts(10, side=28), spec)) == (128, "the smallest that the network can read")
+    assert rule.choose(rules.Situation(facts(10, side=200), spec))[0] == 224

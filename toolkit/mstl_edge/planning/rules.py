@@ -74,7 +74,10 @@ def _input_size(at: Situation) -> tuple[int, str]:
     if at.drawn_weights:
         return BUNDLED_SIZE, "the size at which the bundled weights were trained"
     longest = max(at.facts.width[1], at.facts.height[1])
-    size = next((size for size in SIZES if size >= longest), SIZES[-1])
+    smallest = backbones.REGISTRY[at.backbone.name].smallest
+    size = next((size for size in SIZES if size >= max(longest, smallest)), SIZES[-1])
+    if size == smallest > longest:
+        return size, "the smallest that the network can read"
     if size < SIZES[-1]:
         return size, f"the images have about {longest} pixels, and enlarging adds none"
     return size, "the size of the ImageNet weights"
