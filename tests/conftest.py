@@ -64,6 +64,27 @@ def exported(tmp_path_factory: pytest.TempPathFactory, tiny_card: Callable[..., 
     return export
 
 
+@pytest.fixture(scope="session")
+def doubting_model(tmp_path_factory: pytest.TempPathFactory, models: Path, tiny_card: Callable[..., Any]) -> Path:
+    """The tiny int8 model with its feature map, sets of labels that leave most answers open, and a bound that nothing passes."""
+    from mstl_edge.artifact import write_artifact
+    from mstl_edge.artifact.doubt import Doubt, LabelSets, familiarity_record
+    from mstl_edge.artifact.feature_output import with_feature_output
+    from mstl_edge.metrics.familiarity import fit_familiar
+    from mstl_edge.runtime import record_golden
+
+    familiar = fit_familiar(np.random.default_rng(1).gamma(2.0, size=(60, 16)))
+    assert familiar is not None
+    origin = "24 validation images and 104 cross-fitted images"
+    sets = LabelSets(level=0.9, kind="class-conditional", lowest=(0.35, 0.35), images=(64, 64), origin=origin)
+    record = familiarity_record(familiar, bound=0.1, level=0.95, images=128)
+    path = tmp_path_factory.mktemp("doubting") / "doubting.tflite"
+    flatbuffer = with_feature_output((models / "tiny_int8.tflite").read_bytes())
+    card = tiny_card("tiny_int8", doubt=Doubt(sets=sets, familiarity=record))
+    write_artifact(path, flatbuffer, card, record_golden(flatbuffer), familiar)
+    return path
+
+
 @pytest.fixture
 def picture() -> Callable[[Path, int], Path]:
     """Write a random 40×40 PNG."""

@@ -101,6 +101,22 @@ def ask(scans: Path) -> Callable[..., Answers]:
     return answer
 
 
+@pytest.fixture
+def explain(scans: Path, tmp_path: Path) -> Callable[..., np.ndarray]:
+    """Explain two scans by the `mstl-edge` beside a Python; returns `(images, height, width)` evidence, and checks the pictures."""
+    images = [str(path) for path in sorted(scans.rglob("*.png"))[::IMAGES_PER_CLASS]]
+
+    def maps(python: Path | str, model: Path, runtime: str, core: str = "") -> np.ndarray:
+        folder, environment = tmp_path / (core or "here"), os.environ | ({"QEMU_CPU": core} if core else {})
+        asked = ["predict", str(model), *images, "--runtime", runtime, "--explain", str(folder), "--json"]
+        records = [json.loads(line) for line in command(python, environment, *asked).splitlines()]
+        assert [record["map_method"] for record in records] == ["class map"] * len(images)
+        assert len(list(folder.glob("*.png"))) == len(images)
+        return np.array([record["map"] for record in records])
+
+    return maps
+
+
 @pytest.fixture(scope="session")
 def bench(scans: Path) -> Callable[..., dict]:
     """Run `mstl-edge bench` on the scans by the `mstl-edge` beside a Python."""

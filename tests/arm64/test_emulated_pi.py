@@ -99,6 +99,17 @@ def test_float_agrees_with_this_machine_to_1e_6(
     assert abs(emulated.probabilities - local.probabilities).max() <= FLOAT_TOLERANCE
 
 
+@runtimes
+@pytest.mark.parametrize(("scheme", "tolerance"), [("int8-qat", 2e-4), ("float32", 1e-3)])
+def test_maps_are_those_of_this_machine(
+    scheme: str, tolerance: float, runtime: str, sysroot: Callable, models_of_run: dict, explain: Callable, here: Path
+) -> None:
+    emulated = explain(sysroot(runtime) / "python", models_of_run[scheme], runtime, "cortex-a76")
+    local = explain(here, models_of_run[scheme], runtime)
+    assert abs(local).max() > 0.1
+    assert abs(emulated - local).max() <= tolerance
+
+
 @cores
 @int8_schemes
 def test_every_int8_operator_of_tflite_runtime_is_bit_identical(

@@ -222,3 +222,37 @@ def test_the_help_ends_with_an_example_and_speaks_of_no_patient() -> None:
         assert text.strip().splitlines()[-1].strip().startswith(f"Example: mstl-edge {command}")
         assert "diagnos" not in text.lower()
     assert "Research software" in _run("predict", "--help").stdout
+
+
+def test_explain_writes_a_picture_for_each_image_with_numbers_where_stems_repeat(
+    model: Path, folder: Path, picture: Picture, tmp_path: Path
+) -> None:
+    picture(folder / "deeper" / "a.png", 9)
+    (folder / "broken.png").write_bytes(b"no image")
+    maps = tmp_path / "maps"
+    result = _run("predict", model, folder, "--explain", maps, "--json")
+    assert result.exit_code == 1  # one image could not be read
+    assert sorted(path.name for path in maps.iterdir()) == ["a-2.png", "a.png", "b.png", "c.png"]
+    with Image.open(maps / "a-2.png") as shown:
+        assert shown.format == "PNG"
+    records = {Path(record["image"]).name: record for record in map(json.loads, result.stdout.splitlines())}
+    assert records["broken.png"].keys() == {"image", "error"}
+    assert len(records["b.png"]["map"]) == len(records["b.png"]["map"][0]) == 8
+    assert records["b.png"]["map_method"] == "occlusion"
+
+
+def test_explanations_leave_answers_as_they_are(model: Path, folder: Path, tmp_path: Path) -> None:
+    for form in ((), ("--csv",)):
+        plain = _run("predict", model, folder, *form).stdout
+        assert _run("predict", model, folder, *form, "--explain", tmp_path / "maps").stdout == plain
+
+
+@pytest.mark.parametrize("where", [".", "maps", "deeper/maps"])
+def test_maps_never_lie_among_the_images(model: Path, folder: Path, where: str) -> None:
+    before = sorted(folder.rglob("*"))
+    result = _run("predict", model, folder, "--explain", folder / where)
+    assert isinstance(result.exception, DataError)
+    assert "a folder of its own for the maps" in str(result.exception)
+    named = _run("predict", model, folder / "b.png", "--explain", folder)
+    assert "holds" in str(named.exception)
+    assert sorted(folder.rglob("*")) == before

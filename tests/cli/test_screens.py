@@ -189,6 +189,10 @@ OUTPUTS: dict[str, Callable[[], None]] = {
     "inspect": lambda: call("inspect", "tiny-int8.tflite"),
     "inspect-tensors": lambda: call("inspect", "tiny-int8.tflite", "--tensors"),
     "predict": lambda: call("predict", "tiny-int8.tflite", "scans", "--runtime", "reference"),
+    "predict-doubtful": lambda: call(
+        "predict", "doubting-int8.tflite", "scans", "--explain", "maps", "--runtime", "reference"
+    ),
+    "inspect-doubtful": lambda: call("inspect", "doubting-int8.tflite"),
 }
 HELP = {f"help-{name.replace(' ', '-')}" if name else "help": help_of(name) for name in every_command()}
 ENDINGS: dict[str, Callable[[], Ending]] = {
@@ -216,6 +220,7 @@ def show(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     exported: Callable[[str], Path],
+    doubting_model: Path,
     picture: Callable[[Path, int], Path],
 ) -> Show:
     """Return what something prints on a terminal of so many columns, stdout and stderr together.
@@ -223,6 +228,7 @@ def show(
     A model lies beside, and images, of which it can tell a few.
     """
     shutil.copy(exported("tiny_int8"), tmp_path / "tiny-int8.tflite")
+    shutil.copy(doubting_model, tmp_path / "doubting-int8.tflite")
     for number in range(3):
         picture(tmp_path / "scans" / f"{number + 1:03}.png", number)
 

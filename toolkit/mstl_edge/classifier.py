@@ -1,4 +1,4 @@
-"""The library in three lines: `load_classifier("model.tflite").predict("image.png")`.
+"""The library in three lines: `load_classifier("model.tflite").predict("image.png")`, or `.explain("image.png").save("map.png")`.
 
 Preprocessing, threshold and labels come from the card in the file, so that a device answers as training did.
 """
@@ -6,22 +6,35 @@ Preprocessing, threshold and labels come from the card in the file, so that a de
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import Artifact, Card, not_a_classifier
+from mstl_edge.artifact.graph import parse_graph
+from mstl_edge.artifact.head import linear_head
 from mstl_edge.data.workers import usable_cores
 from mstl_edge.errors import ArtifactError, DataError
+from mstl_edge.explain import evidence_of
 from mstl_edge.metrics import decide
+from mstl_edge.metrics.conformal import label_sets
+from mstl_edge.prediction import Explanation, Familiarity, Prediction, Unreadable
 from mstl_edge.preprocess import heard, load_image
-from mstl_edge.runtime import Runtime, RuntimeChoice, as_artifact, load_runtime, replay_golden, to_input, to_real
+from mstl_edge.runtime import (
+    Runtime,
+    RuntimeChoice,
+    as_artifact,
+    load_runtime,
+    pooled,
+    replay_golden,
+    to_input,
+    to_real,
+)
 
 MAX_DECODERS = 3
 """Threads that decode ahead of inference, at most. On two cores a second one brings 1.9 instead of 2.9 ms an image (512×512 PNG,
@@ -30,28 +43,13 @@ AHEAD_PER_DECODER = 2
 """Images in work or waiting for inference; what keeps memory constant however many files there are."""
 
 
-class Prediction(Struct, frozen=True):
-    """One answer: the label that was decided on, its calibrated probability, and those of all labels.
-
-    `warnings` are what was remarked while the file was read: by its decoder, or about pixels that stray from the grey range.
-    """
-
-    label: str
-    probability: float
-    probabilities: dict[str, float]
-    warnings: tuple[str, ...] = ()
-
-
-class Unreadable(Struct, frozen=True):
-    """An image that gave no answer, and why."""
-
-    error: str
-
-
 @dataclass(frozen=True)
 class _Decoded:
     pixels: NDArray[np.uint8]
     warnings: tuple[str, ...]
+
+
+_Outcome = TypeVar("_Outcome")
 
 
 class Classifier:
@@ -68,6 +66,7 @@ class Classifier:
         self.card = card
         self.runtime = runtime
         self.replayed_lsb = replayed_lsb
+        self._head = linear_head(parse_graph(artifact.flatbuffer)) if runtime.feature_map is not None else None
 
     def predict(self, image: Path | str | bytes) -> Prediction:
         """Classify one image file or its bytes.
@@ -82,6 +81,26 @@ class Classifier:
 
         At most `AHEAD_PER_DECODER` images for each of them are taken ahead, so that memory stays constant however many there are.
         """
+        return self._in_order(images, self._answer)
+
+    def explain(self, image: Path | str | bytes) -> Explanation:
+        """Classify one image file or its bytes, and say where the answer comes from.
+
+        A file that puts its feature map out tells it exactly, at no further inference; of any other, parts of the image are covered
+        one after the other, which takes `(CELLS + 1)²` inferences.
+
+        Raises:
+            DataError: It is no readable image.
+        """
+        return self._explained(self._decoded(image))
+
+    def explain_many(self, images: Iterable[Path]) -> Iterator[tuple[Path, Explanation | Unreadable]]:
+        """Yield each file with its explanation, as `predict_many` does with answers."""
+        return self._in_order(images, self._explained)
+
+    def _in_order(
+        self, images: Iterable[Path], told: Callable[[_Decoded], _Outcome]
+    ) -> Iterator[tuple[Path, _Outcome | Unreadable]]:
         threads = decoders()
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
             waiting: deque[tuple[Path, Future[_Decoded | Unreadable]]] = deque()
@@ -89,9 +108,9 @@ class Classifier:
                 for image in images:
                     waiting.append((image, pool.submit(self._decoded_or_not, image)))
                     if len(waiting) > AHEAD_PER_DECODER * threads:
-                        yield self._resolved(*waiting.popleft())
+                        yield _resolved(*waiting.popleft(), told)
                 while waiting:
-                    yield self._resolved(*waiting.popleft())
+                    yield _resolved(*waiting.popleft(), told)
             finally:
                 for _, pending in waiting:
                     pending.cancel()
@@ -115,15 +134,49 @@ class Classifier:
             return Unreadable(str(error))
 
     def _answer(self, decoded: _Decoded) -> Prediction:
-        row = self.probabilities(decoded.pixels[None])
-        decided = int(decide(row, positive=self.card.positive_index, threshold=self.card.threshold)[0])
-        probabilities = {label: float(p) for label, p in zip(self.card.labels, row[0], strict=True)}
-        label = self.card.labels[decided]
-        return Prediction(label, probabilities[label], probabilities, decoded.warnings)
+        if self.artifact.familiar is None or self.runtime.feature_map is None:
+            return self._predicted(self.probabilities(decoded.pixels[None])[0], None, decoded)[1]
+        raw, features = self.runtime.invoke_with_map(to_input(decoded.pixels[None], self.runtime.input))
+        means = pooled(features, self.runtime.feature_map)
+        return self._predicted(to_real(raw, self.runtime.output)[0], means, decoded)[1]
 
-    def _resolved(self, image: Path, decoding: Future[_Decoded | Unreadable]) -> tuple[Path, Prediction | Unreadable]:
-        decoded = decoding.result()
-        return image, decoded if isinstance(decoded, Unreadable) else self._answer(decoded)
+    def _explained(self, decoded: _Decoded) -> Explanation:
+        row, evidence = evidence_of(self.runtime, self._head, decoded.pixels)
+        decided, prediction = self._predicted(row, evidence.pooled, decoded)
+        return Explanation(prediction, evidence, decided, decoded.pixels)
+
+    def _predicted(
+        self, row: NDArray[np.float32], means: NDArray[np.float32] | None, decoded: _Decoded
+    ) -> tuple[int, Prediction]:
+        card = self.card
+        decided = decide(row[None], positive=card.positive_index, threshold=card.threshold)
+        probabilities = {label: float(p) for label, p in zip(card.labels, row, strict=True)}
+        label = card.labels[int(decided[0])]
+        sets = None if card.doubt is None else card.doubt.sets
+        held = None if sets is None else label_sets(row[None], decided, sets.lowest)[0]
+        prediction = Prediction(
+            label,
+            probabilities[label],
+            probabilities,
+            decoded.warnings,
+            None if held is None else tuple(name for name, inside in zip(card.labels, held, strict=True) if inside),
+            self._familiarity(means),
+        )
+        return int(decided[0]), prediction
+
+    def _familiarity(self, means: NDArray[np.float32] | None) -> Familiarity | None:
+        record = None if self.card.doubt is None else self.card.doubt.familiarity
+        if record is None or means is None or self.artifact.familiar is None:
+            return None
+        score = float(self.artifact.familiar.distance(means)[0])
+        return Familiarity(score, record.bound, score <= record.bound)
+
+
+def _resolved(
+    image: Path, decoding: Future[_Decoded | Unreadable], told: Callable[[_Decoded], _Outcome]
+) -> tuple[Path, _Outcome | Unreadable]:
+    decoded = decoding.result()
+    return image, decoded if isinstance(decoded, Unreadable) else told(decoded)
 
 
 def decoders() -> int:
@@ -166,16 +219,3 @@ def load_classifier(
 def _classifies(artifact: Artifact) -> bool:
     source, answer = artifact.facts.input.shape, artifact.facts.output.shape
     return len(source) == 4 and source[3] == 3 and len(answer) == 2 and answer[1] >= 2
-
-
-def to_record(image: str, outcome: Prediction | Unreadable) -> dict[str, Any]:
-    """Return the JSON line of `mstl-edge predict --json`."""
-    if isinstance(outcome, Unreadable):
-        return {"image": image, "error": outcome.error}
-    record = {
-        "image": image,
-        "label": outcome.label,
-        "probability": outcome.probability,
-        "probabilities": outcome.probabilities,
-    }
-    return record | {"warnings": list(outcome.warnings)} if outcome.warnings else record

@@ -56,6 +56,22 @@ def export(
         ),
     ] = None,
     allow_float: Annotated[bool, typer.Option("--allow-float", help="Let layers that int8 hurts stay float.")] = False,
+    single_output: Annotated[
+        bool,
+        typer.Option(
+            "--single-output",
+            help="Leave the feature map out, from which 'predict --explain' draws its maps, for programs that take one output.",
+        ),
+    ] = False,
+    coverage: Annotated[
+        float,
+        typer.Option(
+            "--coverage",
+            min=0.5,
+            max=0.99,
+            help="Share of images whose set of labels, as 'predict' tells it, is promised to hold the true one.",
+        ),
+    ] = 0.9,
     metadata: Annotated[
         bool, typer.Option("--metadata", help="Also a copy of each file for MediaPipe Tasks and ML Kit.")
     ] = False,
@@ -101,10 +117,12 @@ def export(
         from mstl_edge.training.mediapipe import write_mediapipe_files
 
         if schemes and not int8:
-            record = export_float(opened, schemes, threads=threads, reporter=reporter)
+            record = export_float(
+                opened, schemes, single_output=single_output, coverage=coverage, threads=threads, reporter=reporter
+            )
         else:
             built = (*kinds, "mixed") if allow_float else tuple(kinds)
-            wanted = Int8Options(built, max_drop, min_agreement, cross_fit, allow_float)
+            wanted = Int8Options(built, max_drop, min_agreement, cross_fit, allow_float, single_output, coverage)
             try:
                 record = export_int8(opened, wanted, beside=schemes, threads=threads, reporter=reporter)
             except GateRefusedError as refused:

@@ -64,6 +64,7 @@ def _model_rows(artifact: Artifact) -> Rows:
         ("flatbuffer", f"{facts.size_bytes:,} bytes"),
         ("input", _tensor(facts.input)),
         ("output", _tensor(facts.output)),
+        ("second output", "none" if facts.feature_map is None else f"{_tensor(facts.feature_map)}: the feature map"),
         ("batch", "static" if facts.static else "open (some delegates refuse it)"),
         ("parameters", f"{facts.parameters:,}"),
         ("multiply-accumulates", f"{facts.macs:,}"),
@@ -117,6 +118,7 @@ def _card_rows(card: Card) -> Rows:
         ("preprocessing", f"{card.input.preprocess.aspect} to {card.input.width}×{card.input.height}, "
          f"{card.input.preprocess.resize}, {card.input.normalization}"),
         ("golden samples", len(card.golden)),
+        *_doubt_rows(card),
     ]  # fmt: skip
     for model, scores in card.metrics.items():
         accuracy = scores.get("accuracy") if isinstance(scores, dict) else None
@@ -127,6 +129,27 @@ def _card_rows(card: Card) -> Rows:
             rows += _class_rows(model, scores) if len(card.labels) > 2 else []
     rows += [(f"version of {name}", version) for name, version in card.versions.items()]
     return rows
+
+
+def _doubt_rows(card: Card) -> Rows:
+    """Return what the file promises about its own doubt, in words."""
+    doubt = card.doubt
+    if doubt is None:
+        return [("doubt", "none: the file was written before there was any")]
+    rows: Rows = []
+    if (sets := doubt.sets) is not None:
+        whose = "of each class" if sets.kind == "class-conditional" else "of all classes together"
+        rows.append(
+            ("label sets", f"hold the true label in {sets.level:.0%} of images {whose}; fitted on {sets.origin}")
+        )
+    if (told := doubt.familiarity) is not None:
+        rows.append(
+            (
+                "familiarity",
+                f"{told.level:.0%} of unseen images lie within {told.bound:.2f}; fitted on {told.images} images",
+            )
+        )
+    return rows + [("left out", reason) for reason in doubt.left_out]
 
 
 def _threshold(card: Card) -> str:

@@ -27,7 +27,10 @@ ReportFile = Annotated[
 ]
 WithImages = Annotated[
     bool,
-    typer.Option("--with-images", help="Show thumbnails and file names of the worst mistakes: patients' images."),
+    typer.Option(
+        "--with-images",
+        help="Show pictures and file names of test images, and where the model looked: patients' images.",
+    ),
 ]
 OpenReport = Annotated[bool, typer.Option("--open", help="Show it in the browser of this machine.")]
 

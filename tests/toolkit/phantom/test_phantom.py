@@ -127,3 +127,17 @@ def test_drawing_imports_no_tensorflow():
         "import sys, mstl_edge.data.phantom; sys.exit(any(n in sys.modules for n in ('tensorflow', 'keras', 'scipy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_lesion_lies_where_the_classes_differ():
+    pixels = {
+        label: phantom.draw("head-ct", label, seed=4, patient=1).astype(int) for label in ("hemorrhage", "normal")
+    }
+    lesion = phantom.lesion("head-ct", "hemorrhage", seed=4, patient=1)
+    brighter = pixels["hemorrhage"] - pixels["normal"]
+    assert lesion.shape == (phantom.SIDE, phantom.SIDE)
+    assert 0.002 < lesion.mean() < 0.2
+    assert brighter[lesion].mean() > 20 > 5 > abs(brighter[~lesion].mean())
+    assert not phantom.lesion("head-ct", "normal", seed=4, patient=1).any()
+    with pytest.raises(DataError, match="whose lesions have a place"):
+        phantom.lesion("chest", "pneumonia")

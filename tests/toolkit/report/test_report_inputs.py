@@ -6,11 +6,14 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mstl_edge.artifact import write_artifact
+from mstl_edge.artifact.doubt import Doubt, LabelSets
 from mstl_edge.data.splits import Manifest, ManifestRow, save_manifest
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge.progress import SILENT
@@ -109,6 +112,49 @@ def test_pictures_and_file_names_are_shown_only_where_asked_for(answerable: Path
     shown = write_report([answerable], with_images=True).path.read_text(encoding="utf-8")
     assert 'src="data:image/png;base64,' in shown
     assert "patient-test-" in shown
+
+
+def test_where_the_model_looked_is_shown_of_patients_only_where_asked_for(answerable: Path) -> None:
+    plain = write_report([answerable]).path.read_text(encoding="utf-8")
+    assert "Where it looks</h2><p>Test images with their maps: mstl-edge report RUN --with-images.</p>" in plain
+    section = _looks(write_report([answerable], with_images=True).path)
+    rows = section.count("<tr>") - 1
+    assert 2 <= rows <= 10
+    assert section.count("<img") == 2 * rows
+    assert section.count("patient-test-") == rows
+    assert "64 patches" not in section
+    assert "8×8 patches were covered one after the other" in section  # the tiny files have one output
+
+
+def test_drawn_images_are_nobodys_and_shown_without_names(answerable: Path) -> None:
+    (answerable / "recipe.toml").write_text(to_toml(load_recipe("phantom")))
+    section = _looks(write_report([answerable]).path)
+    assert "<img" in section
+    assert "The images are drawn." in section
+    assert "patient-" not in section
+
+
+def test_what_a_file_says_of_its_doubt_is_held_against_the_test_images(
+    answerable: Path, models: Path, tiny_card: Callable[..., Any]
+) -> None:
+    assert "When it should say nothing" not in write_report([answerable]).path.read_text(encoding="utf-8")
+    sets = LabelSets(level=0.9, kind="marginal", lowest=(0.0, 0.0), images=(20, 20), origin="40 validation images")
+    doubt = Doubt(sets=sets, left_out=("familiarity: the file does not put its feature map out",))
+    path = answerable / "exports" / "phantom-int8.tflite"
+    write_artifact(path, (models / "tiny_int8.tflite").read_bytes(), tiny_card("tiny_int8", doubt=doubt))
+    text = write_report([answerable]).path.read_text(encoding="utf-8").replace("\u00a0", " ")
+    (section,) = [part for part in text.split("<section>") if "When it should say nothing</h2>" in part]
+    assert "in 90 % of images of all classes together" in section
+    assert "100.0<br><small>91.2 to 100.0</small>" in section  # every set holds both labels
+    assert ">0.0<br><small>0.0 to 8.8</small>" in section
+    assert "Left out: familiarity: the file does not put its feature map out." in section
+    assert "Accuracy against coverage" in section
+
+
+def _looks(report: Path) -> str:
+    text = report.read_text(encoding="utf-8")
+    (section,) = [part for part in text.split("<section>") if "Where it looks</h2>" in part]
+    return section
 
 
 def test_pictures_that_are_asked_for_and_gone_are_one_clear_line(answerable: Path, tmp_path: Path) -> None:

@@ -16,13 +16,11 @@ from mstl_edge.artifact import write_artifact
 from mstl_edge.classifier import (
     AHEAD_PER_DECODER,
     MAX_DECODERS,
-    Prediction,
-    Unreadable,
     decoders,
     load_classifier,
-    to_record,
 )
 from mstl_edge.errors import ArtifactError, DataError
+from mstl_edge.prediction import Prediction, Unreadable, to_record
 from mstl_edge.preprocess import load_image
 
 Picture = Callable[[Path, int], Path]

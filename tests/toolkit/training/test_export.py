@@ -21,7 +21,7 @@ from mstl_edge.progress import SILENT
 from mstl_edge.recipe import QuantizeSpec, Recipe
 from mstl_edge.runs import RunFolder, create_run, open_run
 from mstl_edge.schemas.export import EXPORT, Export
-from mstl_edge.training import cross_fit, export, gate, lessons, pipeline
+from mstl_edge.training import cross_fit, export, gate, lessons, outcome, pipeline
 from mstl_edge.training.candidates import Candidate
 from mstl_edge.training.evidence import other_panels, validation_panel
 from mstl_edge.training.export import Int8Options, export_float, export_int8
@@ -59,6 +59,26 @@ def module_cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def exported(run_folder: RunFolder) -> Export:
     """What `--int8` says of that run under bounds that let everything pass."""
     return export_int8(run_folder, LENIENT)
+
+
+def test_every_file_carries_its_feature_map_unless_one_output_is_asked_for(
+    run_folder: RunFolder, exported: Export, tmp_path: Path
+) -> None:
+    for path in run_folder.exports.rglob("*.tflite"):
+        facts = open_artifact(path).facts
+        assert facts.feature_map is not None, path
+        assert facts.feature_map.shape[0] == 1
+    copy = open_run(shutil.copytree(run_folder.path, tmp_path / "run"))
+    export_int8(copy, replace(LENIENT, single_output=True), beside=("float16",), threads=1)
+    single = [open_artifact(path) for path in copy.exports.rglob("*.tflite")]
+    assert len(single) >= 3
+    for artifact in single:
+        assert artifact.facts.feature_map is None
+        assert artifact.card is not None
+        assert artifact.card.schema == "mstl-edge/card/1"
+    before, after = (load_classifier(run.exports / "tiny-int8.tflite") for run in (run_folder, copy))
+    assert before.artifact.facts.kernels == after.artifact.facts.kernels
+    assert after.artifact.facts.size_bytes < before.artifact.facts.size_bytes < after.artifact.facts.size_bytes + 1000
 
 
 def test_the_chosen_file_and_its_float_twin_are_sealed_artifacts(run_folder: RunFolder, exported: Export) -> None:
@@ -366,6 +386,25 @@ def test_each_training_image_is_answered_by_a_file_that_was_made_without_it(
         groups = {row.group for row in part.data.manifest.part("train")}
         assert not groups & {row.group for row in part.data.manifest.part("test")}
     assert len({part.network.key() for part in parts}) == 3
+    unseen = len(training) + by_name["target validation"].images
+    for scheme in ("float32", "int8"):
+        card = open_artifact(run.exports / f"tiny-{scheme}.tflite").card
+        assert card is not None
+        assert card.doubt is not None
+        assert card.doubt.sets is not None
+        assert sum(card.doubt.sets.images) == unseen
+        assert f"{len(training)} cross-fitted images" in card.doubt.sets.origin
+
+
+def test_too_few_images_for_doubt_are_said_in_the_card(run_folder: RunFolder, exported: Export) -> None:
+    for scheme in ("float32", "int8"):
+        card = open_artifact(run_folder.exports / f"tiny-{scheme}.tflite").card
+        assert card is not None
+        assert card.doubt is not None
+        assert (card.doubt.sets, card.doubt.familiarity) == (None, None)
+        kept = len(open_trained(run_folder, SILENT).data.manifest.part("validation"))
+        assert card.doubt.left_out[0] == f"label sets: 90% needs 9 images kept from training, there are {kept}"
+        assert card.doubt.left_out[1].startswith("familiarity: 95% needs 19 images")
 
 
 def test_cross_fitting_is_left_to_runs_with_few_images_of_their_own() -> None:
@@ -431,5 +470,5 @@ def test_the_candidate_that_agrees_most_is_kept_and_quantization_aware_where_the
         report = SimpleNamespace(verdict=verdicts[kind], agreement=agreement)
         return Judged(SimpleNamespace(kind=kind), report)  # type: ignore[arg-type]
 
-    picked = export.choose([judged(kind) for kind in verdicts])
+    picked = outcome.choose([judged(kind) for kind in verdicts])
     assert (picked.candidate.kind if picked else None) == chosen

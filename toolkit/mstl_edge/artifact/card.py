@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from mstl_edge.artifact.doubt import Doubt
 from mstl_edge.artifact.inspection import WEIGHT_BITS, ModelFacts
 from mstl_edge.errors import ArtifactError
 from mstl_edge.recipe import NAMED_WEIGHTS, REMOTE_SOURCES, PreprocessSpec
@@ -17,6 +18,8 @@ CARD_SCHEMA: Literal["mstl-edge/card/1"] = "mstl-edge/card/1"
 MANY_CLASSES_SCHEMA: Literal["mstl-edge/card/2"] = "mstl-edge/card/2"
 """Of a card with more than two classes, which have neither a positive one nor a threshold; with two a card stays of version 1, so
 that a device with an older mstl-edge reads it."""
+TWO_OUTPUTS_SCHEMA: Literal["mstl-edge/card/3"] = "mstl-edge/card/3"
+"""Of a file whose second output is the feature map, which an older mstl-edge does not run."""
 NORMALIZATION: Literal["(p - 128) / 128"] = "(p - 128) / 128"
 
 Scheme = Literal["float32", "float16", "dynamic", "int8", "mixed"]
@@ -55,13 +58,15 @@ class GoldenRecord(Struct, frozen=True, kw_only=True):
 
     `outputs` are the reference kernels' raw numbers, `answers` those of every other runtime at hand at export, `tolerance_lsb` how
     far the two lay apart. A runtime is held to its own answer within `margin_lsb`, and where it has none here, to the reference
-    kernels' within tolerance and margin. 1 LSB is the output's quantum, 1/256 in a float model.
+    kernels' within tolerance and margin. 1 LSB is the output's quantum, 1/256 in a float model. `map_lsb` is, of a file with a
+    feature map, how far the answer that follows from the map lay from the one that was given, in each runtime.
     """
 
     file: str
     outputs: tuple[float, ...]
     answers: dict[str, tuple[float, ...]] = {}
     tolerance_lsb: dict[str, float] = {}
+    map_lsb: dict[str, float] = {}
     margin_lsb: Annotated[float, Meta(ge=0.0, le=64.0)] = 1.0
 
 
@@ -72,10 +77,10 @@ class Card(Struct, frozen=True, kw_only=True):
     test split, `validation` to what the export gate saw, `notes` to how the file was made. `scheme` is `mixed` where some layers of
     an int8 file stay float. `verdict`: `proven` means that the export gate passed, `undecided` that there were too few
     images to judge, `float` that nothing was quantized, `unchecked` that no gate ran. With more than two classes `positive` and
-    `threshold` are None, whatever an older version wrote there.
+    `threshold` are None, whatever an older version wrote there. `doubt` is None in files of before.
     """
 
-    schema: Literal["mstl-edge/card/1", "mstl-edge/card/2"] = CARD_SCHEMA
+    schema: Literal["mstl-edge/card/1", "mstl-edge/card/2", "mstl-edge/card/3"] = CARD_SCHEMA
     name: str
     recipe: dict[str, Any]
     labels: Annotated[tuple[_Label, ...], Meta(min_length=2)]
@@ -89,10 +94,12 @@ class Card(Struct, frozen=True, kw_only=True):
     hashes: Hashes = Hashes()
     versions: dict[str, str] = {}
     golden: tuple[GoldenRecord, ...] = ()
+    doubt: Doubt | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) > 2:
-            for name, value in (("schema", MANY_CLASSES_SCHEMA), ("positive", None), ("threshold", None)):
+            schema = MANY_CLASSES_SCHEMA if self.schema == CARD_SCHEMA else self.schema
+            for name, value in (("schema", schema), ("positive", None), ("threshold", None)):
                 msgspec.structs.force_setattr(self, name, value)
 
     @property
@@ -154,9 +161,14 @@ def check_card(card: Card, facts: ModelFacts) -> None:
             f"input scale {card.input.scale:g} and zero point {card.input.zero_point} on the card, "
             f"{scale:g} and {zero_point} in the model"
         )
+    if card.schema == TWO_OUTPUTS_SCHEMA and facts.feature_map is None:
+        raise bad_card("a feature map on the card, and none among the outputs")
     wide = [kernel.name for kernel in facts.kernels if kernel.wide_channels(card.weight_bits)]
     if wide and card.weight_bits < WEIGHT_BITS:
         raise bad_card(f"weights of {card.weight_bits} bits on the card, and more in {wide[0]}")
+    sets = None if card.doubt is None else card.doubt.sets
+    if sets is not None and not len(sets.lowest) == len(sets.images) == len(card.labels):
+        raise bad_card(f"{len(sets.lowest)} bounds of label sets for {len(card.labels)} labels")
     for row in (row for record in card.golden for row in (record.outputs, *record.answers.values())):
         if len(row) != len(card.labels):
             raise bad_card(f"{len(row)} golden outputs for {len(card.labels)} labels")

@@ -13,6 +13,7 @@ from mstl_edge.artifact.archive import CARD_FILE, LABELS_FILE, split_entries, zi
 from mstl_edge.artifact.card import (
     CARD_SCHEMA,
     MANY_CLASSES_SCHEMA,
+    TWO_OUTPUTS_SCHEMA,
     Card,
     GoldenRecord,
     bad_card,
@@ -21,22 +22,28 @@ from mstl_edge.artifact.card import (
     encode_card,
     without_paths,
 )
+from mstl_edge.artifact.doubt import FAMILIARITY_FILE, decode_familiar, encode_familiar
 from mstl_edge.artifact.flatbuffer import MAX_BYTES
 from mstl_edge.artifact.golden import GoldenSample, decode_image, encode_image
 from mstl_edge.artifact.inspection import ModelFacts, inspect_flatbuffer
 from mstl_edge.errors import ArtifactError
+from mstl_edge.metrics.familiarity import Familiar
 from mstl_edge.storage import write_bytes
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """An opened and verified model file; `card` is None and `golden` empty in a foreign `.tflite`."""
+    """An opened and verified model file; `card` is None and `golden` empty in a foreign `.tflite`.
+
+    `familiar` is what its training images look like, where the file knows.
+    """
 
     path: Path | None
     flatbuffer: bytes
     facts: ModelFacts
     card: Card | None
     golden: tuple[GoldenSample, ...]
+    familiar: Familiar | None = None
 
     @property
     def name(self) -> str:
@@ -44,7 +51,13 @@ class Artifact:
         return self.path.name if self.path else "model"
 
 
-def write_artifact(path: Path, flatbuffer: bytes, card: Card, golden: Sequence[GoldenSample] = ()) -> Card:
+def write_artifact(
+    path: Path,
+    flatbuffer: bytes,
+    card: Card,
+    golden: Sequence[GoldenSample] = (),
+    familiar: Familiar | None = None,
+) -> Card:
     """Write a model file, whole or not at all, after reading it back in memory; equal input gives equal bytes.
 
     Args:
@@ -52,6 +65,7 @@ def write_artifact(path: Path, flatbuffer: bytes, card: Card, golden: Sequence[G
         flatbuffer: The converter's output.
         card: What to say; `golden`, the flatbuffer's hash and the paths in `recipe` are filled in or taken out here.
         golden: From `runtime.record_golden`.
+        familiar: What training images look like, where the card's `doubt` has a record of it.
 
     Returns:
         The card as it was written.
@@ -68,14 +82,20 @@ def write_artifact(path: Path, flatbuffer: bytes, card: Card, golden: Sequence[G
             answers=sample.answers,
             tolerance_lsb=sample.tolerance_lsb,
             margin_lsb=sample.margin_lsb,
+            map_lsb=sample.map_lsb,
         )
         for name, sample in zip(names, golden, strict=True)
     )
     hashes = msgspec.structs.replace(card.hashes, flatbuffer=hashlib.sha256(flatbuffer).hexdigest())
-    complete = msgspec.structs.replace(card, golden=records, hashes=hashes, recipe=without_paths(card.recipe))
+    schema = CARD_SCHEMA if inspect_flatbuffer(flatbuffer).feature_map is None else TWO_OUTPUTS_SCHEMA
+    complete = msgspec.structs.replace(
+        card, schema=schema, golden=records, hashes=hashes, recipe=without_paths(card.recipe)
+    )
     entries = {CARD_FILE: encode_card(complete), LABELS_FILE: _labels_text(complete)}
     for name, sample in zip(names, golden, strict=True):
         entries[name] = encode_image(sample.image)
+    if familiar is not None:
+        entries[FAMILIARITY_FILE] = encode_familiar(familiar)
     content = flatbuffer + zip_tail(len(flatbuffer), entries)
     read_artifact(content)
     write_bytes(path, content)
@@ -114,7 +134,7 @@ def read_artifact(content: bytes, path: Path | None = None) -> Artifact:
     flatbuffer = content[:length]
     facts = inspect_flatbuffer(flatbuffer)
     if CARD_FILE not in entries:
-        if any(schema.encode() in content for schema in (CARD_SCHEMA, MANY_CLASSES_SCHEMA)):
+        if any(schema.encode() in content for schema in (CARD_SCHEMA, MANY_CLASSES_SCHEMA, TWO_OUTPUTS_SCHEMA)):
             raise bad_card("a card that is damaged")
         return Artifact(path, flatbuffer, facts, None, ())
     card = decode_card(entries[CARD_FILE])
@@ -124,14 +144,23 @@ def read_artifact(content: bytes, path: Path | None = None) -> Artifact:
         raise bad_card("labels.txt does not list the card's labels")
     check_card(card, facts)
     golden = tuple(_golden(card, record, entries) for record in card.golden)
-    return Artifact(path, flatbuffer, facts, card, golden)
+    return Artifact(path, flatbuffer, facts, card, golden, _familiar(card, facts, entries))
+
+
+def _familiar(card: Card, facts: ModelFacts, entries: dict[str, bytes]) -> Familiar | None:
+    record = None if card.doubt is None else card.doubt.familiarity
+    if record is None:
+        return None
+    if facts.feature_map is None:
+        raise bad_card("a bound of familiarity without a feature map among the outputs")
+    return decode_familiar(record, entries.get(record.file), facts.feature_map.shape[3])
 
 
 def _golden(card: Card, record: GoldenRecord, entries: dict[str, bytes]) -> GoldenSample:
     if record.file not in entries:
         raise bad_card(f"a golden image that is not there ({record.file})")
     image = decode_image(entries[record.file], card.input.height, card.input.width)
-    return GoldenSample(image, record.outputs, record.tolerance_lsb, record.margin_lsb, record.answers)
+    return GoldenSample(image, record.outputs, record.tolerance_lsb, record.margin_lsb, record.answers, record.map_lsb)
 
 
 def _labels_text(card: Card) -> bytes:

@@ -33,6 +33,7 @@ class GoldenSample:
     tolerance_lsb: dict[str, float]
     margin_lsb: float
     answers: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    map_lsb: dict[str, float] = field(default_factory=dict)
 
 
 def draw_golden_images(size: int, count: int = 3) -> list[NDArray[np.uint8]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
 
 from mstl_edge.artifact.graph import FLOAT_TYPES, Graph, Operator, Tensor, parse_graph
+from mstl_edge.artifact.head import linear_head
 
 WEIGHT_BITS = 8
 """Of a kernel, where nothing else is said."""
@@ -60,7 +62,8 @@ class ModelFacts(Struct, frozen=True):
     """A model file at a glance; `msgspec.to_builtins` gives the JSON of `mstl-edge inspect --json`.
 
     `parameters` counts the weights and biases of convolutions and dense layers, `macs` their multiply-accumulates for
-    one image. `float_tensors` and `float_operators` name what is not integer.
+    one image. `float_tensors` and `float_operators` name what is not integer. `feature_map` is the second output, where there is
+    one: the map that the head pools.
     """
 
     size_bytes: int
@@ -74,6 +77,7 @@ class ModelFacts(Struct, frozen=True):
     float_tensors: tuple[str, ...]
     float_operators: tuple[str, ...]
     tensors: tuple[TensorFacts, ...]
+    feature_map: TensorFacts | None = None
 
     @property
     def full_integer(self) -> bool:
@@ -110,7 +114,19 @@ def inspect_flatbuffer(flatbuffer: bytes) -> ModelFacts:
         float_tensors=tuple(tensor.name for tensor in graph.tensors if tensor.dtype in FLOAT_TYPES),
         float_operators=tuple(_float_operators(graph)),
         tensors=facts,
+        feature_map=_feature_map(graph, facts),
     )
+
+
+def _feature_map(graph: Graph, facts: tuple[TensorFacts, ...]) -> TensorFacts | None:
+    """Return the second of two outputs, where it is what the head pools."""
+    head = linear_head(graph) if is_answer_and_map([facts[number].shape for number in graph.outputs]) else None
+    return facts[graph.outputs[1]] if head is not None and head.features == graph.outputs[1] else None
+
+
+def is_answer_and_map(shapes: Sequence[Sequence[int]]) -> bool:
+    """Say whether outputs of these shapes are an answer `(batch, classes)` and a map `(batch, height, width, channels)`."""
+    return [len(shape) for shape in shapes] == [2, 4]
 
 
 def _tensor_facts(tensor: Tensor) -> TensorFacts:

@@ -7,25 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from mstl_edge.artifact.flatbuffer import IDENTIFIER
+from mstl_edge.artifact.packing import packed
 from mstl_edge.artifact.tflite_metadata import METADATA_NAME
 
 _SHIFT = 128
 """Between int8 and uint8 numbers that stand for the same real one."""
-_ALIGNMENT = 16
-"""Of constants, as schema.fbs demands; generated Python code does not keep it by itself."""
-
-
-class _Builder(flatbuffers.Builder):  # type: ignore[misc]
-    """A builder that starts every vector of bytes, which is what constants are, at an aligned place."""
-
-    def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803 - the library's own
-        """Begin a vector."""
-        return super().StartVector(elemSize, numElems, max(alignment, _ALIGNMENT) if elemSize == 1 else alignment)
 
 
 def for_image_programs(flatbuffer: bytes, metadata: bytes) -> bytes:
@@ -50,9 +39,7 @@ def for_image_programs(flatbuffer: bytes, metadata: bytes) -> bytes:
             for entry in entries:
                 entry.tensorIndex = number
     _add_metadata(model, metadata)
-    builder = _Builder(len(flatbuffer) + len(metadata) + 4096)
-    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
+    return packed(model, len(flatbuffer) + len(metadata))
 
 
 def _input_end(model: Any, graph: Any, number: int) -> int:

@@ -9,6 +9,7 @@ from mstl_edge.report.answers import Answered, Paired
 from mstl_edge.report.blocks import Figure, Part, Section, Table
 from mstl_edge.report.card_section import card_blocks
 from mstl_edge.report.class_tables import CLASS_INTERVALS, class_table, least_alike, recalls
+from mstl_edge.report.doubt_section import doubt_section
 from mstl_edge.report.markup import Child, Markup, join, tag
 from mstl_edge.report.mistakes import mistakes
 from mstl_edge.report.quantization import gate_sentence, quantization_section
@@ -20,12 +21,13 @@ from mstl_edge.schemas.metrics import StageMetrics
 ASKED = "the test images"
 
 
-def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None) -> Part:
+def run_part(run: RunRecord, paired: Paired | str, looks: Section | None, thumbnails: Thumbnails | None) -> Part:
     """Return what a run gives to the page.
 
     Args:
         run: The run.
         paired: Answers of the float32 and the int8 file, or why there are none.
+        looks: Images with the evidence for what was answered; None where there is no exported file.
         thumbnails: Pictures of test images by name; None shows none, and no file names either.
     """
     models: list[tuple[str, Answered]] = [(entry.name, run.answered[entry.name]) for entry in run.stages]
@@ -40,6 +42,7 @@ def run_part(run: RunRecord, paired: Paired | str, thumbnails: Thumbnails | None
         sections.append(quantization_section(run.export, run.last.validation.n, run.last.labels))
     counting = f"Rows count the test images in predictions.csv of stage {run.last.name}."
     sections.append(Section("Worst mistakes", (mistakes(*final, thumbnails, counting=counting),)))
+    sections += [section for section in (looks, doubt_section(run, final[1])) if section is not None]
     sections.append(Section("Model card", card_blocks(run)))
     return Part(_headline(run), tuple(sections), _missing(run, paired))
 

@@ -21,6 +21,7 @@ from mstl_edge.report.study_answers import read_arm_answers
 from mstl_edge.report.study_record import read_study
 from mstl_edge.report.study_section import mistaken_images, study_part
 from mstl_edge.report.thumbnails import run_thumbnails, study_thumbnails
+from mstl_edge.report.where_it_looks import where_it_looks
 from mstl_edge.runs import RunFolder
 from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge.storage import write_text
@@ -50,7 +51,8 @@ def write_report(
         named: Run folders, study folders or JSON files, benchmark JSON files; nothing takes the latest run. Benchmarks that a
             run folder holds (`bench*.json`) are taken with it.
         out: Where to; default `report.html` in the first folder named, or beside the first file.
-        with_images: Show small pictures and file names of the worst mistakes; they may be patients' images.
+        with_images: Show small pictures and file names of the worst mistakes, and where the model looked; they may be patients'
+            images.
         reporter: Told of progress where the exported files have to answer the test images once more.
 
     Raises:
@@ -78,11 +80,12 @@ def write_report(
 def _run(path: Path, with_images: bool, reporter: Reporter) -> Part:
     run = read_run(RunFolder(path))
     paired = paired_answers(run, reporter)
-    if not with_images:
-        return run_part(run, paired, None)
     answers = paired.int8 if isinstance(paired, Paired) else run.answered[run.last.name]
+    looks = where_it_looks(run, answers, with_images=with_images)
+    if not with_images:
+        return run_part(run, paired, looks, None)
     wanted = {answers.name(position) for position in worst(answers)}
-    return run_part(run, paired, run_thumbnails(run.folder, wanted))
+    return run_part(run, paired, looks, run_thumbnails(run.folder, wanted))
 
 
 def _study(path: Path, with_images: bool, reporter: Reporter) -> Part:

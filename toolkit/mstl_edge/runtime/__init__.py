@@ -6,7 +6,7 @@ from mstl_edge.runtime.choice import CHOICES, choose_runtime, install_command, i
 from mstl_edge.runtime.interpreter import InterpreterRuntime
 from mstl_edge.runtime.loading import as_artifact, load_runtime
 from mstl_edge.runtime.replay import allowed_lsb, difference_lsb, record_golden, replay_golden
-from mstl_edge.runtime.spec import Runtime, RuntimeChoice, RuntimeKind, TensorSpec, to_input, to_real
+from mstl_edge.runtime.spec import Runtime, RuntimeChoice, RuntimeKind, TensorSpec, pooled, to_input, to_real
 
 __all__ = [
     "CHOICES",
@@ -22,6 +22,7 @@ __all__ = [
     "install_command",
     "installed",
     "load_runtime",
+    "pooled",
     "record_golden",
     "replay_golden",
     "to_input",

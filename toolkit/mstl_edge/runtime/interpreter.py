@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.artifact.inspection import is_answer_and_map
 from mstl_edge.errors import ArtifactError, MissingExtraError, MstlEdgeError
 from mstl_edge.held_back import held_back
 from mstl_edge.runtime.choice import install_command
@@ -38,7 +39,7 @@ class InterpreterRuntime:
         why: Why this runtime was chosen.
 
     Raises:
-        ArtifactError: The interpreter refuses the model, or it has several inputs or outputs.
+        ArtifactError: The interpreter refuses the model, or it has several inputs, or outputs beside an answer and its feature map.
         BrokenRuntimeError: The library does not import.
     """
 
@@ -58,7 +59,11 @@ class InterpreterRuntime:
         except (ValueError, RuntimeError) as error:
             raise ArtifactError(f"a model that {self.name} runs", received=_first_line(error)) from error
         self.input, self._input_index = _only(self.interpreter.get_input_details(), "input")
-        self.output, self._output_index = _only(self.interpreter.get_output_details(), "output")
+        outputs = self.interpreter.get_output_details()
+        self.feature_map: TensorSpec | None = None
+        if is_answer_and_map([detail["shape"] for detail in outputs]):
+            self.feature_map, self._map_index = _specified(outputs.pop())
+        self.output, self._output_index = _only(outputs, "output")
 
     def invoke(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Return the raw outputs for `batch`.
@@ -87,6 +92,24 @@ class InterpreterRuntime:
         if len(batch) == 0:
             return np.empty((0, *self.output.shape[1:]), self.output.dtype)
         return np.concatenate([self._run(batch[start : start + step]) for start in range(0, len(batch), step)])
+
+    def invoke_with_map(self, batch: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the raw answer to one image, and the raw feature map that it was made from.
+
+        Args:
+            batch: `(1, …)` in the input's dtype.
+
+        Returns:
+            `(1, classes)` and `(1, height, width, channels)`, in the dtypes of `output` and `feature_map`.
+
+        Raises:
+            MstlEdgeError: Shape or dtype are not the input's, or the model has no such output.
+        """
+        if self.feature_map is None:
+            raise MstlEdgeError("a model with its feature map as second output", received="a model with one output")
+        answer = self.invoke(batch)
+        features: NDArray[Any] = self.interpreter.get_tensor(self._map_index)
+        return answer, features
 
     def _run(self, batch: NDArray[Any]) -> NDArray[Any]:
         self.interpreter.set_tensor(self._input_index, batch)
@@ -134,7 +157,10 @@ def _only(details: Sequence[dict[str, Any]], what: str) -> tuple[TensorSpec, int
             received=f"{len(details)} {what}s",
             hint="'mstl-edge inspect' shows what is in the file.",
         )
-    detail = details[0]
+    return _specified(details[0])
+
+
+def _specified(detail: dict[str, Any]) -> tuple[TensorSpec, int]:
     scale, zero_point = detail["quantization"]
     shape = tuple(int(extent) for extent in detail["shape"])
     return TensorSpec(shape, np.dtype(detail["dtype"]), float(scale), int(zero_point)), int(detail["index"])

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import LSB, Artifact, GoldenSample, draw_golden_images
+from mstl_edge.artifact.graph import parse_graph
+from mstl_edge.artifact.head import LinearHead, linear_head
 from mstl_edge.errors import ArtifactError
 from mstl_edge.runtime.interpreter import InterpreterRuntime
 from mstl_edge.runtime.loading import load_runtime
@@ -54,20 +56,36 @@ def record_golden(
         ArtifactError: The reference kernels do not run the model.
         MissingExtraError: One of the runtimes is not installed.
     """
-    reference = InterpreterRuntime(flatbuffer, "reference")
+    reference, head = InterpreterRuntime(flatbuffer, "reference"), linear_head(parse_graph(flatbuffer))
     measured: dict[RuntimeKind, Runtime] = {kind: load_runtime(flatbuffer, runtime=kind) for kind in runtimes}
     drawn = images if images is not None else _candidates(reference.input.shape[1])
     samples = []
     for image in _spread(drawn, next(iter(measured.values()), reference), count):
-        expected = reference.invoke(to_input(image[None], reference.input))[0]
-        tolerance, answers = {"reference": 0.0}, {}
+        expected, strayed = _answer(reference, head, image)
+        tolerance, answers, of_map = {"reference": 0.0}, {}, {"reference": strayed}
         for kind, runtime in measured.items():
-            raw = runtime.invoke(to_input(image[None], runtime.input))[0]
+            raw, of_map[kind] = _answer(runtime, head, image)
             tolerance[kind] = difference_lsb(raw, expected, reference.output)
             answers[str(kind)] = tuple(raw.tolist())
         margin = INTEGER_MARGIN_LSB if reference.output.quantized else FLOAT_MARGIN_LSB
-        samples.append(GoldenSample(image, tuple(expected.tolist()), tolerance, margin, answers))
+        map_lsb = {kind: lsb for kind, lsb in of_map.items() if lsb is not None}
+        samples.append(GoldenSample(image, tuple(expected.tolist()), tolerance, margin, answers, map_lsb))
     return samples
+
+
+def _answer(runtime: Runtime, head: LinearHead | None, image: NDArray[np.uint8]) -> tuple[NDArray[Any], float | None]:
+    """Return the raw answer to an image, and how far the one that follows from the feature map lies from it, in LSB.
+
+    None where the model has no such map.
+    """
+    batch = to_input(image[None], runtime.input)
+    if head is None or runtime.feature_map is None:
+        return runtime.invoke(batch)[0], None
+    raw, features = runtime.invoke_with_map(batch)
+    told = head.probabilities(head.class_maps(to_real(features, runtime.feature_map)[0]))
+    given = to_real(raw, runtime.output)[0]
+    step = runtime.output.scale if runtime.output.quantized else LSB
+    return raw[0], float(np.abs(told - given).max() / step)
 
 
 @functools.lru_cache(maxsize=1)
@@ -129,16 +147,30 @@ def replay_golden(runtime: Runtime, artifact: Artifact, *, count: int | None = N
         ArtifactError: An answer lies outside the tolerance: this runtime doesn't compute what was exported.
     """
     largest: float | None = None
-    for sample in artifact.golden[:count]:
-        raw = runtime.invoke(to_input(sample.image[None], runtime.input))[0]
+    samples = artifact.golden[:count]
+    head = linear_head(parse_graph(artifact.flatbuffer)) if any(sample.map_lsb for sample in samples) else None
+    for sample in samples:
+        raw, strayed = _answer(runtime, head, sample.image)
         difference = difference_lsb(raw, expected_of(sample, runtime.kind), runtime.output)
-        allowed = allowed_lsb(sample, runtime.kind)
-        # Written so that a NaN is refused too.
-        if not difference <= allowed:
-            raise ArtifactError(
-                f"answers to the golden images within {allowed:.2f} LSB of those at export",
-                received=f"{difference:.2f} LSB in {runtime.name}",
-                hint="Try --runtime reference, or another version of the runtime.",
-            )
+        _refuse_beyond(allowed_lsb(sample, runtime.kind), difference, "answers to the golden images", runtime)
+        if strayed is not None:
+            _refuse_beyond(_allowed_of_map(sample, runtime.kind), strayed, "feature maps of the golden images", runtime)
         largest = max(difference, largest or 0.0)
     return largest
+
+
+def _allowed_of_map(sample: GoldenSample, kind: RuntimeKind) -> float:
+    """Return how far the answer that follows from the feature map may lie from the one that is given."""
+    if kind in sample.map_lsb:
+        return sample.map_lsb[kind] + sample.margin_lsb
+    return max(sample.map_lsb.values(), default=0.0) + sample.margin_lsb + UNMEASURED_LSB
+
+
+def _refuse_beyond(allowed: float, difference: float, what: str, runtime: Runtime) -> None:
+    # Written so that a NaN is refused too.
+    if not difference <= allowed:
+        raise ArtifactError(
+            f"{what} within {allowed:.2f} LSB of those at export",
+            received=f"{difference:.2f} LSB in {runtime.name}",
+            hint="Try --runtime reference, or another version of the runtime.",
+        )

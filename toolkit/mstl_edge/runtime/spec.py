@@ -1,4 +1,4 @@
-"""What every runtime offers: one input, one output, and `invoke`."""
+"""What every runtime offers: one input, one answer, where the file has it the feature map behind it, and `invoke`."""
 
 from __future__ import annotations
 
@@ -54,7 +54,14 @@ class Runtime(Protocol):
 
     @property
     def output(self) -> TensorSpec:
-        """The one output."""
+        """The answer."""
+
+    @property
+    def feature_map(self) -> TensorSpec | None:
+        """The map that the head pools, where the file has it as second output."""
+
+    def invoke_with_map(self, batch: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the raw answer to one image and its raw feature map; see `InterpreterRuntime.invoke_with_map`."""
 
     def invoke(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Return the raw output for `batch` in the input's own number format; see `InterpreterRuntime.invoke`."""
@@ -75,6 +82,11 @@ def to_input(pixels: NDArray[np.uint8], spec: TensorSpec) -> NDArray[Any]:
     limits = np.iinfo(spec.dtype)
     steps = np.rint(normalize(pixels) / np.float32(spec.scale)) + spec.zero_point
     return np.asarray(np.clip(steps, limits.min, limits.max).astype(spec.dtype))
+
+
+def pooled(features: NDArray[Any], spec: TensorSpec) -> NDArray[np.float32]:
+    """Return the `(n, channels)` means over raw feature maps, as real numbers."""
+    return to_real(features.mean(axis=(1, 2), dtype=np.float32), spec)
 
 
 def to_real(raw: NDArray[Any], spec: TensorSpec) -> NDArray[np.float32]:

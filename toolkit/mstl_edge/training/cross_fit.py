@@ -7,12 +7,13 @@ in this way keep the float model's answers, on as many images as were trained on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
+from mstl_edge.artifact.feature_output import with_feature_output
 from mstl_edge.data.dealing import deal
 from mstl_edge.data.sources import Split
 from mstl_edge.errors import DataError, WeightsError
@@ -24,6 +25,7 @@ from mstl_edge.training import stages
 from mstl_edge.training._keras import keras
 from mstl_edge.training.candidates import Kind, build_candidates
 from mstl_edge.training.convert import to_float_flatbuffer
+from mstl_edge.training.doubt import Unseen, look_at_unseen
 from mstl_edge.training.evidence import Paired, pair, viewed_panel
 from mstl_edge.training.features import Images
 from mstl_edge.training.network.absorb import absorb_batch_norm
@@ -35,10 +37,14 @@ from mstl_edge.training.trained import Trained
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """What the parts said, together: one entry for each kind of candidate; `left_out` says why there is none."""
+    """What the parts said, together: one entry for each kind of candidate; `left_out` says why there is none.
+
+    `unseen` is what the parts' files said of the images that they had not seen, by kind and for `float32`.
+    """
 
     evidence: dict[Kind, Paired]
     left_out: str = ""
+    unseen: Mapping[str, tuple[Unseen, ...]] = field(default_factory=dict)
 
 
 def cross_fit(trained: Trained, kinds: Sequence[Kind], parts: int, *, threads: int, reporter: Reporter) -> CrossFitted:
@@ -55,15 +61,21 @@ def cross_fit(trained: Trained, kinds: Sequence[Kind], parts: int, *, threads: i
     if dealt is None:
         return CrossFitted({}, "a class has a single independent training image")
     answered: dict[Kind, list[Paired]] = {kind: [] for kind in kinds}
+    unseen: dict[str, list[Unseen]] = {scheme: [] for scheme in ("float32", *kinds)}
     for number in range(max(dealt) + 1):
         try:
             part = _train_part(trained, dealt, number, threads, reporter)
         except WeightsError as error:
             return CrossFitted({}, f"the first weights of the run are not at hand ({error})")
-        for kind, paired in _answer_part(part, kinds, _folder(trained, dealt, number), threads, reporter):
-            answered[kind].append(paired)
+        for scheme, paired, own in _answer_part(part, kinds, _folder(trained, dealt, number), threads, reporter):
+            unseen[scheme].append(own)
+            if scheme != "float32" and paired is not None:
+                answered[scheme].append(paired)
         keras.backend.clear_session()
-    return CrossFitted({kind: _joined(parts) for kind, parts in answered.items()})
+    return CrossFitted(
+        {kind: _joined(parts) for kind, parts in answered.items()},
+        unseen={scheme: tuple(told) for scheme, told in unseen.items()},
+    )
 
 
 def _deal(trained: Trained, parts: int) -> list[int] | None:
@@ -120,19 +132,21 @@ def _part_data(data: StageData, dealt: Sequence[int], number: int) -> StageData:
 
 def _answer_part(
     part: Trained, kinds: Sequence[Kind], folder: StageFolder, threads: int, reporter: Reporter
-) -> Iterator[tuple[Kind, Paired]]:
+) -> Iterator[tuple[Kind | Literal["float32"], Paired | None, Unseen]]:
     """Quantize a part's network as an export does, and yield what each file says of the images that it has not seen."""
     images, classes = part.data.part("test")
     panel = viewed_panel(part, f"{part.stage.name} cross-fitted", images, classes)
     absorbed = absorb_batch_norm(with_softmax(part.network, part.entry.temperature))
     twin = to_float_flatbuffer(absorbed)
     floats = answers(twin, panel.flat, threads=threads)
+    yield "float32", None, look_at_unseen(with_feature_output(twin), part, "test", threads=threads)[1]
     quantizing = StageFolder(folder.path / "quantize")
     for candidate in build_candidates(
         part, absorbed, twin, kinds, quantizing, threads=threads, reporter=reporter, signature=False
     ):
         given = answers(candidate.flatbuffer, panel.flat, threads=threads)
-        yield candidate.kind, pair(panel, floats, given, part, procedure=True)
+        own = look_at_unseen(with_feature_output(candidate.flatbuffer), part, "test", threads=threads)[1]
+        yield candidate.kind, pair(panel, floats, given, part, procedure=True), own
 
 
 def _joined(parts: Sequence[Paired]) -> Paired:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
 from mstl_edge.artifact import inspect_flatbuffer
-from mstl_edge.errors import GateRefusedError
+from mstl_edge.artifact.feature_output import with_feature_output
 from mstl_edge.folders import replacing_folder
+from mstl_edge.metrics import conformal
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runs import RunFolder, StageFolder
-from mstl_edge.schemas.export import EXPORT, Export, ExportedFile
+from mstl_edge.schemas.export import Export, ExportedFile
 from mstl_edge.training import evidence, gate
 from mstl_edge.training.candidates import Candidate, Kind, build_candidates, keras_answers
 from mstl_edge.training.convert import to_dynamic_flatbuffer, to_float16_flatbuffer, to_float_flatbuffer
 from mstl_edge.training.cross_fit import CrossFitted, cross_fit
+from mstl_edge.training.doubt import Doubted, fit_doubt
 from mstl_edge.training.held_out import paired_test
 from mstl_edge.training.jury import Jury, gather_jury
 from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
 from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.outcome import accepted, choose, keep_refused, refusal, summary_of, summed_up
 from mstl_edge.training.qat import answers
-from mstl_edge.training.seal import REFUSAL, SUMMARY, FloatScheme, Judged, drop_earlier, keep_candidate, seal_float
+from mstl_edge.training.seal import SUMMARY, FloatScheme, Judged, drop_earlier, keep_candidate, seal_float
 from mstl_edge.training.trained import Trained, open_trained
 
 _CONVERSIONS: dict[FloatScheme, Callable[[Graph], bytes]] = {
@@ -44,6 +47,8 @@ class Int8Options:
         min_agreement: Smallest share of equal labels; None takes the recipe's.
         cross_fit: Parts to judge the procedure on, 0 for none; None takes the recipe's where validation images are few.
         allow_float: Accept float operators, and try a candidate that keeps its worst layers in float.
+        single_output: Leave the feature map out, for programs that take one output.
+        coverage: Share of images whose set of labels is promised to hold the true one.
     """
 
     kinds: tuple[Kind, ...] = ("ptq", "qat")
@@ -51,19 +56,31 @@ class Int8Options:
     min_agreement: float | None = None
     cross_fit: int | None = None
     allow_float: bool = False
+    single_output: bool = False
+    coverage: float = conformal.LEVEL
 
 
 @dataclass(frozen=True)
 class _Network:
-    """The float network in the forms that an export needs: as trained, BatchNorm absorbed, and the float32 file."""
+    """The float network in the forms that an export needs: as trained, BatchNorm absorbed, and the float32 file.
+
+    `single_output`: no file made of it puts its feature map out.
+    """
 
     whole: Graph
     absorbed: Graph
+    single_output: bool
     twin: bytes
 
 
 def export_float(
-    run: RunFolder, schemes: Sequence[FloatScheme], *, threads: int = 1, reporter: Reporter = SILENT
+    run: RunFolder,
+    schemes: Sequence[FloatScheme],
+    *,
+    single_output: bool = False,
+    coverage: float = conformal.LEVEL,
+    threads: int = 1,
+    reporter: Reporter = SILENT,
 ) -> Export:
     """Write the named schemes of a run's last stage, the float32 twin always among them.
 
@@ -74,12 +91,13 @@ def export_float(
     """
     before = accepted(run)
     trained = open_trained(run, reporter)
-    network = _network(trained)
+    network = _network(trained, single_output=single_output)
     jury = None
     if any(scheme != "float32" for scheme in schemes):
         jury = gather_jury(trained, network.twin, threads, reporter)
+    doubted = fit_doubt(network.twin, trained, (), level=coverage, threads=threads)
     with replacing_folder(run.exports) as exports:
-        rows = _float_files(trained, exports, network, schemes, jury, threads)
+        rows = _float_files(trained, exports, network, schemes, jury, threads, doubted)
         if before is None:
             row = next(row for row in rows if row.scheme == schemes[0])
             rows = [msgspec.structs.replace(other, chosen=other is row) for other in rows]
@@ -88,7 +106,7 @@ def export_float(
             new = {row.scheme: row for row in rows}
             kept = tuple(row for row in before.candidates if row.scheme not in new)
             record = msgspec.structs.replace(before, candidates=(*rows, *kept))
-        return _summed_up(exports / SUMMARY, record)
+        return summed_up(exports / SUMMARY, record)
 
 
 def export_int8(
@@ -116,7 +134,7 @@ def export_int8(
     before = accepted(run)
     trained = open_trained(run, reporter)
     reporter.say("converting the float32 twin")
-    network = _network(trained)
+    network = _network(trained, single_output=options.single_output)
     jury = gather_jury(trained, network.twin, threads, reporter)
     warnings = _calibration_warnings(trained, reporter)
     answered = list(_answered(trained, network, jury, options, threads, reporter))
@@ -126,45 +144,54 @@ def export_int8(
         candidates=(), float_flatbuffer_bytes=len(network.twin), calibration_warnings=tuple(warnings),
     )  # fmt: skip
     chosen = choose(judged)
+    reporter.say("fitting what the files say of their own doubt")
+    shipped = {"float32": network.twin} | ({chosen.candidate.kind: chosen.candidate.flatbuffer} if chosen else {})
+    doubts = {
+        scheme: fit_doubt(flatbuffer, trained, crossed.unseen.get(scheme, ()), level=options.coverage, threads=threads)
+        for scheme, flatbuffer in shipped.items()
+    }
     with replacing_folder(run.exports) as exports:
         if chosen is None and before is not None:
-            _keep_refused(trained, exports, judged, told, before)
+            keep_refused(trained, exports, judged, told, before)
         else:
             drop_earlier(exports)
             test = paired_test(trained, exports, network.twin, chosen.candidate.flatbuffer) if chosen else None
-            floats = _float_files(trained, exports, network, beside, jury, threads)
-            kept = [keep_candidate(trained, exports, entry, chosen, test) for entry in judged]
-            record = _record(told, [*floats, *kept], judged, chosen)
-            record = _summed_up(exports / SUMMARY, msgspec.structs.replace(record, test=test))
+            floats = _float_files(trained, exports, network, beside, jury, threads, doubts["float32"])
+            kept = [
+                keep_candidate(trained, exports, entry, chosen, test, doubts.get(entry.candidate.kind))
+                for entry in judged
+            ]
+            record = summary_of(told, [*floats, *kept], judged, chosen)
+            record = summed_up(exports / SUMMARY, msgspec.structs.replace(record, test=test))
     if chosen is None:
-        raise _refusal(run, judged, before)
+        raise refusal(run, judged, before)
     return record
 
 
-def accepted(run: RunFolder) -> Export | None:
-    """Return the summary of an earlier export whose model passed and is still there; None where there is none."""
-    path = run.exports / SUMMARY
-    if not path.is_file():
-        return None
-    record = EXPORT.read(path, hint=f"Delete it to export anew: {path}")
-    int8 = record.model is not None and record.gate is not None and (run.path / record.model).is_file()
-    return record if int8 else None
-
-
-def _network(trained: Trained) -> _Network:
+def _network(trained: Trained, *, single_output: bool) -> _Network:
     whole = with_softmax(trained.network, trained.entry.temperature)
     absorbed = absorb_batch_norm(whole)
-    return _Network(whole, absorbed, to_float_flatbuffer(absorbed))
+    return _Network(whole, absorbed, single_output, _ended(to_float_flatbuffer(absorbed), single_output=single_output))
+
+
+def _ended(flatbuffer: bytes, *, single_output: bool) -> bytes:
+    return flatbuffer if single_output else with_feature_output(flatbuffer)
 
 
 def _float_files(
-    trained: Trained, exports: Path, network: _Network, schemes: Sequence[FloatScheme], jury: Jury | None, threads: int
+    trained: Trained,
+    exports: Path,
+    network: _Network,
+    schemes: Sequence[FloatScheme],
+    jury: Jury | None,
+    threads: int,
+    doubted: Doubted,
 ) -> list[ExportedFile]:
-    """Write the float32 twin and the other float schemes."""
-    rows = [seal_float(trained, exports, "float32", network.twin)]
+    """Write the float32 twin, which says its doubt, and the other float schemes."""
+    rows = [seal_float(trained, exports, "float32", network.twin, doubted=doubted)]
     for scheme in dict.fromkeys(schemes):
         if scheme != "float32" and jury is not None:
-            flatbuffer = _CONVERSIONS[scheme](network.absorbed)
+            flatbuffer = _ended(_CONVERSIONS[scheme](network.absorbed), single_output=network.single_output)
             given = answers(flatbuffer, jury.own.flat, threads=threads)
             rows.append(seal_float(trained, exports, scheme, flatbuffer, jury.compare(given, trained)))
     return rows
@@ -186,9 +213,10 @@ def _answered(
     few = jury.own.flat[: gate.CONVERSION_IMAGES]
     float_keras = keras_answers(network.whole, few)
     folder = StageFolder(trained.run.path / "stages" / "quantize")
-    for candidate in build_candidates(
+    for built in build_candidates(
         trained, network.absorbed, network.twin, options.kinds, folder, threads=threads, reporter=reporter
     ):
+        candidate = replace(built, flatbuffer=_ended(built.flatbuffer, single_output=network.single_output))
         reporter.say(f"asking the {candidate.kind} candidate")
         rows = [answers(candidate.flatbuffer, panel.flat, threads=threads) for panel in jury.panels]
         fake_quant = None if candidate.fake_quant is None else keras_answers(candidate.fake_quant, few)
@@ -238,57 +266,3 @@ def _judged(
         allow_float=options.allow_float,
     )
     return Judged(candidate, report)
-
-
-def choose(judged: Sequence[Judged]) -> Judged | None:
-    """Return the candidate to ship: the one that agrees with float on most images, quantization-aware where two are equal.
-
-    None where all were refused. Accuracy would be the coarser measure: of a hundred images two candidates rarely differ in one.
-    """
-    preference = ("qat", "ptq", "mixed")
-    return max(
-        (entry for entry in judged if not entry.refused),
-        key=lambda entry: (entry.report.agreement.agreement.value, -preference.index(entry.candidate.kind)),
-        default=None,
-    )
-
-
-def _record(told: Export, rows: list[ExportedFile], judged: list[Judged], chosen: Judged | None) -> Export:
-    """Return the summary of an export."""
-    if chosen is None:
-        reasons = tuple(f"{entry.candidate.kind}: {reason}" for entry in judged for reason in entry.report.reasons)
-        nearest = max(judged, key=lambda entry: entry.report.agreement.agreement.value).report
-        return msgspec.structs.replace(
-            told, float_model=rows[0].path, candidates=tuple(rows), gate=nearest, verdict="refused", reasons=reasons
-        )
-    row = next(row for row in rows if row.chosen)
-    return msgspec.structs.replace(
-        told, float_model=rows[0].path, model=row.path, chosen=row.scheme, candidates=tuple(rows),
-        gate=chosen.report, verdict=chosen.report.verdict, reasons=chosen.report.reasons,
-    )  # fmt: skip
-
-
-def _keep_refused(trained: Trained, exports: Path, judged: list[Judged], told: Export, before: Export) -> None:
-    """Put rejected candidates and their summary beside an export that passed; nothing of that is touched."""
-    for path in exports.glob("*.rejected*"):
-        path.unlink()
-    rows = [keep_candidate(trained, exports, entry, None, None) for entry in judged]
-    record = _record(told, [before.candidates[0], *rows], judged, None)
-    _summed_up(exports / REFUSAL, record)
-
-
-def _summed_up(path: Path, record: Export) -> Export:
-    whole = msgspec.structs.replace(record, schema=EXPORT.identifier)
-    EXPORT.write(path, whole)
-    return whole
-
-
-def _refusal(run: RunFolder, judged: Sequence[Judged], before: Export | None) -> GateRefusedError:
-    record = EXPORT.read(run.exports / (SUMMARY if before is None else REFUSAL), hint="Export again.")
-    kept = "" if before is None else f" The earlier {before.model} stays, as it passed."
-    return GateRefusedError(
-        "an int8 model that keeps the float model's answers",
-        received="; ".join(f"{entry.candidate.kind}: {entry.report.reasons[0]}" for entry in judged),
-        hint=f"See {run.path / record.candidates[-1].path}.json, or set other bounds by --max-drop and --min-agreement.{kept}",
-        tree=msgspec.to_builtins(record),
-    )

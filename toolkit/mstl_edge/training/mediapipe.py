@@ -75,7 +75,10 @@ def write_for_mediapipe(artifact: Artifact, path: Path) -> Card:
     flatbuffer = for_image_programs(artifact.flatbuffer, encode_metadata(artifact.card))
     _check_same_answers(artifact, flatbuffer)
     contract = input_contract(inspect_flatbuffer(flatbuffer), artifact.card.input.preprocess)
-    card = msgspec.structs.replace(artifact.card, input=contract, golden=())
+    doubt = artifact.card.doubt and msgspec.structs.replace(
+        artifact.card.doubt, familiarity=None
+    )  # it has no feature map
+    card = msgspec.structs.replace(artifact.card, input=contract, golden=(), doubt=doubt)
     return write_artifact(path, flatbuffer, card, record_golden(flatbuffer))
 
 

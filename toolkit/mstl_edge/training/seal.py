@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from mstl_edge.artifact import Card, Hashes, inspect_flatbuffer, write_artifact
-from mstl_edge.artifact.card import input_contract
+from mstl_edge.artifact.card import Scheme, Verdict, input_contract
 from mstl_edge.metrics import Agreement, Interval
 from mstl_edge.recipe import to_tree
 from mstl_edge.runtime import record_golden
@@ -19,6 +19,7 @@ from mstl_edge.schemas.versioned import read_tree
 from mstl_edge.storage import write_bytes, write_text
 from mstl_edge.training._keras import versions
 from mstl_edge.training.candidates import Candidate
+from mstl_edge.training.doubt import Doubted
 from mstl_edge.training.held_out import PREDICTIONS
 from mstl_edge.training.trained import Trained, file_hash
 
@@ -43,16 +44,24 @@ class Judged:
         return self.report.verdict == "refused"
 
 
-def seal(trained: Trained, path: Path, flatbuffer: bytes, scheme: Any, verdict: Any, metrics: Tree) -> None:
+@dataclass(frozen=True)
+class Standing:
+    """What a card says of how a file was made and judged; see `Card`."""
+
+    scheme: Scheme
+    verdict: Verdict | Literal["refused"]
+    metrics: Tree
+
+
+def seal(trained: Trained, path: Path, flatbuffer: bytes, standing: Standing, doubted: Doubted | None = None) -> None:
     """Write a model file with its card and golden answers, measured in every runtime at hand.
 
     Args:
         trained: The run.
         path: The file.
         flatbuffer: The model.
-        scheme: How it is quantized, see `Card`.
-        verdict: What the gate said, see `Card`.
-        metrics: What it scored, by model.
+        standing: How it was made and judged.
+        doubted: What it can say of its own doubt.
 
     Raises:
         ArtifactError: The card does not fit the model.
@@ -65,18 +74,25 @@ def seal(trained: Trained, path: Path, flatbuffer: bytes, scheme: Any, verdict: 
         labels=trained.labels,
         positive=trained.entry.positive,
         input=input_contract(inspect_flatbuffer(flatbuffer), trained.recipe.preprocess),
-        scheme=scheme,
+        scheme=standing.scheme,
         threshold=trained.entry.threshold,
         temperature=trained.entry.temperature,
-        verdict=verdict,
-        metrics=metrics,
+        verdict=_sealed(standing.verdict),
+        metrics=standing.metrics,
         hashes=Hashes(
             data={spec.name: _split_hash(run.manifest(spec.name)) for spec in trained.recipe.stages},
             weights=file_hash(run.stage(stage.name).weights),
         ),
         versions=versions(),
+        doubt=doubted.doubt if doubted else None,
     )
-    write_artifact(path, flatbuffer, card, record_golden(flatbuffer))
+    write_artifact(path, flatbuffer, card, record_golden(flatbuffer), doubted.familiar if doubted else None)
+
+
+def _sealed(verdict: Verdict | Literal["refused"]) -> Verdict:
+    if verdict == "refused":
+        raise ValueError("a refused file is not sealed")
+    return verdict
 
 
 def _split_hash(manifest: Path) -> str:
@@ -91,6 +107,7 @@ def seal_float(
     scheme: FloatScheme,
     flatbuffer: bytes,
     measured: tuple[Interval, Agreement] | None = None,
+    doubted: Doubted | None = None,
 ) -> ExportedFile:
     """Write a float file and return what is told of it.
 
@@ -101,13 +118,15 @@ def seal_float(
         flatbuffer: The model.
         measured: Accuracy on validation images, and agreement with the float32 twin; None for the twin itself, whose accuracy
             training measured.
+        doubted: What the file can say of its own doubt.
     """
     path = exports / f"{trained.recipe.name}-{scheme}.tflite"
     accuracy, agreement = measured or (trained.measured.validation.accuracy, None)
     metrics: Tree = {"float32": msgspec.to_builtins(trained.measured.test)}
     if measured is not None:
         metrics = {"validation": msgspec.to_builtins({"accuracy": accuracy, "agreement": agreement})}
-    seal(trained, path, flatbuffer, scheme, "float" if measured is None else "unchecked", metrics)
+    verdict: Verdict = "float" if measured is None else "unchecked"
+    seal(trained, path, flatbuffer, Standing(scheme, verdict, metrics), doubted)
     return ExportedFile(
         scheme=scheme,
         accuracy=accuracy,
@@ -119,7 +138,12 @@ def seal_float(
 
 
 def keep_candidate(
-    trained: Trained, exports: Path, entry: Judged, chosen: Judged | None, test: PairedTest | None
+    trained: Trained,
+    exports: Path,
+    entry: Judged,
+    chosen: Judged | None,
+    test: PairedTest | None,
+    doubted: Doubted | None = None,
 ) -> ExportedFile:
     """Write an int8 candidate under the name that its verdict allows, and return what is told of it.
 
@@ -137,10 +161,16 @@ def keep_candidate(
     elif entry is chosen:
         path = exports / f"{name}-int8.tflite"
         scores = msgspec.to_builtins({"float32": test.float32, "int8": test.int8}) if test else {}
-        seal(trained, path, candidate.flatbuffer, candidate.scheme, report.verdict, {**metrics, **scores})
+        seal(
+            trained,
+            path,
+            candidate.flatbuffer,
+            Standing(candidate.scheme, report.verdict, {**metrics, **scores}),
+            doubted,
+        )
     else:
         path = exports / "candidates" / f"{name}-int8-{candidate.kind}.tflite"
-        seal(trained, path, candidate.flatbuffer, candidate.scheme, report.verdict, metrics)
+        seal(trained, path, candidate.flatbuffer, Standing(candidate.scheme, report.verdict, metrics))
     return ExportedFile(
         scheme=f"int8-{candidate.kind}",
         accuracy=report.accuracy["int8"],

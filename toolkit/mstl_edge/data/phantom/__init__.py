@@ -38,17 +38,19 @@ class Phantom:
         labels: The two classes in alphabetical order.
         count: Number of images unless told otherwise.
         draw: `(label, anatomy, exposure)` → `(SIDE, SIDE) uint8`.
+        lesion: Where in that image the lesion lies, `(SIDE, SIDE) bool`; None where a class is no matter of a place.
     """
 
     stream: int
     labels: tuple[str, str]
     count: int
     draw: Callable[[str, Generator, Generator], NDArray[np.uint8]]
+    lesion: Callable[[str, Generator, Generator], NDArray[np.bool_]] | None = None
 
 
 KINDS = {
     "chest": Phantom(1, chest.LABELS, 800, chest.draw),
-    "head-ct": Phantom(2, head_ct.LABELS, 1500, head_ct.draw),
+    "head-ct": Phantom(2, head_ct.LABELS, 1500, head_ct.draw, head_ct.lesion),
 }
 
 
@@ -95,9 +97,27 @@ def draw(kind: str, label: str, *, seed: int = 0, patient: int = 0, image: int =
     phantom = _kind(kind)
     if label not in phantom.labels:
         raise DataError(f"a class of phantom:{kind} ({', '.join(phantom.labels)})", received=label)
-    anatomy = _stream(phantom, seed, "anatomy", patient)
-    exposure = _stream(phantom, seed, "exposure", patient, image)
-    return phantom.draw(label, anatomy, exposure)
+    return phantom.draw(label, *_streams(phantom, seed, patient, image))
+
+
+def lesion(kind: str, label: str, *, seed: int = 0, patient: int = 0, image: int = 0) -> NDArray[np.bool_]:
+    """Return where the lesion of the image that `draw` gives for the same arguments lies.
+
+    Returns:
+        `(SIDE, SIDE)`, all False in an image without one.
+
+    Raises:
+        DataError: An unknown kind, or one whose lesions have no place.
+    """
+    phantom = _kind(kind)
+    if phantom.lesion is None:
+        raise DataError("a phantom whose lesions have a place (phantom:head-ct)", received=f"phantom:{kind}")
+    return phantom.lesion(label, *_streams(phantom, seed, patient, image))
+
+
+def _streams(phantom: Phantom, seed: int, patient: int, image: int) -> tuple[Generator, Generator]:
+    """Return the random numbers of an image: of its anatomy, and of its exposure."""
+    return _stream(phantom, seed, "anatomy", patient), _stream(phantom, seed, "exposure", patient, image)
 
 
 def _stream(phantom: Phantom, seed: int, purpose: str, *numbers: int) -> Generator:
@@ -154,4 +174,4 @@ def _plan(phantom: Phantom, seed: int, count: int) -> Iterator[tuple[int, int, s
             drawn += 1
 
 
-__all__ = ["KINDS", "SIDE", "VERSION", "Phantom", "draw", "phantom_folder"]
+__all__ = ["KINDS", "SIDE", "VERSION", "Phantom", "draw", "lesion", "phantom_folder"]

@@ -30,6 +30,8 @@ from mstl_edge.data.phantom.drawing import (
 
 LABELS = ("hemorrhage", "normal")
 
+_BLEED_SHOWS = 5.0
+"""Hounsfield units above what lay there before, from which on a pixel counts as bleed; fresh blood is 25 to 60 above brain."""
 _AIR, _FAT, _FLUID, _WHITE, _GREY, _BONE = -1000.0, -40.0, 7.0, 27.0, 37.0, 900.0
 
 
@@ -60,11 +62,24 @@ def draw(label: str, anatomy: Generator, exposure: Generator) -> NDArray[np.uint
     Returns:
         `(SIDE, SIDE) uint8`.
     """
+    head, _ = _drawn(label, anatomy, exposure)
+    return _scanned(head, exposure)
+
+
+def lesion(label: str, anatomy: Generator, exposure: Generator) -> NDArray[np.bool_]:
+    """Return where the bleed of the slice that `draw` gives for the same arguments lies, `(SIDE, SIDE)`; all False without one."""
+    head, before = _drawn(label, anatomy, exposure)
+    return np.asarray(head.density - before > _BLEED_SHOWS)
+
+
+def _drawn(label: str, anatomy: Generator, exposure: Generator) -> tuple[_Head, Picture]:
+    """Return a head, and its densities before the bleed."""
     head = _head(anatomy, exposure)
     _add_mimics(head, anatomy)
+    before = head.density.copy()
     if label == "hemorrhage":
         _BLEEDS[int(anatomy.choice(len(_BLEEDS), p=_BLEED_SHARES))](head, anatomy)
-    return _scanned(head, exposure)
+    return head, before
 
 
 def _head(anatomy: Generator, exposure: Generator) -> _Head:

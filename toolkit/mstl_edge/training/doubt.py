@@ -1,0 +1,145 @@
+"""A file's doubt, fitted on its own answers to images that it was not trained on.
+
+Those are the validation images and, where the last stage was cross-fitted, the training images, each answered by a file that was
+made in the same way without it. What training images look like is told by the file's own features of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mstl_edge.artifact.doubt import Doubt, LabelSets, familiarity_record
+from mstl_edge.counted import counted
+from mstl_edge.metrics import conformal, familiarity
+from mstl_edge.metrics.familiarity import Familiar
+from mstl_edge.runtime import load_runtime, pooled, to_input, to_real
+from mstl_edge.training.features import Images
+from mstl_edge.training.trained import Trained, taking_turns
+
+MOST_SEEN = 500
+"""Training images that tell what such images look like."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a file said of images.
+
+    Attributes:
+        probabilities: `(n, classes)`.
+        pooled: `(n, channels)` means of its feature map; None where it does not put it out.
+    """
+
+    probabilities: NDArray[np.float32]
+    pooled: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """What a file said of images that it was not trained on.
+
+    Attributes:
+        classes: `(n,)` true class numbers.
+        probabilities: `(n, classes)`.
+        distances: `(n,)` from the images that it was trained on; None without a feature map.
+    """
+
+    classes: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    distances: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """What a file's card says of its doubt, and what training images look like to it."""
+
+    doubt: Doubt
+    familiar: Familiar | None
+
+
+def fit_doubt(
+    flatbuffer: bytes, trained: Trained, crossed: Sequence[Unseen], *, level: float = conformal.LEVEL, threads: int
+) -> Doubted:
+    """Return a file's doubt.
+
+    Args:
+        flatbuffer: The model.
+        trained: What it was made from; its test images are not touched.
+        crossed: What files that were made in the same way said of training images that they had not seen.
+        level: Share of images whose set of labels is promised to hold the true one.
+        threads: Threads of the engine.
+    """
+    familiar, own = look_at_unseen(flatbuffer, trained, "validation", threads=threads)
+    parts = [own, *crossed]
+    classes, probabilities = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("classes", "probabilities")
+    )
+    across = sum(len(part.classes) for part in crossed)
+    origin = counted(len(own.classes), "validation image") + (
+        f" and {counted(across, 'cross-fitted image')}" if across else ""
+    )
+    left_out = []
+    bounds = conformal.fit_sets(classes, probabilities, level)
+    sets = None
+    if bounds is None:
+        needed = conformal.images_needed(level)
+        left_out.append(f"label sets: {level:.0%} needs {needed} images kept from training, there are {len(classes)}")
+    else:
+        sets = LabelSets(level=level, kind=bounds.kind, lowest=bounds.lowest, images=bounds.images, origin=origin)
+    distances = [part.distances for part in parts if part.distances is not None]
+    bound = familiarity.fit_bound(np.concatenate(distances)) if familiar is not None and distances else None
+    record = None
+    if familiar is not None and bound is not None:
+        record = familiarity_record(
+            familiar, bound=bound, level=familiarity.LEVEL, images=len(np.concatenate(distances))
+        )
+    else:
+        left_out.append(f"familiarity: {_why_unfamiliar(familiar, own, len(classes))}")
+    return Doubted(
+        Doubt(sets=sets, familiarity=record, left_out=tuple(left_out)), familiar if record is not None else None
+    )
+
+
+def _why_unfamiliar(familiar: Familiar | None, own: Unseen, unseen: int) -> str:
+    if own.distances is None and familiar is None:
+        return "the file does not put its feature map out, or there are too few training images"
+    needed = conformal.images_needed(familiarity.LEVEL)
+    return f"{familiarity.LEVEL:.0%} needs {needed} images kept from training, there are {unseen}"
+
+
+def look_at_unseen(flatbuffer: bytes, trained: Trained, split: str, *, threads: int) -> tuple[Familiar | None, Unseen]:
+    """Return what training images look like to a file, and what it says of a split that it was not trained on.
+
+    Args:
+        flatbuffer: The model.
+        trained: Its run, or a part of one that was trained by itself.
+        split: `validation`, or `test` of such a part.
+        threads: Threads of the engine.
+    """
+    seen, seen_classes = trained.data.part("train")
+    chosen = np.sort(taking_turns(seen_classes, trained.seed)[:MOST_SEEN])
+    learned = tell(flatbuffer, Images(seen.pixels.select(chosen), ()), threads=threads)
+    images, classes = trained.data.part("validation" if split == "validation" else "test")
+    told = tell(flatbuffer, images, threads=threads)
+    familiar = None if learned.pooled is None else familiarity.fit_familiar(learned.pooled)
+    distances = None if familiar is None or told.pooled is None else familiar.distance(told.pooled)
+    return familiar, Unseen(classes, told.probabilities, distances)
+
+
+def tell(flatbuffer: bytes, images: Images, *, threads: int) -> Told:
+    """Ask a file about images, one after the other, in the runtime that a device uses."""
+    runtime = load_runtime(flatbuffer, runtime="litert", threads=threads)
+    answers, features = [], []
+    for position in range(len(images.pixels)):
+        batch = to_input(np.asarray(images.pixels[position], dtype=np.uint8)[np.newaxis], runtime.input)
+        if runtime.feature_map is None:
+            answers.append(to_real(runtime.invoke(batch), runtime.output)[0])
+        else:
+            raw, mapped = runtime.invoke_with_map(batch)
+            answers.append(to_real(raw, runtime.output)[0])
+            features.append(pooled(mapped, runtime.feature_map)[0])
+    shares = np.stack(answers) if answers else np.zeros((0, runtime.output.shape[-1]), np.float32)
+    return Told(shares, np.stack(features) if features else None)
