@@ -219,7 +219,7 @@ def test_columns_of_the_best_known_public_sets_are_read_as_they_are(make):
     nih = [header, *(f"s{n:03d}.png,{('No Finding', 'Mass')[n % 2]},0,{n // 2},2682,2749," for n in range(N))]
     source = open_source(str(make(nih)))
     assert source.labels == ("Mass", "No Finding")
-    assert any("--column 'Patient ID'" in note for note in source.notes)
+    assert any("column 'Patient ID' names the patients" in note for note in source.notes)
     rsna = ["patientId,x,y,width,height,Target"]
     for n in range(N):
         rsna += [f"s{n:03d},1.0,2.0,3.0,4.0,1", f"s{n:03d},5.0,2.0,3.0,4.0,1"] if n % 2 else [f"s{n:03d},,,,,0"]

@@ -34,8 +34,9 @@ def test_head_ct_slices_of_one_head_are_found_and_strangers_are_not():
     assert audit.errors == ()
 
 
-def test_chest_images_of_one_patient_stay_together_and_no_strangers_look_alike():
-    source, scan = scanned("chest-xray14-sample", patient="^([0-9]+)_")
+@pytest.mark.parametrize("patient", ["", "^([0-9]+)_"])
+def test_chest_images_of_one_patient_stay_together_and_no_strangers_look_alike(patient):
+    source, scan = scanned("chest-xray14-sample", patient=patient)
     audit = audit_source(source, scan)
     assert audit.near_duplicates == ()
     assert [len(names) for names in audit.exact_duplicates] == [2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import stat
 from collections import Counter
@@ -17,6 +16,7 @@ from mstl_edge.data.labels.classes import check_names, check_spellings
 from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.table import is_table
 from mstl_edge.data.layout import LAYOUTS, from_listing, from_table, list_files, unwrapped
+from mstl_edge.data.patients import with_patients, with_public_patients
 from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.errors import DataError, printable
 from mstl_edge.recipe import StageSpec
@@ -56,7 +56,8 @@ def open_source(
     Args:
         source: A folder (one folder per class; `train/ val/ test/` with classes inside; or images beside a CSV), a CSV file,
             `kaggle:owner/name`, or `phantom:chest` / `phantom:head-ct` (with `?count=300&seed=4` if wanted).
-        patient: Regular expression over the file name; its first group, or the whole match, is the patient.
+        patient: Regular expression over the file name; its first group, or the whole match, is the patient. Empty: the names
+            of well-known public sets tell it, and that is noted.
         column: Column of the CSV that names the patient.
         image_column: Column of the CSV that names the image; empty: found by its cells.
         label_column: Column of the CSV that holds the label; empty: found by its name.
@@ -83,7 +84,7 @@ def open_source(
     typed = [word for option, value in options.items() if value for word in (option, value)]
     found = replace(found, check=shlex.join(["mstl-edge", "data", "check", source, *typed]))
     patient = patient or (PHANTOM_PATIENT if drawn else "")
-    return _with_patients(found, patient) if patient else found
+    return with_patients(found, patient) if patient else with_public_patients(found)
 
 
 def source_folder(source: str, *, seed: int = 0) -> Path:
@@ -173,22 +174,3 @@ def _lost(found: DataSource) -> str:
     if not entries:
         return ""
     return f"; {counted(len(entries), 'entry')} passed over, such as {entries[0].name} ({entries[0].reason})"
-
-
-def _with_patients(source: DataSource, expression: str) -> DataSource:
-    try:
-        pattern = re.compile(expression)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise DataError(f"a regular expression for patients ({error})", received=expression) from error
-    found = {image.name: pattern.search(image.path.name) for image in source.images}
-    patients = {name: match.group(1 if pattern.groups else 0) for name, match in found.items() if match is not None}
-    # An empty match is no patient: all images of such a name would be one patient's.
-    strangers = [image.name for image in source.images if not patients.get(image.name)]
-    if strangers:
-        raise DataError(
-            "a patient expression that matches every file name",
-            received=f"{expression!r}, which misses {len(strangers)} of {len(found)}, such as {strangers[0]}",
-            hint="Its first group is the patient, as in '^(p[0-9]+)_'.",
-        )
-    images = tuple(replace(image, patient=patients[image.name]) for image in source.images)
-    return replace(source, images=images)

@@ -81,7 +81,8 @@ class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     patient: Annotated[
         str,
         Meta(description="Where a file name says whose image it is: the first group, or the whole match, is the patient. "
-             "All images of a patient go to one split.", extra={"range": "a regular expression"}),
+             "All images of a patient go to one split. Empty: the names of well-known public sets are recognised.",
+             extra={"range": "a regular expression"}),
     ] = ""  # fmt: skip
     column: Annotated[
         str,

@@ -34,6 +34,11 @@ _CALLED_SPLIT = re.compile(
 PATIENT_COLUMNS = frozenset(
     ("patient", "patientid", "patients", "subject", "subjectid", "lesionid", "caseid", "studyid", "pid")
 )
+PUBLIC_TABLES = {
+    "patientid": frozenset(("imageindex", "findinglabels")),  # NIH ChestX-ray14
+    "lesionid": frozenset(("imageid", "dx")),  # HAM10000
+}
+"""What tables of public sets call the patient, and the columns beside it that they are known by."""
 _SHARE = 0.5
 """How many files a column must name, beside the one that names most, to be the image column perhaps."""
 
@@ -79,7 +84,7 @@ def find_columns(table: Table, index: ImageIndex, wanted: Wanted) -> Columns:
     where = table.path.name
     told = {role: _named(header, name, role, where) for role, name in vars(wanted).items() if name}
     image = told["image"] if "image" in told else _image_column(header, rows, index, told, table.path)
-    patient = told.get("patient")
+    patient = told.get("patient", _public_patients(header))
     splits = _split_columns(header, rows, {image, *told.values()}, where)
     left = [
         number
@@ -88,6 +93,10 @@ def find_columns(table: Table, index: ImageIndex, wanted: Wanted) -> Columns:
     ]
     labels = (told["label"],) if "label" in told else _label_columns(header, rows, left, image, table.path)
     notes.extend(splits.notes)
+    if patient is not None and "patient" not in told:
+        notes.append(
+            f"column {header[patient]!r} names the patients, as this table's columns tell; another one: --column NAME"
+        )
     if patient is None:
         notes.extend(_patients_not_asked_for(header, {image, *labels}))
     others = [number for number in left if number not in labels]
@@ -279,6 +288,15 @@ def _label_columns(
 
 def _is_binary(rows: Sequence[tuple[str, ...]], number: int) -> bool:
     return {row[number] for row in rows if not is_missing(row[number])} <= {"0", "1", "0.0", "1.0"}
+
+
+def _public_patients(header: Sequence[str]) -> int | None:
+    """Return the column of patients, or of lesions, in the tables of public sets, which are known by their columns."""
+    names = [plain(name) for name in header]
+    for patient, others in PUBLIC_TABLES.items():
+        if patient in names and others <= set(names):
+            return names.index(patient)
+    return None
 
 
 def _patients_not_asked_for(header: Sequence[str], taken: set[int]) -> list[str]:
