@@ -112,6 +112,36 @@ Patient = Annotated[
         show_default=False,
     ),
 ]
+MapFindings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="FINDING=CLASS",
+        help="What findings, or folders, are called as classes, with commas between several; images of any other are left out.",
+        show_default=False,
+    ),
+]
+OnlyClasses = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="CLASS",
+        help="The classes to tell apart, with commas between; images of any other are left out.",
+        show_default=False,
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Column of the CSV that holds the label; default: found by its name.", show_default=False
+    ),
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Column of the CSV that names the image; default: found by its cells.", show_default=False
+    ),
+]
 Name = Annotated[str | None, typer.Option(help="Name of run folder, files and model.", show_default=False)]
 Bridge = Annotated[
     str | None,

@@ -34,10 +34,12 @@ class Subject:
 
 def asked_of(params: Mapping[str, Any]) -> Asked:
     """Return the short words among a command's parameters."""
+    from mstl_edge.data.labels.choosing import parsed
     from mstl_edge.planning import Asked
 
     known = {one.name for one in fields(Asked)}
     given = {name: value for name, value in params.items() if name in known and value is not None}
+    given |= {name: parsed(given[name]) for name in ("map", "only") if name in given}
     return Asked(**{**given, "overrides": tuple(params.get("overrides") or ())})
 
 

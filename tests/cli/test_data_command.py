@@ -61,7 +61,7 @@ def test_the_audit_ends_with_a_verdict_and_what_to_type(app, pets):
     few = run(app, str(pets), "--patient", "^([a-z]+[0-9]?)", "--resplit")
     assert "ready, but class cat has 12 images, " in few.stdout
     assert "next: mstl-edge run " in few.stderr
-    assert "--set 'stages.target.split.patient=^([a-z]+[0-9]?)' --resplit" in few.stderr
+    assert "--patient '^([a-z]+[0-9]?)' --resplit" in few.stderr
     (warning, _) = json.loads(run(app, str(pets), "--json").stdout)["warnings"]
     assert (warning["label"], warning["images"], warning["part"]) == ("cat", 12, "validation")
     assert warning["words"].endswith("its accuracy will say little")

@@ -103,7 +103,7 @@ LEAKING = audit(
 
 def check(found: Audit, *, verbose: bool = False) -> None:
     print_audit(found, verbose=verbose)
-    print_ending(check_ending(found, {"split.patient": "", "split.column": ""}, resplit=False))
+    print_ending(check_ending(found, {"--patient": ""}, resplit=False))
 
 
 def train(name: str = "metrics", *, verbose: bool = False) -> None:
@@ -208,7 +208,7 @@ ENDINGS: dict[str, Callable[[], Ending]] = {
     "run-refused": lambda: run_ending(metrics(), exported("refused"), None, run=RUN, report=RUN / "report.html"),
     "study": lambda: study_ending(STUDY_RECORD, STUDY_FOLDER),
     "study-of-networks": lambda: study_ending(NETWORKS_RECORD, STUDY_FOLDER),
-    "data-check": lambda: check_ending(DOUBTFUL, {"split.patient": r"^(\d+)_"}, resplit=True),
+    "data-check": lambda: check_ending(DOUBTFUL, {"--patient": r"^(\d+)_"}, resplit=True),
 }
 
 

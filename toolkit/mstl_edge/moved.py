@@ -7,7 +7,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mstl_edge.data.sources import open_source
+import msgspec
+
+from mstl_edge.data.sources import open_stage
 from mstl_edge.data.splits import ManifestRow
 from mstl_edge.data.workers import in_order
 from mstl_edge.errors import DataError, RunError
@@ -31,7 +33,7 @@ def check_same_data(stage: StageSpec, source: str, rows: Sequence[ManifestRow], 
     Raises:
         DataError: Nothing is there, or a file is absent or another one; the first such is named.
     """
-    folder = open_source(source, patient=stage.split.patient, column=stage.split.column).folder
+    folder = open_stage(msgspec.structs.replace(stage, data=source)).folder
     with reporter.bar(f"{stage.name}: comparing images", len(rows)) as advance:
         for row, found in zip(rows, in_order(lambda row: _sha256(folder / row.name), rows), strict=True):
             if found != row.sha256:

@@ -39,12 +39,10 @@ def check(
         str, typer.Option(metavar="REGEX", help="Patient in the file name: the first group or the whole match.")
     ] = "",
     column: Annotated[str, typer.Option(metavar="NAME", help="Column of the CSV that names the patient.")] = "",
-    image_column: Annotated[
-        str, typer.Option(metavar="NAME", help="Column of the CSV that names the image; default: found by its cells.")
-    ] = "",
-    label_column: Annotated[
-        str, typer.Option(metavar="NAME", help="Column of the CSV that holds the label; default: found by its name.")
-    ] = "",
+    image_column: options.ImageColumn = None,
+    label_column: options.LabelColumn = None,
+    map: options.MapFindings = None,  # noqa: A002 - the option's own name
+    only: options.OnlyClasses = None,
     resplit: options.Resplit = False,
     json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
     verbose: options.Verbose = False,
@@ -56,11 +54,20 @@ def check(
     from mstl_edge.counted import counted
     from mstl_edge.data.audit import audit_source
     from mstl_edge.data.labelled import left_out_lines
+    from mstl_edge.data.labels.choosing import Choice, parsed
     from mstl_edge.data.scan import scan_source
     from mstl_edge.data.sources import open_source
     from mstl_edge.recipe import PreprocessSpec, SplitSpec
 
-    opened = open_source(source, patient=patient, column=column, image_column=image_column, label_column=label_column)
+    choice = Choice(parsed(map), parsed(only))
+    opened = open_source(
+        source,
+        patient=patient,
+        column=column,
+        image_column=image_column or "",
+        label_column=label_column or "",
+        choice=choice,
+    )
     say(f"reading {counted(len(opened.images), 'file')} of {source}")
     with progress_bar("reading images", len(opened.images)) as advance:
         scan = scan_source(opened, PreprocessSpec(), advance=advance)
@@ -75,10 +82,12 @@ def check(
         from mstl_edge_cli.endings.data import check_ending
 
         settings = {
-            "split.patient": patient,
-            "split.column": column,
-            "labels.image": image_column,
-            "labels.label": label_column,
+            "--patient": patient,
+            "--set": f"stages.target.split.column={column}" if column else "",
+            "--image-column": image_column or "",
+            "--label-column": label_column or "",
+            "--map": ",".join(choice.renamed),
+            "--only": ",".join(choice.only),
         }
         print_audit(audit, verbose=verbose)
         print_ending(check_ending(audit, settings, resplit=resplit))

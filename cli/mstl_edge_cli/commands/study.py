@@ -55,6 +55,10 @@ def study(
     size: options.Size = None,
     positive: options.PositiveClass = None,
     patient: options.Patient = None,
+    map: options.MapFindings = None,  # noqa: A002 - the option's own name
+    only: options.OnlyClasses = None,
+    label_column: options.LabelColumn = None,
+    image_column: options.ImageColumn = None,
     name: options.Name = None,
     overrides: options.Overrides = None,
     seed: options.Seed = None,

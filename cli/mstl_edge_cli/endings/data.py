@@ -15,11 +15,11 @@ def check_ending(audit: Audit, settings: Mapping[str, str], *, resplit: bool) ->
 
     Args:
         audit: The findings.
-        settings: Keys of a stage, and what was asked for; empty ones are left out.
+        settings: Options of 'run' that read the data as they were read here; empty ones are left out.
         resplit: Whether declared splits were to be ignored.
     """
     images = f"{audit.images:,} of {counted(len(audit.classes), 'class', 'classes')}"
-    chosen = [word for key, value in settings.items() if value for word in ("--set", f"stages.target.{key}={value}")]
+    chosen = [word for option, value in settings.items() if value for word in (option, value)]
     dealt_anew = resplit or bool(audit.leaks)
     command = typed("mstl-edge", "run", audit.source, *chosen, *(["--resplit"] if dealt_anew else []))
     if audit.errors and audit.leaks and len(audit.errors) == 1 and not resplit:

@@ -73,7 +73,7 @@ def from_listing(source: str, listing: Listing, wanted: Wanted) -> DataSource:
     classes = {_top(name) for name in listing.files if "/" in name}
     splits = {name: SPLIT_WORDS[name.casefold()] for name in classes if name.casefold() in SPLIT_WORDS}
     tables = sorted(name for name in listing.files if "/" not in name and is_table(name))
-    asked = any(vars(wanted).values())
+    asked = bool(wanted.columns)
     declared = len(set(splits.values())) > 1
     flat = declared and not any(name.count("/") > 1 for name in listing.files if _top(name) in splits)
     if declared and not (tables and (asked or flat)):

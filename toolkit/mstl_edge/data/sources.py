@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from mstl_edge.counted import counted
 from mstl_edge.data.kaggle import kaggle_folder
 from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split
+from mstl_edge.data.labels.choosing import Choice, with_chosen_classes
 from mstl_edge.data.labels.classes import check_names, check_spellings
 from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.table import is_table
@@ -39,6 +40,7 @@ def open_stage(stage: StageSpec) -> DataSource:
         column=stage.split.column,
         image_column=stage.labels.image,
         label_column=stage.labels.label,
+        choice=Choice(stage.labels.map, stage.labels.only),
     )
 
 
@@ -49,6 +51,7 @@ def open_source(
     column: str = "",
     image_column: str = "",
     label_column: str = "",
+    choice: Choice = Choice(),
     seed: int = 0,
 ) -> DataSource:
     """List the labelled images of a data source.
@@ -61,6 +64,7 @@ def open_source(
         column: Column of the CSV that names the patient.
         image_column: Column of the CSV that names the image; empty: found by its cells.
         label_column: Column of the CSV that holds the label; empty: found by its name.
+        choice: Findings that become classes; without any, each is one.
         seed: Draws the phantoms.
 
     Raises:
@@ -69,8 +73,8 @@ def open_source(
         MissingExtraError: `kaggle:` without kagglehub.
     """
     path, drawn = _located(source, seed)
-    wanted = Wanted(image=image_column, label=label_column, patient=column)
-    found = _open_path(source, path, wanted)
+    wanted = Wanted(image=image_column, label=label_column, patient=column, several=bool(choice))
+    found = with_chosen_classes(_open_path(source, path, wanted), choice)
     if not found.images:
         raise DataError("images with labels", received=f"none in {source}{_lost(found)}", hint=LAYOUTS)
     counts = Counter(image.label for image in found.images)
@@ -80,7 +84,14 @@ def open_source(
         raise DataError(
             "at least two classes", received=f"only {', '.join(found.labels)} in {source}{_lost(found)}", hint=LAYOUTS
         )
-    options = {"--patient": patient, "--column": column, "--image-column": image_column, "--label-column": label_column}
+    options = {
+        "--patient": patient,
+        "--column": column,
+        "--image-column": image_column,
+        "--label-column": label_column,
+        "--map": ",".join(choice.renamed),
+        "--only": ",".join(choice.only),
+    }
     typed = [word for option, value in options.items() if value for word in (option, value)]
     found = replace(found, check=shlex.join(["mstl-edge", "data", "check", source, *typed]))
     patient = patient or (PHANTOM_PATIENT if drawn else "")

@@ -24,6 +24,10 @@ class Asked:
     size: int | None = None
     positive: str | None = None
     patient: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    map: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
     name: str | None = None
     seed: int | None = None
     resplit: bool = False
@@ -44,6 +48,10 @@ class Asked:
         texts = {
             f"stages.{LAST}.positive": self.positive,
             f"stages.{LAST}.split.patient": self.patient,
+            f"stages.{LAST}.labels.image": self.image_column,
+            f"stages.{LAST}.labels.label": self.label_column,
+            f"stages.{LAST}.labels.map": self.map,
+            f"stages.{LAST}.labels.only": self.only,
             "name": self.name,
         }
         pairs += [f"{key}={value}" for key, value in numbers.items() if value is not None]

@@ -107,7 +107,7 @@ class SplitSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class LabelsSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which columns of a label file to read."""
+    """Which columns of a label file to read, and which of the findings to tell apart."""
 
     image: Annotated[
         str,
@@ -119,6 +119,16 @@ class LabelsSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(description="Column of the label file that holds the class; empty: found by its name.",
              extra={"range": "a name of a column"}),
     ] = ""  # fmt: skip
+    map: Annotated[
+        tuple[str, ...],
+        Meta(description="What findings, or folders, are called as classes; images of any other are left out and counted. Several "
+             "may become one class.", extra={"range": "FINDING=CLASS each"}),
+    ] = ()  # fmt: skip
+    only: Annotated[
+        tuple[str, ...],
+        Meta(description="The classes to tell apart; images of any other are left out and counted. Empty: all.",
+             extra={"range": "names of classes"}),
+    ] = ()  # fmt: skip
 
 
 class AugmentSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -201,7 +211,7 @@ class StageSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = "float32"
     augment: Annotated[AugmentSpec, Meta(description="Random views of each training image.")] = AugmentSpec()
     split: Annotated[SplitSpec, Meta(description="Who trains, who validates, who tests.")] = SplitSpec()
-    labels: Annotated[LabelsSpec, Meta(description="Columns of a label file.")] = LabelsSpec()
+    labels: Annotated[LabelsSpec, Meta(description="Columns of a label file, and classes.")] = LabelsSpec()
 
 
 class QuantizeSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -48,11 +48,21 @@ _LOOK_UPS = 500_000
 
 @dataclass(frozen=True)
 class Wanted:
-    """The names of columns that the user has told; empty: find out."""
+    """The names of columns that the user has told; empty: find out.
+
+    `several`: an image may have several findings, of which classes are chosen afterwards.
+    """
 
     image: str = ""
     label: str = ""
     patient: str = ""
+    several: bool = False
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that were told, by what they hold."""
+        told = {"image": self.image, "label": self.label, "patient": self.patient}
+        return {role: name for role, name in told.items() if name}
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def find_columns(table: Table, index: ImageIndex, wanted: Wanted) -> Columns:
     """
     header, rows, notes = _headed(table, index)
     where = table.path.name
-    told = {role: _named(header, name, role, where) for role, name in vars(wanted).items() if name}
+    told = {role: _named(header, name, role, where) for role, name in wanted.columns.items()}
     image = told["image"] if "image" in told else _image_column(header, rows, index, told, table.path)
     patient = told.get("patient", _public_patients(header))
     splits = _split_columns(header, rows, {image, *told.values()}, where)
@@ -91,7 +101,10 @@ def find_columns(table: Table, index: ImageIndex, wanted: Wanted) -> Columns:
         for number in range(len(header))
         if number not in {image, patient, *splits.ignored} and not all(is_missing(row[number]) for row in rows)
     ]
-    labels = (told["label"],) if "label" in told else _label_columns(header, rows, left, image, table.path)
+    if "label" in told:
+        labels: tuple[int, ...] = (told["label"],)
+    else:
+        labels = _label_columns(header, rows, left, image, table.path, overlapping=wanted.several)
     notes.extend(splits.notes)
     if patient is not None and "patient" not in told:
         notes.append(
@@ -264,7 +277,13 @@ def _only_split(header: Sequence[str], rows: Sequence[tuple[str, ...]], found: S
 
 
 def _label_columns(
-    header: Sequence[str], rows: Sequence[tuple[str, ...]], left: Sequence[int], image: int, path: Path
+    header: Sequence[str],
+    rows: Sequence[tuple[str, ...]],
+    left: Sequence[int],
+    image: int,
+    path: Path,
+    *,
+    overlapping: bool,
 ) -> tuple[int, ...]:
     named = [number for number in left if plain(header[number]) in LABEL_COLUMNS]
     # A coordinate is called y, too.
@@ -274,7 +293,7 @@ def _label_columns(
     # A class that the set has no image of is no class of it.
     binary = [n for n in left if _is_binary(rows, n) and any(row[n].startswith("1") for row in rows)]
     several = sum(sum(row[number].startswith("1") for number in binary) > 1 for row in rows)
-    if not named and len(binary) > 1 and not several:
+    if not named and len(binary) > 1 and (overlapping or not several):
         return tuple(binary)
     example = header[[*named, *binary, *left][0]] if left else "NAME"
     more = f"; {several:,} rows have a 1 in several of {some(header[number] for number in binary)}" if several else ""
@@ -282,7 +301,7 @@ def _label_columns(
         f"one label column in {path.name} beside the image column {header[image]!r}",
         received=f"{', '.join(header)}{more}",
         hint=f"Choose it, for example --label-column {shlex.quote(example)}, or stages.NAME.labels.label in a recipe; "
-        "a patient column is --column NAME.",
+        "a patient column is --column NAME. Several findings of an image: --map 'FINDING=CLASS,FINDING=CLASS'.",
     )
 
 

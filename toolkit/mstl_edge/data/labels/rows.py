@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mstl_edge.counted import counted
 from mstl_edge.data.labelled import SPLIT_WORDS, DataSource, LabelledImage, Split, some, sorted_source
+from mstl_edge.data.labels.choosing import findings_of, together
 from mstl_edge.data.labels.classes import as_number
 from mstl_edge.data.labels.columns import LABEL_COLUMNS, Columns, Wanted, find_columns, plain
 from mstl_edge.data.labels.names import ImageIndex
@@ -51,11 +52,11 @@ def images_of_table(source: str, path: Path, files: Sequence[str], wanted: Wante
     masks = find_masks(files, None)
     index = ImageIndex(files, aside=masks)
     columns = find_columns(read_table(path), index, wanted)
-    labels, notes = _labels(columns, path.name)
+    labels, notes = _labels(columns, path.name, several=wanted.several)
     rows = [_read(row, label, columns, index) for row, label in zip(columns.rows, labels, strict=True)]
     if all(row.name is None for row in rows):
         raise _no_file(rows, columns, path, [name for name in files if is_image(name)])
-    images = _by_name(rows, path)
+    images = _by_name(_with_all_findings(rows) if wanted.several else rows, path)
     named = {row.name for row in rows}
     found = sorted_source(source, path.parent, images.values())
     if not any(image.declared for image in found.images):
@@ -82,7 +83,7 @@ def told_by_table(path: Path, files: Sequence[str], wanted: Wanted) -> dict[str,
         if not any(index.find(cell, elsewhere=True) for line in first.lines for cell in line[:_PROBED]):
             return {}
         columns = find_columns(read_table(path), index, wanted)
-        labels, _ = _labels(columns, path.name)
+        labels, _ = _labels(columns, path.name, several=wanted.several)
         rows = [_read(row, label, columns, index) for row, label in zip(columns.rows, labels, strict=True)]
     except DataError:
         return {}
@@ -99,8 +100,16 @@ def _speaks_of_labels(columns: Columns) -> bool:
     return plain(columns.header[number]) in LABEL_COLUMNS or values <= {"0", "1", "0.0", "1.0"}
 
 
-def _labels(columns: Columns, table: str) -> tuple[list[str | None], list[str]]:
-    """Return the label of each row."""
+def _with_all_findings(rows: Sequence[_Row]) -> list[_Row]:
+    """Return the rows, each with what all rows of its image name."""
+    found: defaultdict[str | None, list[str]] = defaultdict(list)
+    for row in rows:
+        found[row.name] += findings_of(row.label or "")
+    return [replace(row, label=together(found[row.name]) or None) for row in rows]
+
+
+def _labels(columns: Columns, table: str, *, several: bool) -> tuple[list[str | None], list[str]]:
+    """Return the label of each row; of several findings, where that is allowed, all."""
     header, rows = columns.header, columns.rows
     if len(columns.labels) > 1:
         names = [header[number] for number in columns.labels]
@@ -111,12 +120,12 @@ def _labels(columns: Columns, table: str) -> tuple[list[str | None], list[str]]:
         none = sum(not one for one in hot)
         without = f"; {counted(none, 'row')} without a 1 left out" if none else ""
         note = f"{len(names)} columns of 0 and 1 in {table} are one class each: {some(names, shown=8)}{without}"
-        return [one[0] if one else None for one in hot], [note]
+        return [together(one) if one else None for one in hot], [note]
     column = columns.labels[0]
     name, speaks = header[column], plain(header[column]) not in LABEL_COLUMNS and as_number(header[column]) is None
     # Where the table knows other findings, what lacks this one need not be normal.
     other = ("normal" if columns.alone and name.casefold() != "normal" else f"not {name}") if speaks else None
-    meaning = read_values((row[column] for row in rows), name, table, without=other)
+    meaning = read_values((row[column] for row in rows), name, table, without=other, several=several)
     return [meaning.labels[row[column]] for row in rows], list(meaning.notes)
 
 

@@ -31,7 +31,9 @@ def is_missing(cell: str) -> bool:
     return cell.strip().casefold() in MISSING
 
 
-def read_values(cells: Iterable[str], column: str, table: str, *, without: str | None) -> Meaning:
+def read_values(
+    cells: Iterable[str], column: str, table: str, *, without: str | None, several: bool = False
+) -> Meaning:
     """Say what the cells of a label column stand for.
 
     A column of 0 and 1 that is named after a finding (`hemorrhage`) gives the labels `hemorrhage` and `normal`. Numbers of one
@@ -43,6 +45,7 @@ def read_values(cells: Iterable[str], column: str, table: str, *, without: str |
         table: Name of the file, for errors.
         without: What an image without the finding is called, where the column's name is that of a finding; None where it is a word
             like `label`.
+        several: Cells may name several findings, of which classes are chosen afterwards.
 
     Raises:
         DataError: Several findings in one cell, two spellings of one class, a name that no card takes, or `none` among other
@@ -54,7 +57,8 @@ def read_values(cells: Iterable[str], column: str, table: str, *, without: str |
     nones = _nones(told, column, table)
     gaps |= nones
     told = {cell: n for cell, n in told.items() if cell not in nones}
-    _refuse_several_findings(told, column, table)
+    if not several:
+        _refuse_several_findings(told, column, table)
     labels, notes = _one_spelling_of_numbers(told)
     if without is not None and told and set(labels.values()) <= {"0", "1", "0.0", "1.0"}:
         labels = {cell: column if label.startswith("1") else without for cell, label in labels.items()}
@@ -97,7 +101,8 @@ def _refuse_several_findings(told: Mapping[str, int], column: str, table: str) -
                 f"one label for each image in column {column!r} of {table}",
                 received=f"several ones (multi-label) in {rows}, such as {several[0]!r}",
                 hint="These networks tell classes apart that exclude each other. Leave those rows out, or add a column of 0 and 1 "
-                "for the finding that matters and choose it: --label-column NAME.",
+                "for the finding that matters and choose it: --label-column NAME; or choose classes among them: "
+                "--map 'FINDING=CLASS,FINDING=CLASS'.",
             )
 
 
