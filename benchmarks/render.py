@@ -17,6 +17,7 @@ from mstl_edge.storage import write_text
 from rendered import (
     backbones,
     cross_fit,
+    doubt,
     fine_tuning,
     models,
     own_images,
@@ -28,6 +29,7 @@ from rendered import (
     studies,
     suites,
     two_versions,
+    where_it_looks,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +43,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "instructions": models.instructions,
     "own-images": own_images.runs,
     "own-images-classes": own_images.classes,
+    "doubt-sets": doubt.sets,
+    "doubt-familiarity": doubt.familiarity,
+    "pointing": where_it_looks.pointing,
+    "faithful-maps": where_it_looks.faithful,
+    "sane-maps": where_it_looks.sane,
     "promises": promises.promises,
     "promises-in-short": promises.in_short,
     "agreement-of-lite": models.agreement_of_lite,
