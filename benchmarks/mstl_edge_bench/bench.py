@@ -138,10 +138,10 @@ def _score(plan: BenchPlan, lineup: Lineup, loaded: Sequence[Loaded], reporter: 
         notes.append(f"accuracy: {message}")
         reporter.say(notes[-1])
 
-    judged = [Judged(m.artifact, m.artifact.card, m.runtime) for m in loaded if m.artifact.card is not None]
-    data = _test_set(plan, lineup, note) if judged else None
     if not plan.accuracy:
         return Scoring({}, {})
+    judged = [Judged(m.artifact, m.artifact.card, m.runtime) for m in loaded if m.artifact.card is not None]
+    data = _test_set(plan, lineup, note) if judged else None
     if not judged:
         note("not measured, since a file without a card tells neither labels nor preprocessing")
     if data is None:

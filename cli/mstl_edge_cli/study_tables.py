@@ -46,7 +46,7 @@ def _deciding(study: Study) -> list[Comparison]:
     return [
         step
         for step in study.comparisons
-        if step.of_int8 or (choice.best.name in step.arms and step.schemes == (FLOAT, FLOAT))
+        if step.of_int8 or step.primary or (choice.best.name in step.arms and step.schemes == (FLOAT, FLOAT))
     ]
 
 

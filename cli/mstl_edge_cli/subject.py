@@ -39,7 +39,9 @@ def asked_of(params: Mapping[str, Any]) -> Asked:
 
     known = {one.name for one in fields(Asked)}
     given = {name: value for name, value in params.items() if name in known and value is not None}
-    given |= {name: parsed(given[name]) for name in ("map", "only") if name in given}
+    given |= {
+        name: parsed(given[name]) or None for name in ("map", "only") if name in given
+    }  # none typed is an empty list
     return Asked(**{**given, "overrides": tuple(params.get("overrides") or ())})
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mstl_edge.errors import RecipeError
 from mstl_edge_cli import options
 from mstl_edge_cli.completing import complete_backbone
 from mstl_edge_cli.console import Terminal, print_json, print_table, say
@@ -39,9 +40,13 @@ def backbones(
     chosen, variant = parse_backbone(name) if name else ("", "")
     say("starting TensorFlow, which builds them")
     from mstl_edge.training.registry import describe_registry
+    from mstl_edge_models.backbones import REGISTRY
 
-    found = describe_registry(size, (chosen,) if chosen else (), Terminal())
-    told = [one for one in found.backbones if variant in ("", one.variant)]
+    found = describe_registry(size, (chosen,) if chosen else (), Terminal(), variant=variant)
+    told = found.backbones
+    if not told:
+        smallest = min(REGISTRY[one].smallest for one in ([chosen] if chosen else REGISTRY))
+        raise RecipeError(f"--size {smallest} or more for {chosen or 'any of them'}", received=size)
     if json:
         import msgspec
 

@@ -119,9 +119,17 @@ def _say_what_helps(run: RunFolder) -> None:
     say("what may help: more training images; longer fine-tuning under quantization, or a wider network:")
     again = ("mstl-edge", "run", run.recipe_file)
     say(f"  {typed(*again, '--set', f'quantize.epochs={3 * recipe.quantize.epochs}')}")
-    usual = f"{recipe.backbone.name}:{REGISTRY[recipe.backbone.name].default}"
-    if recipe.backbone.weights in ("imagenet", "none") and usual != f"{recipe.backbone.name}:{recipe.backbone.variant}":
-        say(f"  {typed(*again, '--backbone', usual)}")
+    wider = _next_wider(recipe.backbone.name, recipe.backbone.variant)
+    if recipe.backbone.weights in ("imagenet", "none") and wider:
+        say(f"  {typed(*again, '--backbone', f'{recipe.backbone.name}:{wider}')}")
+
+
+def _next_wider(name: str, variant: str) -> str:
+    """Return the published variant with the next more parameters and the same cut points; empty where there is none."""
+    backbone = REGISTRY[name]
+    own, points = backbone.parameters(variant), backbone.cut_names(variant)
+    wider = [one for one in backbone.variants if backbone.parameters(one) > own and backbone.cut_names(one) == points]
+    return min(wider, key=backbone.parameters, default="")
 
 
 def print_run(metrics: RunMetrics, exported: Export, measured: BenchReport | None, *, verbose: bool) -> None:

@@ -138,7 +138,9 @@ def study(
         if recipe or asked != asked_of({}):
             from mstl_edge.training.study.folder import refuse_other_recipe
 
-            refuse_other_recipe(opened, subject_of("study", recipe, data, asked).recipe, moved)
+            weightless = opened.plan().recipe.backbone.weights == "none" and asked.weights is None
+            again = replace(asked, weights="none") if weightless else asked
+            refuse_other_recipe(opened, subject_of("study", recipe, data, again).recipe, moved)
         from mstl_edge.training.study.folder import relocate_study
 
         relocate_study(opened, moved, Terminal())
@@ -207,14 +209,14 @@ def _built(
     schemes: Sequence[str],
 ) -> tuple[Arm, ...]:
     """Return the arms of the plan: those of the recipe, or of it on several networks, and the extra ones behind them."""
-    from mstl_edge.training.study.plan import SCHEMES, USUAL_ARMS, backbone_arms, build_arms
+    from mstl_edge.training.study.plan import SCHEMES, USUAL_ARMS, backbone_arms, build_arms, refuse_equal_names
 
     chosen = schemes or SCHEMES
     if not networks:
         return build_arms(recipe, wanted=wanted or USUAL_ARMS, extra=extra, schemes=chosen)
     usual = "multi" if len(recipe.stages) > 1 else "single"
     beside = build_arms(recipe, wanted=(), extra=extra, schemes=chosen) if extra else ()
-    return backbone_arms(networks, wanted or [usual], chosen) + beside
+    return refuse_equal_names((*backbone_arms(networks, wanted or [usual], chosen), *beside))
 
 
 def _named(pair: str) -> tuple[str, str]:

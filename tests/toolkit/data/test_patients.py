@@ -13,8 +13,8 @@ from mstl_edge.data.sources import open_source
     ("name", "patient"),
     [
         ("00001280_004.png", "00001280"),
-        ("person1_bacteria_2.jpeg", "person1"),
-        ("person1_virus_6.jpeg", "person1"),
+        ("person1_bacteria_2.jpeg", "person1_bacteria"),
+        ("person1_virus_6.jpeg", "person1_virus"),
         ("IM-0115-0001.jpeg", "IM-0115"),
         ("NORMAL2-IM-1427-0001.jpeg", "NORMAL2-IM-1427"),
         ("IM-0543-0001-0002.jpeg", "IM-0543"),
@@ -72,7 +72,8 @@ def test_the_tables_of_public_sets_name_patients_without_being_asked(
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
     source = open_source(str(tmp_path))
     assert {image.patient for image in source.images} == {"p0", "p1", "p2", "p3"}
-    assert [f"column {column!r} names the patients" in note for note in source.notes].count(True) == 1
+    named = "lesions" if column == "lesion_id" else "patients"
+    assert [f"column {column!r} names the {named}" in note for note in source.notes].count(True) == 1
 
 
 def test_a_patient_column_of_any_other_table_is_asked_for(tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def test_it_is_the_smallest_that_the_data_cannot_tell_from_the_best_in_float32(s
     assert (choice.smallest.name, choice.cost) == ("light", file_of(study, "light"))
     assert choice.cost.scheme == "int8-ptq"
     assert choice.words == (
-        "wide has the highest accuracy, 96.0 %, n = 160; the data can't tell light and middle from it; poor is worse; the smallest "
-        "of these is light, 300 kB, 41 M multiply-accumulates, 1.5 ms"
+        "wide has the highest accuracy in float32, 96.0 %, n = 160; the data can't tell light and middle from it; poor is worse; "
+        "the smallest of these is light, int8-ptq: 300 kB, 41 M multiply-accumulates, 1.5 ms"
     )
 
 
@@ -73,8 +73,22 @@ def test_a_best_that_all_others_fall_behind_is_taken(study):
     choice = choose_network(msgspec.structs.replace(study, comparisons=apart))
     assert choice.smallest.name == "wide"
     assert choice.words.endswith(
-        "poor, light and middle are worse; its file has 4,000 kB, 41 M multiply-accumulates, 20 ms"
+        "poor, light and middle are worse; its file: int8-ptq: 4,000 kB, 41 M multiply-accumulates, 20 ms"
     )
+
+
+def test_a_file_that_int8_hurt_is_not_taken_nor_the_less_accurate_of_two(study):
+    import msgspec
+
+    arms = (*study.arms, arm("light", 0.6, "int8-qat"))
+    costs = Costs(host="desk", rows=(*study.costs.rows, cost("light", "int8-qat", 299)))
+    two = msgspec.structs.replace(study, arms=arms, costs=costs)
+    assert file_of(two, "light").scheme == "int8-ptq"
+    hurt = Comparison(a="light/float32", b="light/int8-ptq", difference=-0.3, low=-0.4, high=-0.2, verdict="hurt")
+    of_ptq = msgspec.structs.replace(two, comparisons=(*study.comparisons, hurt))
+    assert file_of(of_ptq, "light").scheme == "int8-qat"
+    both = (*of_ptq.comparisons, msgspec.structs.replace(hurt, b="light/int8-qat"))
+    assert file_of(msgspec.structs.replace(two, comparisons=both), "light").scheme == "float32"
 
 
 def test_a_study_of_one_network_or_of_bridges_has_no_such_choice(study):

@@ -20,7 +20,7 @@ class PublicNames:
 
 PUBLIC = (
     PublicNames("NIH ChestX-ray14", re.compile(r"(000[0-3]\d{4})_\d{3}")),
-    PublicNames("Kermany et al., chest X-rays", re.compile(r"(person\d+)_(?:bacteria|virus)_\d+")),
+    PublicNames("Kermany et al., chest X-rays", re.compile(r"(person\d+_(?:bacteria|virus))_\d+")),
     PublicNames("Kermany et al., chest X-rays", re.compile(r"((?:NORMAL2-)?IM-\d{4})-\d{4}(?:-\d{4})?")),
     PublicNames("Kermany et al., chest X-rays", re.compile(r"(?:NORMAL|BACTERIA|VIRUS)-(\d+)-\d{4}")),
     PublicNames("Kermany et al., OCT", re.compile(r"(?:CNV|DME|DRUSEN|NORMAL)-(\d+)-\d{1,3}")),

@@ -22,7 +22,9 @@ def study_headline(study: Study) -> tuple[str, ...]:
     highest = f"Highest cross-validated accuracy: {best.title}, {wording.interval_in_words(best.accuracy)}, n = {best.n:,} images."
     by_class = least_alike([(arm.title, arm.float_agreement) for arm in study.arms], study.labels)
     choice = choose_network(study)
-    between = _between_arms(study.comparisons) if choice is None else [f"Which network? {choice.words}."]
+    between = [] if choice is None else [f"Which network? {choice.words}."]
+    if choice is None or any(entry.primary for entry in study.comparisons):
+        between += _between_arms(study.comparisons)
     return (*between, *_int8(study), *([by_class] if by_class else []), highest)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mstl_edge.schemas.study import ArmResult, Cost, Study
 
 FLOAT = "float32"
+HURT = "hurt"
 _CANNOT_TELL = "cannot tell"
 
 
@@ -31,13 +32,13 @@ class NetworkChoice:
     @property
     def words(self) -> str:
         """The choice in a sentence."""
-        told = f"{self.best.name} has the highest accuracy, {100 * self.best.accuracy.value:.1f} %, n = {self.best.n:,}"
+        told = f"{self.best.name} has the highest accuracy in {FLOAT}, {100 * self.best.accuracy.value:.1f} %, n = {self.best.n:,}"
         if self.alike:
             told += f"; the data can't tell {_listed(self.alike)} from it"
         if self.behind:
             told += f"; {_listed(self.behind)} {'is' if len(self.behind) == 1 else 'are'} worse"
-        which = "the smallest of these is" if self.alike else "its file has"
-        return f"{told}; {which} {f'{self.smallest.name}, ' if self.alike else ''}{cost_words(self.cost)}"
+        which = "the smallest of these is" if self.alike else "its file:"
+        return f"{told}; {which} {f'{self.smallest.name}, ' if self.alike else ''}{self.cost.scheme}: {cost_words(self.cost)}"
 
 
 def choose_network(study: Study) -> NetworkChoice | None:
@@ -60,9 +61,17 @@ def choose_network(study: Study) -> NetworkChoice | None:
 
 
 def file_of(study: Study, name: str) -> Cost | None:
-    """Return what the file of an arm costs that a device would get: int8 where there is one, else float32."""
-    rows = [row for row in study.costs.rows if row.arm == name]
-    return min(rows, key=lambda row: (row.scheme == FLOAT, row.size_bytes), default=None)
+    """Return what the file of an arm costs that a device would get: the most accurate int8 one, unless int8 hurt; else float32."""
+    accuracy = {(arm.name, arm.scheme): arm.accuracy.value for arm in study.arms}
+    hurt = {
+        step.schemes[1] for step in study.comparisons if step.of_int8 and step.arms[0] == name and step.verdict == HURT
+    }
+    rows = [row for row in study.costs.rows if row.arm == name and row.scheme not in hurt]
+    return max(
+        rows,
+        key=lambda row: (row.scheme != FLOAT, accuracy.get((name, row.scheme), 0.0), -row.size_bytes),
+        default=None,
+    )
 
 
 def cost_words(cost: Cost) -> str:

@@ -11,24 +11,27 @@ from mstl_edge.training.network.keras import from_keras
 from mstl_edge_models.backbones import REGISTRY, Backbone
 
 
-def describe_registry(size: int, names: tuple[str, ...] = (), reporter: Reporter = SILENT) -> Backbones:
+def describe_registry(
+    size: int, names: tuple[str, ...] = (), reporter: Reporter = SILENT, *, variant: str = ""
+) -> Backbones:
     """Return every variant of the named architectures, or of all, at one input size; a variant that is larger is left out.
 
     Args:
         size: Height and width of the image in pixels.
         names: Architectures; empty is all.
         reporter: Told of progress.
+        variant: One of them alone, which may be a width that nobody published weights for; empty is every published one.
     """
     wanted = [
-        (backbone, variant)
+        (backbone, own)
         for backbone in REGISTRY.values()
         if (not names or backbone.name in names) and backbone.smallest <= size
-        for variant in backbone.variants
+        for own in ([variant] if variant else backbone.variants)
     ]
     found = []
     with reporter.bar("building", len(wanted)) as advance:
-        for backbone, variant in wanted:
-            found.append(_described(backbone, variant, size))
+        for backbone, own in wanted:
+            found.append(_described(backbone, own, size))
             advance(1)
     return Backbones(size=size, backbones=tuple(found))
 

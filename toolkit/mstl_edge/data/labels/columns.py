@@ -107,8 +107,9 @@ def find_columns(table: Table, index: ImageIndex, wanted: Wanted) -> Columns:
         labels = _label_columns(header, rows, left, image, table.path, overlapping=wanted.several)
     notes.extend(splits.notes)
     if patient is not None and "patient" not in told:
+        whose = "lesions, whose images stay together" if plain(header[patient]) == "lesionid" else "patients"
         notes.append(
-            f"column {header[patient]!r} names the patients, as this table's columns tell; another one: --column NAME"
+            f"column {header[patient]!r} names the {whose}, as this table's columns tell; another one: --column NAME"
         )
     if patient is None:
         notes.extend(_patients_not_asked_for(header, {image, *labels}))

@@ -25,7 +25,7 @@ class Writing:
         self.weights: dict[str, tuple[NDArray[np.float32], ...]] = {}
         self.values: dict[str, str] = {}
         self._unnamed: Counter[str] = Counter()
-        self._known: dict[tuple[str, tuple[str, ...], str], str] = {}
+        self._known: dict[tuple[str, tuple[str, ...], tuple[int, ...], str], str] = {}
 
     def add(
         self,
@@ -41,7 +41,7 @@ class Writing:
         if weights:
             self.weights[name] = tuple(np.asarray(array, dtype=np.float32) for array in weights)
         else:
-            known = self._known.setdefault((kind, node.inputs, repr(sorted(config.items()))), name)
+            known = self._known.setdefault((kind, node.inputs, node.shape, repr(sorted(config.items()))), name)
             if known != name:
                 return known
         self.nodes.append(node)

@@ -204,19 +204,18 @@ def _probabilities(
     Int8 answers come from the file that a device would get, without card and golden samples, in the runtime that a device uses.
     `keep` is handed each file.
     """
+    kinds: list[Kind] = [kind for kind in ("ptq", "qat") if f"int8-{kind}" in schemes]
+    trained = network.trained
+    if kinds or keep is not None:
+        absorbed = absorb_batch_norm(with_softmax(trained.network, network.decision.temperature))
+        twin = to_float_flatbuffer(absorbed)
+        if keep is not None:
+            keep("float32", twin)  # before the answers, whose presence says that the fold is done
     if "float32" in schemes:
         yield "float32", softmax(network.test_logits, network.decision.temperature)
-    kinds: list[Kind] = [kind for kind in ("ptq", "qat") if f"int8-{kind}" in schemes]
-    if not kinds and keep is None:
-        return
-    trained = network.trained
-    absorbed = absorb_batch_norm(with_softmax(trained.network, network.decision.temperature))
-    pixels = trained.pixels(trained.data.part("test")[0])
-    twin = to_float_flatbuffer(absorbed)
-    if keep is not None:
-        keep("float32", twin)
     if not kinds:
         return
+    pixels = trained.pixels(trained.data.part("test")[0])
     folder = StageFolder(trained.run.path / "stages" / "quantize")
     for made in build_candidates(
         trained, absorbed, twin, kinds, folder, threads=threads, reporter=SILENT, signature=False

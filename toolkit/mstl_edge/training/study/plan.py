@@ -49,13 +49,7 @@ def build_arms(
         (name, made[name](recipe)) for name in OWN_ARMS if name in wanted and (name != "multi" or _has_bridge(recipe))
     ]
     named = [*own, *extra]
-    names = [name for name, _ in named]
-    if not named or len(set(names)) < len(names):
-        raise MstlEdgeError(
-            "at least one arm, and different names for all of them",
-            received=", ".join(names) or "none",
-            hint="For example --arm best=my-recipe.toml",
-        )
+    _refuse_equal([name for name, _ in named])
     for name, given in named:
         if given.stages[-1].split.subset:
             raise RecipeError(
@@ -111,6 +105,25 @@ def backbone_arms(
         for name, arms in found
         for arm in arms
     )
+
+
+def refuse_equal_names(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
+    """Return the arms of a plan, whose names also name their files.
+
+    Raises:
+        MstlEdgeError: None, or two of one name.
+    """
+    _refuse_equal([arm.name for arm in arms])
+    return arms
+
+
+def _refuse_equal(names: Sequence[str]) -> None:
+    if not names or len(set(names)) < len(names):
+        raise MstlEdgeError(
+            "at least one arm, and different names for all of them",
+            received=", ".join(names) or "none",
+            hint="For example --arm best=my-recipe.toml",
+        )
 
 
 def _check_known(what: str, given: Sequence[str], known: Sequence[str]) -> None:

@@ -94,10 +94,12 @@ def run_study(
     """
     with working_alone(study.path):
         _run_folds(study, threads or os.cpu_count() or 1, executor or OneAfterTheOther(run_fold), reporter)
+        summary = summarize(study)
+        STUDY.write(study.result, summary)  # before the bench, so that nothing that befalls it costs the folds
         if bench is not None:
             bench_models(study, bench)
-        summary = summarize(study)
-        STUDY.write(study.result, summary)
+            summary = summarize(study)
+            STUDY.write(study.result, summary)
         return summary
 
 
