@@ -120,3 +120,18 @@ def test_wrong_data_of_a_bridge_leaves_no_study(recipe, folders, tmp_path):
     with pytest.raises(DataError, match="one label for one image"):
         start_study(StudyPlan(recipe=whole, arms=build_arms(whole), folds=2), tmp_path / "study")
     assert not (tmp_path / "study").exists()
+
+
+def test_a_bridge_is_found_under_the_name_that_a_version_with_other_keys_gave_it(recipe, tmp_path):
+    from mstl_edge.training.study.run import start_study
+
+    whole = recipe("bridge", "target")
+    study = start_study(StudyPlan(recipe=whole, arms=build_arms(whole, wanted=["multi"]), folds=2), tmp_path / "study")
+    (multi,) = study.plan().arms
+    trained = study.bridge(multi).path
+    (trained.parent / "damaged").mkdir()
+    (trained.parent / "damaged" / "recipe.toml").write_text("[")
+    older = trained.rename(trained.with_name("0123456789ab"))
+    assert study.bridge(multi).path == older
+    shutil.rmtree(older)
+    assert study.bridge(multi).path == trained

@@ -72,7 +72,8 @@ def _costs_table(costs: Costs, measured: Sequence[_Network]) -> Table:
     caption = (
         f"What each network costs: latencies in turns on {costs.host} ({costs.runtime}, "
         f"{wording.count_of(costs.threads, 'thread')}, batch 1), with the medians of the fastest and the slowest block; ~ where "
-        "the machine did not hold still. Training is that of the float network in a fold, with features that were not stored yet."
+        "the machine did not hold still. Training is that of the float network in a fold, the mean over folds; features that were "
+        "stored already, by an earlier fold or run, were not computed again."
     )
     return Table(head, tuple(_costs_row(network) for network in measured), caption)
 

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from mstl_edge.data.splits import Manifest, load_manifest, save_manifest
-from mstl_edge.errors import RunError, typed
+from mstl_edge.errors import MstlEdgeError, RunError, typed
 from mstl_edge.moved import check_same_data, read_places, write_places
 from mstl_edge.output_folder import new_folder
 from mstl_edge.progress import SILENT, Reporter
@@ -72,7 +72,21 @@ class StudyFolder:
         moved = read_places(self.places_file)
         as_made = next(one for one in self._plan_as_made().arms if one.name == arm.name) if moved else arm
         earlier = bridge_recipe(as_made.recipe)
-        return None if earlier is None else RunFolder(self.path / "bridges" / bridge_key(earlier))
+        if earlier is None:
+            return None
+        named = RunFolder(self.path / "bridges" / bridge_key(earlier))
+        return named if named.path.is_dir() else self._bridge_of_before(earlier) or named
+
+    def _bridge_of_before(self, earlier: Recipe) -> RunFolder | None:
+        """Return the bridge that a version with other keys of a recipe has trained, and named by those."""
+        for path in sorted((self.path / "bridges").glob("*")):
+            run = RunFolder(path)
+            try:
+                if run.recipe_file.is_file() and bridge_key(run.recipe()) == bridge_key(earlier):
+                    return run
+            except MstlEdgeError:  # damaged, or of a later version: not this one
+                continue
+        return None
 
     @property
     def all_answers(self) -> Path:
