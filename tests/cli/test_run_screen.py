@@ -68,8 +68,24 @@ def test_a_refused_run_names_its_report_and_leaves_the_next_word_to_the_error(ms
     assert "next:" not in ended.stderr
     assert "the float32 model is there: runs/a/exports" in ended.stderr
     assert "  mstl-edge run runs/a/recipe.toml --set quantize.epochs=9\n" in ended.stderr
-    assert "  mstl-edge run runs/a/recipe.toml --backbone mobilenet_v1:1.0\n" in ended.stderr
+    assert "  mstl-edge run runs/a/recipe.toml --backbone mobilenet_v1:0.5\n" in ended.stderr
     assert ended.stderr.splitlines()[-1].endswith("Set other bounds.")
+
+
+@pytest.mark.parametrize(
+    ("network", "wider"),
+    [
+        ("mobilenet_v1:0.25", "0.5"),
+        ("mobilenet_v1:0.33", "0.5"),
+        ("mobilenet_v1:1.0", ""),
+        ("mobilenet_v2:1.4", ""),
+        ("mobilenet_v3:large", ""),
+        ("mobilenet_v3:small", ""),  # large has other cut points
+        ("shufflenet_v2:1.5", ""),
+    ],
+)
+def test_what_is_offered_as_wider_has_more_parameters_and_the_same_cut_points(network: str, wider: str) -> None:
+    assert command._next_wider(*network.split(":")) == wider
 
 
 @pytest.mark.parametrize("where", ["_exported", "_bench"])
