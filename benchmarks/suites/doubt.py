@@ -37,8 +37,7 @@ from mstl_edge.runtime import load_runtime, pooled, to_input
 from mstl_edge.schemas.export import EXPORT
 from mstl_edge.storage import write_text
 from mstl_edge.training._keras import versions
-from mstl_edge.training.doubt import Told, tell
-from mstl_edge.training.features import Images
+from mstl_edge.training.asking import Told, tell
 from mstl_edge.training.trained import open_trained
 from mstl_edge_bench.host import describe_host
 
@@ -107,7 +106,7 @@ def _asked(artifact: Artifact, run: RunFolder, others: dict[str, dict[str, str]]
     trained = open_trained(run, SILENT)
     images, classes = trained.data.part("test")
     names = [row.sha256 for row in trained.data.manifest.part("test")]
-    told = tell(artifact.flatbuffer, images, threads=2)
+    told = tell(artifact.flatbuffer, images.pixels, threads=2)
     row: dict[str, Any] = {"names": names, "doubt": msgspec.to_builtins(card.doubt)}
     decided = decide(told.probabilities, positive=card.positive_index, threshold=card.threshold)
     row["right"] = (decided == classes).tolist()
@@ -122,7 +121,7 @@ def _asked(artifact: Artifact, run: RunFolder, others: dict[str, dict[str, str]]
         row["others"] = {
             name: {
                 "kind": kind,
-                "distances": _distances(artifact, tell(artifact.flatbuffer, _images(pixels), threads=2)).tolist(),
+                "distances": _distances(artifact, tell(artifact.flatbuffer, pixels, threads=2)).tolist(),
             }
             for kind, name, pixels in _pictures(artifact, trained.pixels(images), _foreign(run, others))
         }
@@ -160,10 +159,6 @@ def _distances(artifact: Artifact, told: Told) -> NDArray[np.float64]:
     assert artifact.familiar is not None
     assert told.pooled is not None
     return artifact.familiar.distance(told.pooled)
-
-
-def _images(pixels: Pixels) -> Images:
-    return Images(pixels, ())  # type: ignore[arg-type]  # an array is read as stored rows are
 
 
 def _pictures(artifact: Artifact, own: Pixels, others: dict[str, dict[str, str]]) -> Iterator[tuple[str, str, Pixels]]:

@@ -36,6 +36,7 @@ from mstl_edge.runs import open_run
 from mstl_edge.storage import CACHE_VARIABLE, write_text
 from mstl_edge.training import qat
 from mstl_edge.training._keras import import_tfmot, keras, tf, versions
+from mstl_edge.training.asking import answers
 from mstl_edge.training.convert import convert, converter_of_keras, to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.evidence import Panel, pair, validation_panel
 from mstl_edge.training.lessons import correction_views, lessons_of
@@ -117,12 +118,12 @@ class _Answered:
         return self._ask(self.float_flatbuffer)
 
     def _ask(self, flatbuffer: bytes) -> Any:
-        return qat.answers(flatbuffer, self.panel.flat, threads=THREADS)
+        return answers(flatbuffer, self.panel.flat, threads=THREADS)
 
     def judged(self, flatbuffer: bytes) -> dict[str, Any]:
         """Return a file's agreement with float, and which validation and test images (1 or 0 each) it has right."""
         found = pair(self.panel, self.float_answers, self._ask(flatbuffer), self.trained)
-        test = self.trained.decide(qat.answers(flatbuffer, self.test_pixels, threads=THREADS))
+        test = self.trained.decide(answers(flatbuffer, self.test_pixels, threads=THREADS))
         right = {"validation": found.correct()[1][:, 0], "test": test == self.test_classes}
         return {
             "agreement": float(found.shares.mean()),

@@ -23,12 +23,10 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from mstl_edge.artifact import Artifact, open_artifact
+from mstl_edge.artifact import Artifact, open_artifact, read_artifact
 from mstl_edge.artifact.feature_output import with_feature_output
-from mstl_edge.artifact.graph import parse_graph
-from mstl_edge.artifact.head import linear_head
+from mstl_edge.artifact.golden import encode_image
 from mstl_edge.data import phantom
 from mstl_edge.explain import Evidence, evidence_of
 from mstl_edge.explain.occlusion import occlusion_maps
@@ -36,8 +34,7 @@ from mstl_edge.metrics import Interval, wilson
 from mstl_edge.preprocess import load_image
 from mstl_edge.progress import SILENT
 from mstl_edge.runs import RunFolder, open_run
-from mstl_edge.runtime import InterpreterRuntime, load_runtime, to_input, to_real
-from mstl_edge.schemas.export import EXPORT
+from mstl_edge.runtime import ask, load_runtime
 from mstl_edge.storage import write_text
 from mstl_edge.training._keras import versions
 from mstl_edge.training.convert import to_float_flatbuffer
@@ -47,6 +44,7 @@ from mstl_edge.training.network.cut import trained_nodes
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.trained import Trained, open_trained
 from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.lineup import exported_models
 
 SCHEMA = "mstl-edge/where-it-looks/1"
 DRAWN_SEED, DRAWN_IMAGES = 2026, 400
@@ -79,26 +77,23 @@ class _File:
     """A model file that explains its answers, whether or not it was exported so."""
 
     def __init__(self, flatbuffer: bytes) -> None:
-        self.runtime: InterpreterRuntime = load_runtime(flatbuffer)
-        self._head = linear_head(parse_graph(flatbuffer))
-        if self._head is None or self.runtime.feature_map is None:
+        artifact = read_artifact(flatbuffer)
+        self._runtime, self._head = load_runtime(artifact), artifact.head
+        if self._head is None:
             raise SystemExit("a file whose head is linear behind an average pooling is needed")
 
     def explain(self, pixels: Pixels) -> tuple[NDArray[np.float32], Evidence]:
         """Return probabilities and class maps."""
-        return evidence_of(self.runtime, self._head, pixels)
+        return evidence_of(self._runtime, self._head, pixels)
 
     def answer(self, pixels: Pixels) -> NDArray[np.float32]:
         """Return `(classes,)` probabilities."""
-        raw = self.runtime.invoke(to_input(pixels[None], self.runtime.input))
-        return np.asarray(to_real(raw, self.runtime.output)[0])
+        return ask(self._runtime, pixels).probabilities
 
 
 def _files(run: RunFolder) -> tuple[dict[str, _File], Artifact]:
-    export = EXPORT.read(run.exports / "export.json", hint="Export the run.")
-    if export.model is None or export.float_model is None:
-        raise SystemExit(f"{run.path}: the gate refused its int8 file")
-    opened = {"float32": open_artifact(run.path / export.float_model), "int8": open_artifact(run.path / export.model)}
+    exported = exported_models(run)
+    opened = {"float32": open_artifact(exported.float_model), "int8": open_artifact(exported.model)}
     return {name: _File(with_feature_output(one.flatbuffer)) for name, one in opened.items()}, opened["int8"]
 
 
@@ -114,7 +109,7 @@ def _pointing(run: RunFolder) -> dict[str, Any]:
     for patient in range(DRAWN_IMAGES):
         drawn = phantom.draw("head-ct", "hemorrhage", seed=DRAWN_SEED, patient=patient)
         lesion = phantom.lesion("head-ct", "hemorrhage", seed=DRAWN_SEED, patient=patient)
-        pixels = load_image(_png(drawn), card.input.height, card.input.preprocess)
+        pixels = load_image(encode_image(drawn), card.input.height, card.input.preprocess)
         for name, file in files.items():
             shares, evidence = file.explain(pixels)
             if card.threshold is None or shares[bleed] < card.threshold:
@@ -286,14 +281,6 @@ def _difference(rows: NDArray[np.float64]) -> dict[str, float]:
 def _share(hits: int, n: int) -> dict[str, Any]:
     interval: Interval = wilson(hits, n)
     return {**msgspec.to_builtins(interval), "n": n}
-
-
-def _png(grey: Pixels) -> bytes:
-    import io
-
-    target = io.BytesIO()
-    Image.fromarray(grey).save(target, "PNG")
-    return target.getvalue()
 
 
 if __name__ == "__main__":

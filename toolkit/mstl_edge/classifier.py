@@ -16,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import Artifact, Card, not_a_classifier
-from mstl_edge.artifact.graph import parse_graph
-from mstl_edge.artifact.head import linear_head
 from mstl_edge.data.workers import usable_cores
 from mstl_edge.errors import ArtifactError, DataError
 from mstl_edge.explain import evidence_of
@@ -29,8 +27,8 @@ from mstl_edge.runtime import (
     Runtime,
     RuntimeChoice,
     as_artifact,
+    ask,
     load_runtime,
-    pooled,
     replay_golden,
     to_input,
     to_real,
@@ -66,7 +64,6 @@ class Classifier:
         self.card = card
         self.runtime = runtime
         self.replayed_lsb = replayed_lsb
-        self._head = linear_head(parse_graph(artifact.flatbuffer)) if runtime.feature_map is not None else None
 
     def predict(self, image: Path | str | bytes) -> Prediction:
         """Classify one image file or its bytes.
@@ -134,14 +131,11 @@ class Classifier:
             return Unreadable(str(error))
 
     def _answer(self, decoded: _Decoded) -> Prediction:
-        if self.artifact.familiar is None or self.runtime.feature_map is None:
-            return self._predicted(self.probabilities(decoded.pixels[None])[0], None, decoded)[1]
-        raw, features = self.runtime.invoke_with_map(to_input(decoded.pixels[None], self.runtime.input))
-        means = pooled(features, self.runtime.feature_map)
-        return self._predicted(to_real(raw, self.runtime.output)[0], means, decoded)[1]
+        answer = ask(self.runtime, decoded.pixels)
+        return self._predicted(answer.probabilities, answer.pooled(), decoded)[1]
 
     def _explained(self, decoded: _Decoded) -> Explanation:
-        row, evidence = evidence_of(self.runtime, self._head, decoded.pixels)
+        row, evidence = evidence_of(self.runtime, self.artifact.head, decoded.pixels)
         decided, prediction = self._predicted(row, evidence.pooled, decoded)
         return Explanation(prediction, evidence, decided, decoded.pixels)
 

@@ -138,9 +138,8 @@ def _doubt_rows(card: Card) -> Rows:
         return [("doubt", "none: the file was written before there was any")]
     rows: Rows = []
     if (sets := doubt.sets) is not None:
-        whose = "of each class" if sets.kind == "class-conditional" else "of all classes together"
         rows.append(
-            ("label sets", f"hold the true label in {sets.level:.0%} of images {whose}; fitted on {sets.origin}")
+            ("label sets", f"hold the true label in {sets.level:.0%} of images {sets.whose}; fitted on {sets.origin}")
         )
     if (told := doubt.familiarity) is not None:
         rows.append(

@@ -17,6 +17,7 @@ from mstl_edge_cli.completing import complete_model
 from mstl_edge_cli.console import print_json_line, progress_bar, say
 
 if TYPE_CHECKING:
+    from mstl_edge.errors import DataError
     from mstl_edge.prediction import Explanation, Prediction, Unreadable
 
 Model = Annotated[
@@ -84,10 +85,8 @@ def predict(
     say(
         f"model: {card.name} {card.scheme} ({card.verdict}), {classifier.runtime.name}: {classifier.runtime.why}; {replayed}"
     )
-    if explain is not None:
-        _refuse_among_images(explain, images, chosen_files(images))
     passed_over = PassedOver()
-    total = sum(1 for _ in chosen_files(images, passed_over))
+    total = _count(chosen_files(images, passed_over), images, explain)
     unreadable = 0
     with nullcontext(lambda _: None) if total == 1 else progress_bar("predicting", total) as advance:
         write = _writer(card.labels, as_json=as_json, as_csv=as_csv)
@@ -129,23 +128,31 @@ def _file_of(model: Path) -> Path:
     return chosen
 
 
-def _refuse_among_images(folder: Path, named: Sequence[str], images: Iterable[Path]) -> None:
-    """Refuse a folder for maps that holds images, or lies in a folder of images: maps would replace them, or be taken for some.
+def _count(images: Iterable[Path], named: Sequence[str], maps: Path | None) -> int:
+    """Count the images, and refuse a folder for maps among them: maps would replace images, or be taken for some.
 
     Raises:
-        DataError: It does.
+        DataError: The folder holds an image, or lies in a folder that was named.
     """
+    target = None if maps is None else maps.resolve()
+    if target is not None:
+        for name in named:
+            if Path(name).is_dir() and target.is_relative_to(Path(name).resolve()):
+                raise _among_images(maps, f"lies in {name}")
+    total = 0
+    for image in images:
+        total += 1
+        if image.parent.resolve() == target:
+            raise _among_images(maps, f"holds {image}")
+    return total
+
+
+def _among_images(maps: Path | None, why: str) -> DataError:
     from mstl_edge.errors import DataError
 
-    target = folder.resolve()
-    within = [Path(name) for name in named if Path(name).is_dir() and target.is_relative_to(Path(name).resolve())]
-    beside = (image for image in images if image.parent.resolve() == target)
-    if clash := next(iter(within), None) or next(beside, None):
-        raise DataError(
-            "a folder of its own for the maps",
-            received=f"{folder}, which {'lies in' if within else 'holds'} {clash}",
-            hint="For example --explain maps",
-        )
+    return DataError(
+        "a folder of its own for the maps", received=f"{maps}, which {why}", hint="For example --explain maps"
+    )
 
 
 def _pictured(

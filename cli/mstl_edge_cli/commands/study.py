@@ -209,14 +209,16 @@ def _built(
     schemes: Sequence[str],
 ) -> tuple[Arm, ...]:
     """Return the arms of the plan: those of the recipe, or of it on several networks, and the extra ones behind them."""
-    from mstl_edge.training.study.plan import SCHEMES, USUAL_ARMS, backbone_arms, build_arms, refuse_equal_names
+    from mstl_edge.training.study.plan import SCHEMES, USUAL_ARMS, backbone_arms, build_arms, check_names
 
     chosen = schemes or SCHEMES
     if not networks:
         return build_arms(recipe, wanted=wanted or USUAL_ARMS, extra=extra, schemes=chosen)
     usual = "multi" if len(recipe.stages) > 1 else "single"
     beside = build_arms(recipe, wanted=(), extra=extra, schemes=chosen) if extra else ()
-    return refuse_equal_names((*backbone_arms(networks, wanted or [usual], chosen), *beside))
+    arms = (*backbone_arms(networks, wanted or [usual], chosen), *beside)
+    check_names([arm.name for arm in arms])
+    return arms
 
 
 def _named(pair: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from mstl_edge.progress import SILENT
 from mstl_edge.recipe import BackboneSpec, QuantizeSpec, StageSpec
 from mstl_edge.storage import Rows
 from mstl_edge.training import qat
+from mstl_edge.training.asking import answers
 from mstl_edge.training.candidates import build_mixed
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.features import Images
@@ -190,7 +191,7 @@ def test_the_file_of_seven_bits_answers_as_its_fake_quantization_does(
     int7: bytes, seven_bits: Graph, pixels: np.ndarray
 ) -> None:
     told = answered(seven_bits, pixels)
-    np.testing.assert_allclose(qat.answers(int7, pixels, threads=1), told, atol=0.03)
+    np.testing.assert_allclose(answers(int7, pixels, threads=1), told, atol=0.03)
 
 
 def test_a_mixed_file_takes_seven_bits_too(absorbed: Graph, seven_bits: Graph, pixels: np.ndarray) -> None:
@@ -199,20 +200,20 @@ def test_a_mixed_file_takes_seven_bits_too(absorbed: Graph, seven_bits: Graph, p
     assert promise_breaches(facts, allow_float=True, weight_bits=7) == []
     integer = [kernel for kernel in facts.kernels if kernel.dtype == "int8"]
     assert 20 < len(integer) < 28
-    told, given = answered(absorbed, pixels), qat.answers(mixed.flatbuffer, pixels, threads=1)
+    told, given = answered(absorbed, pixels), answers(mixed.flatbuffer, pixels, threads=1)
     assert np.abs(given - told).mean() < 0.1
     copy = for_image_programs(mixed.flatbuffer, b"metadata")
     assert inspect_flatbuffer(copy).input.dtype == "uint8"
-    np.testing.assert_array_equal(qat.answers(copy, pixels, threads=1), given)
+    np.testing.assert_array_equal(answers(copy, pixels, threads=1), given)
 
 
 def test_the_int8_file_answers_as_its_fake_quantization_does(int8: bytes, quantized: Graph, pixels: np.ndarray) -> None:
     told = answered(quantized, pixels)
-    np.testing.assert_allclose(qat.answers(int8, pixels, threads=1), told, atol=0.03)
+    np.testing.assert_allclose(answers(int8, pixels, threads=1), told, atol=0.03)
 
 
 def test_the_float_file_answers_as_keras_does(absorbed: Graph, pixels: np.ndarray) -> None:
-    given = qat.answers(to_float_flatbuffer(absorbed), pixels, threads=1)
+    given = answers(to_float_flatbuffer(absorbed), pixels, threads=1)
     np.testing.assert_allclose(given, answered(absorbed, pixels), atol=1e-5)
 
 

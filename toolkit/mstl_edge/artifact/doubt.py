@@ -27,6 +27,11 @@ class LabelSets(Struct, frozen=True, kw_only=True):
     images: tuple[int, ...]
     origin: str = ""
 
+    @property
+    def whose(self) -> str:
+        """Of which images the level is promised, in words."""
+        return "of each class" if self.kind == "class-conditional" else "of all classes together"
+
 
 class FamiliarityRecord(Struct, frozen=True, kw_only=True):
     """When an image is unlike the training images; see `metrics.familiarity`.

@@ -25,7 +25,9 @@ from mstl_edge.artifact.card import (
 from mstl_edge.artifact.doubt import FAMILIARITY_FILE, decode_familiar, encode_familiar
 from mstl_edge.artifact.flatbuffer import MAX_BYTES
 from mstl_edge.artifact.golden import GoldenSample, decode_image, encode_image
-from mstl_edge.artifact.inspection import ModelFacts, inspect_flatbuffer
+from mstl_edge.artifact.graph import parse_graph
+from mstl_edge.artifact.head import LinearHead, linear_head
+from mstl_edge.artifact.inspection import ModelFacts, graph_facts, inspect_flatbuffer
 from mstl_edge.errors import ArtifactError
 from mstl_edge.metrics.familiarity import Familiar
 from mstl_edge.storage import write_bytes
@@ -35,7 +37,7 @@ from mstl_edge.storage import write_bytes
 class Artifact:
     """An opened and verified model file; `card` is None and `golden` empty in a foreign `.tflite`.
 
-    `familiar` is what its training images look like, where the file knows.
+    `familiar` is what its training images look like, where the file knows; `head` reads its feature map, where it has that output.
     """
 
     path: Path | None
@@ -44,6 +46,7 @@ class Artifact:
     card: Card | None
     golden: tuple[GoldenSample, ...]
     familiar: Familiar | None = None
+    head: LinearHead | None = None
 
     @property
     def name(self) -> str:
@@ -132,11 +135,13 @@ def read_artifact(content: bytes, path: Path | None = None) -> Artifact:
     """
     length, entries = split_entries(content)
     flatbuffer = content[:length]
-    facts = inspect_flatbuffer(flatbuffer)
+    graph = parse_graph(flatbuffer)
+    facts = graph_facts(graph, len(flatbuffer))
+    head = None if facts.feature_map is None else linear_head(graph)
     if CARD_FILE not in entries:
         if any(schema.encode() in content for schema in (CARD_SCHEMA, MANY_CLASSES_SCHEMA, TWO_OUTPUTS_SCHEMA)):
             raise bad_card("a card that is damaged")
-        return Artifact(path, flatbuffer, facts, None, ())
+        return Artifact(path, flatbuffer, facts, None, (), head=head)
     card = decode_card(entries[CARD_FILE])
     if hashlib.sha256(flatbuffer).hexdigest() != card.hashes.flatbuffer:
         raise bad_card("a flatbuffer whose SHA-256 is not the card's")
@@ -144,7 +149,7 @@ def read_artifact(content: bytes, path: Path | None = None) -> Artifact:
         raise bad_card("labels.txt does not list the card's labels")
     check_card(card, facts)
     golden = tuple(_golden(card, record, entries) for record in card.golden)
-    return Artifact(path, flatbuffer, facts, card, golden, _familiar(card, facts, entries))
+    return Artifact(path, flatbuffer, facts, card, golden, _familiar(card, facts, entries), head)
 
 
 def _familiar(card: Card, facts: ModelFacts, entries: dict[str, bytes]) -> Familiar | None:

@@ -99,11 +99,15 @@ def inspect_flatbuffer(flatbuffer: bytes) -> ModelFacts:
     Raises:
         ArtifactError: See `graph.parse_graph`.
     """
-    graph = parse_graph(flatbuffer)
+    return graph_facts(parse_graph(flatbuffer), len(flatbuffer))
+
+
+def graph_facts(graph: Graph, size_bytes: int) -> ModelFacts:
+    """Return the facts of a parsed model whose file has that size."""
     facts = tuple(_tensor_facts(tensor) for tensor in graph.tensors)
     nothing = TensorFacts("", "none", (), 0, None, None, constant=False)
     return ModelFacts(
-        size_bytes=len(flatbuffer),
+        size_bytes=size_bytes,
         input=facts[graph.inputs[0]] if graph.inputs else nothing,
         output=facts[graph.outputs[0]] if graph.outputs else nothing,
         static=all(graph.tensors[number].static for number in (*graph.inputs, *graph.outputs)),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mstl_edge.artifact.head import LinearHead
 from mstl_edge.explain.occlusion import occlusion_maps
-from mstl_edge.runtime import Runtime, pooled, to_input, to_real
+from mstl_edge.runtime import Runtime, ask
 
 Method = Literal["class map", "occlusion"]
 
@@ -57,15 +57,9 @@ def evidence_of(
     Returns:
         `(classes,) float32` probabilities, and what they rest on.
     """
-    batch = to_input(pixels[None], runtime.input)
-    if head is not None and runtime.feature_map is not None:
-        raw, features = runtime.invoke_with_map(batch)
-        maps = head.class_maps(to_real(features, runtime.feature_map)[0])
-        evidence = Evidence("class map", maps, head.bias, pooled(features, runtime.feature_map))
-        return to_real(raw, runtime.output)[0], evidence
-
-    def answer(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(to_real(runtime.invoke(to_input(image[None], runtime.input)), runtime.output)[0])
-
-    probabilities = answer(pixels)
-    return probabilities, Evidence("occlusion", occlusion_maps(answer, probabilities, pixels))
+    answer = ask(runtime, pixels)
+    features = answer.feature_map()
+    if head is not None and features is not None:
+        return answer.probabilities, Evidence("class map", head.class_maps(features), head.bias, answer.pooled())
+    covered = occlusion_maps(lambda image: ask(runtime, image).probabilities, answer.probabilities, pixels)
+    return answer.probabilities, Evidence("occlusion", covered)

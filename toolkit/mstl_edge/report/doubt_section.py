@@ -50,8 +50,7 @@ def _rows(doubt: Doubt, answers: Answered) -> list[tuple[Child, ...]]:
     if (sets := doubt.sets) is not None:
         held = label_sets(answers.probabilities, answers.decided, sets.lowest)
         truths = held[np.arange(len(held)), answers.classes]
-        whose = "of each class" if sets.kind == "class-conditional" else "of all classes together"
-        promised = f"in {sets.level:.0%} of images {whose}".replace("%", " %")
+        promised = f"in {sets.level:.0%} of images {sets.whose}".replace("%", " %")
         rows += [
             ("The true label is in the set", promised, sets.origin, _share(truths)),
             ("The set is a single label", "–", sets.origin, _share(held.sum(axis=1) == 1)),

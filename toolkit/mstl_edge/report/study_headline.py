@@ -9,11 +9,10 @@ from mstl_edge.report import wording
 from mstl_edge.report.class_tables import least_alike
 from mstl_edge.report.study_record import FLOAT
 from mstl_edge.schemas.study import Comparison, Study
-from mstl_edge.schemas.study_choice import choose_network
+from mstl_edge.schemas.study_choice import CANNOT_TELL, HELPED, HURT, choose_network
 
 BRIDGE = ("single", "multi")
 """The arms without and with the stages before the target."""
-HELPED, HURT, CANNOT_TELL = "helped", "hurt", "cannot tell"
 
 
 def study_headline(study: Study) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from mstl_edge.report.blocks import Figure, Key, Table
 from mstl_edge.report.class_tables import CLASS_INTERVALS, class_table
 from mstl_edge.report.forest import Row, forest
 from mstl_edge.report.markup import Child, Markup, join, tag
-from mstl_edge.report.study_headline import CANNOT_TELL, HELPED, HURT, remark
+from mstl_edge.report.study_headline import remark
 from mstl_edge.schemas.study import ArmResult, Comparison, Study
+from mstl_edge.schemas.study_choice import CANNOT_TELL, HELPED, HURT
 
 STYLE_OF = {HELPED: "c", HURT: "b", CANNOT_TELL: "faint"}
 _Column = tuple[str, Callable[[ArmResult], Child], bool]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
+from numpy.typing import NDArray
 
+from mstl_edge.artifact.golden import encode_image
 from mstl_edge.data.sources import source_folder
 from mstl_edge.data.splits import Manifest, load_manifest
 from mstl_edge.moved import read_places
@@ -72,7 +73,10 @@ def _draw(images: Iterable[tuple[str, Path]], wanted: set[str], spec: Preprocess
     found = {}
     for name, path in images:
         if name in wanted:
-            buffer = io.BytesIO()
-            Image.fromarray(load_image(path, THUMBNAIL_PIXELS, spec)).save(buffer, "PNG", optimize=True)
-            found[name] = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+            found[name] = data_address(load_image(path, THUMBNAIL_PIXELS, spec))
     return found
+
+
+def data_address(pixels: NDArray[np.uint8]) -> str:
+    """Return `(height, width, 3) uint8` as a `data:` address of a PNG."""
+    return f"data:image/png;base64,{base64.b64encode(encode_image(pixels)).decode('ascii')}"

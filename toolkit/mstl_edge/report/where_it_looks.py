@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from mstl_edge.report.blocks import Section, Table
 from mstl_edge.report.markup import Child, Markup, tag
 from mstl_edge.report.mistakes import worst
 from mstl_edge.report.run_record import RunRecord
-from mstl_edge.report.thumbnails import THUMBNAIL_PIXELS, test_images
+from mstl_edge.report.thumbnails import THUMBNAIL_PIXELS, data_address, test_images
 
 TITLE = "Where it looks"
 MOST_RIGHT, MOST_WRONG = 6, 4
@@ -88,8 +86,8 @@ def _row(answers: Answered, position: int, explained: Explanation, *, named: boo
     view = Image.fromarray(explained.pixels).resize((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), Image.Resampling.BICUBIC)
     over = overlaid(explained.pixels, explained.grid, THUMBNAIL_PIXELS)
     return (
-        _picture(view, place),
-        _picture(over, f"{place}, evidence for {told.label}"),
+        _picture(np.asarray(view), place),
+        _picture(np.asarray(over), f"{place}, evidence for {told.label}"),
         place,
         truth,
         told.label if told.label == truth else tag("b", told.label),
@@ -98,11 +96,8 @@ def _row(answers: Answered, position: int, explained: Explanation, *, named: boo
     )
 
 
-def _picture(image: Image.Image, alt: str) -> Markup:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
-    address = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-    return tag("img", src=address, alt=alt, width=THUMBNAIL_PIXELS)
+def _picture(pixels: NDArray[np.uint8], alt: str) -> Markup:
+    return tag("img", src=data_address(pixels), alt=alt, width=THUMBNAIL_PIXELS)
 
 
 def _caption(explained: Sequence[Explanation], run: RunRecord) -> str:

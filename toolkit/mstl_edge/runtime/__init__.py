@@ -6,10 +6,21 @@ from mstl_edge.runtime.choice import CHOICES, choose_runtime, install_command, i
 from mstl_edge.runtime.interpreter import InterpreterRuntime
 from mstl_edge.runtime.loading import as_artifact, load_runtime
 from mstl_edge.runtime.replay import allowed_lsb, difference_lsb, record_golden, replay_golden
-from mstl_edge.runtime.spec import Runtime, RuntimeChoice, RuntimeKind, TensorSpec, pooled, to_input, to_real
+from mstl_edge.runtime.spec import (
+    Answer,
+    Runtime,
+    RuntimeChoice,
+    RuntimeKind,
+    TensorSpec,
+    ask,
+    pooled,
+    to_input,
+    to_real,
+)
 
 __all__ = [
     "CHOICES",
+    "Answer",
     "InterpreterRuntime",
     "Runtime",
     "RuntimeChoice",
@@ -17,6 +28,7 @@ __all__ = [
     "TensorSpec",
     "allowed_lsb",
     "as_artifact",
+    "ask",
     "choose_runtime",
     "difference_lsb",
     "install_command",

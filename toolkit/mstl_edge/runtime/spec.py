@@ -89,6 +89,38 @@ def pooled(features: NDArray[Any], spec: TensorSpec) -> NDArray[np.float32]:
     return to_real(features.mean(axis=(1, 2), dtype=np.float32), spec)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of one image.
+
+    Attributes:
+        probabilities: `(classes,)`.
+        features: `(1, height, width, channels)`, the raw feature map; None where the file does not put it out.
+        spec: The number format of `features`.
+    """
+
+    probabilities: NDArray[np.float32]
+    features: NDArray[Any] | None = None
+    spec: TensorSpec | None = None
+
+    def feature_map(self) -> NDArray[np.float32] | None:
+        """Return the `(height, width, channels)` real numbers of the feature map."""
+        return None if self.features is None or self.spec is None else to_real(self.features, self.spec)[0]
+
+    def pooled(self) -> NDArray[np.float32] | None:
+        """Return the `(1, channels)` means of the feature map."""
+        return None if self.features is None or self.spec is None else pooled(self.features, self.spec)
+
+
+def ask(runtime: Runtime, pixels: NDArray[np.uint8]) -> Answer:
+    """Answer one preprocessed image, `(height, width, 3) uint8`."""
+    batch = to_input(pixels[np.newaxis], runtime.input)
+    if runtime.feature_map is None:
+        return Answer(to_real(runtime.invoke(batch), runtime.output)[0])
+    raw, features = runtime.invoke_with_map(batch)
+    return Answer(to_real(raw, runtime.output)[0], features, runtime.feature_map)
+
+
 def to_real(raw: NDArray[Any], spec: TensorSpec) -> NDArray[np.float32]:
     """Return the real numbers that a raw output stands for, as float32."""
     if not spec.quantized:

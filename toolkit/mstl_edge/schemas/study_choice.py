@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from mstl_edge.schemas.study import ArmResult, Cost, Study
 
 FLOAT = "float32"
-HURT = "hurt"
-_CANNOT_TELL = "cannot tell"
+HELPED, HURT, CANNOT_TELL = "helped", "hurt", "cannot tell"
+"""The verdicts of a comparison."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def choose_network(study: Study) -> NetworkChoice | None:
         if best.name in step.arms and step.arms[0] != step.arms[1] and step.schemes == (FLOAT, FLOAT)
     }
     others = [floating[name] for name in sorted(costs, key=lambda name: costs[name].size_bytes) if name != best.name]
-    alike = tuple(arm for arm in others if verdicts.get(arm.name) == _CANNOT_TELL)
-    behind = tuple(arm for arm in others if verdicts.get(arm.name) not in (None, _CANNOT_TELL))
+    alike = tuple(arm for arm in others if verdicts.get(arm.name) == CANNOT_TELL)
+    behind = tuple(arm for arm in others if verdicts.get(arm.name) not in (None, CANNOT_TELL))
     smallest = min((best, *alike), key=lambda arm: costs[arm.name].size_bytes)
     return NetworkChoice(best, alike, behind, smallest, costs[smallest.name])
 

@@ -7,11 +7,12 @@ in this way keep the float model's answers, on as many images as were trained on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mstl_edge.artifact.feature_output import with_feature_output
 from mstl_edge.data.dealing import deal
@@ -23,14 +24,14 @@ from mstl_edge.runs import StageFolder
 from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.training import stages
 from mstl_edge.training._keras import keras
+from mstl_edge.training.asking import tell
 from mstl_edge.training.candidates import Kind, build_candidates
 from mstl_edge.training.convert import to_float_flatbuffer
-from mstl_edge.training.doubt import Unseen, look_at_unseen
+from mstl_edge.training.doubt import Unseen, look_at_seen, look_at_unseen
 from mstl_edge.training.evidence import Paired, pair, viewed_panel
 from mstl_edge.training.features import Images
 from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
-from mstl_edge.training.qat import answers
 from mstl_edge.training.stages import StageData
 from mstl_edge.training.trained import Trained
 
@@ -67,10 +68,11 @@ def cross_fit(trained: Trained, kinds: Sequence[Kind], parts: int, *, threads: i
             part = _train_part(trained, dealt, number, threads, reporter)
         except WeightsError as error:
             return CrossFitted({}, f"the first weights of the run are not at hand ({error})")
-        for scheme, paired, own in _answer_part(part, kinds, _folder(trained, dealt, number), threads, reporter):
-            unseen[scheme].append(own)
-            if scheme != "float32" and paired is not None:
-                answered[scheme].append(paired)
+        paired, own = _answer_part(part, kinds, _folder(trained, dealt, number), threads, reporter)
+        for kind in kinds:
+            answered[kind].append(paired[kind])
+        for scheme, rows in unseen.items():
+            rows.append(own[scheme])
         keras.backend.clear_session()
     return CrossFitted(
         {kind: _joined(parts) for kind, parts in answered.items()},
@@ -132,21 +134,32 @@ def _part_data(data: StageData, dealt: Sequence[int], number: int) -> StageData:
 
 def _answer_part(
     part: Trained, kinds: Sequence[Kind], folder: StageFolder, threads: int, reporter: Reporter
-) -> Iterator[tuple[Kind | Literal["float32"], Paired | None, Unseen]]:
-    """Quantize a part's network as an export does, and yield what each file says of the images that it has not seen."""
+) -> tuple[dict[Kind, Paired], dict[str, Unseen]]:
+    """Quantize a part's network as an export does, and return what the files say of the images that they have not seen.
+
+    Of each kind its answers held against the float twin's, and of each file what its doubt rests on.
+    """
     images, classes = part.data.part("test")
     panel = viewed_panel(part, f"{part.stage.name} cross-fitted", images, classes)
     absorbed = absorb_batch_norm(with_softmax(part.network, part.entry.temperature))
     twin = to_float_flatbuffer(absorbed)
-    floats = answers(twin, panel.flat, threads=threads)
-    yield "float32", None, look_at_unseen(with_feature_output(twin), part, "test", threads=threads)[1]
+    unseen: dict[str, Unseen] = {}
+
+    def told(scheme: str, flatbuffer: bytes) -> NDArray[np.float32]:
+        file = with_feature_output(flatbuffer)
+        said = tell(file, panel.flat, threads=threads)
+        familiar = look_at_seen(file, part, threads=threads)
+        unseen[scheme] = look_at_unseen(familiar, said.every(panel.pixels.shape[1]), classes)
+        return said.probabilities
+
+    floats, paired = told("float32", twin), {}
     quantizing = StageFolder(folder.path / "quantize")
     for candidate in build_candidates(
         part, absorbed, twin, kinds, quantizing, threads=threads, reporter=reporter, signature=False
     ):
-        given = answers(candidate.flatbuffer, panel.flat, threads=threads)
-        own = look_at_unseen(with_feature_output(candidate.flatbuffer), part, "test", threads=threads)[1]
-        yield candidate.kind, pair(panel, floats, given, part, procedure=True), own
+        given = told(candidate.kind, candidate.flatbuffer)
+        paired[candidate.kind] = pair(panel, floats, given, part, procedure=True)
+    return paired, unseen
 
 
 def _joined(parts: Sequence[Paired]) -> Paired:

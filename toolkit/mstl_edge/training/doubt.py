@@ -16,25 +16,11 @@ from mstl_edge.artifact.doubt import Doubt, LabelSets, familiarity_record
 from mstl_edge.counted import counted
 from mstl_edge.metrics import conformal, familiarity
 from mstl_edge.metrics.familiarity import Familiar
-from mstl_edge.runtime import load_runtime, pooled, to_input, to_real
-from mstl_edge.training.features import Images
+from mstl_edge.training.asking import Told, tell
 from mstl_edge.training.trained import Trained, taking_turns
 
 MOST_SEEN = 500
 """Training images that tell what such images look like."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a file said of images.
-
-    Attributes:
-        probabilities: `(n, classes)`.
-        pooled: `(n, channels)` means of its feature map; None where it does not put it out.
-    """
-
-    probabilities: NDArray[np.float32]
-    pooled: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,9 @@ def fit_doubt(
         level: Share of images whose set of labels is promised to hold the true one.
         threads: Threads of the engine.
     """
-    familiar, own = look_at_unseen(flatbuffer, trained, "validation", threads=threads)
+    images, truths = trained.data.part("validation")
+    familiar = look_at_seen(flatbuffer, trained, threads=threads)
+    own = look_at_unseen(familiar, tell(flatbuffer, images.pixels, threads=threads), truths)
     parts = [own, *crossed]
     classes, probabilities = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("classes", "probabilities")
@@ -110,36 +98,15 @@ def _why_unfamiliar(familiar: Familiar | None, own: Unseen, unseen: int) -> str:
     return f"{familiarity.LEVEL:.0%} needs {needed} images kept from training, there are {unseen}"
 
 
-def look_at_unseen(flatbuffer: bytes, trained: Trained, split: str, *, threads: int) -> tuple[Familiar | None, Unseen]:
-    """Return what training images look like to a file, and what it says of a split that it was not trained on.
+def look_at_seen(flatbuffer: bytes, trained: Trained, *, threads: int) -> Familiar | None:
+    """Return what training images look like to a file; None where it does not put its feature map out, or they are too few."""
+    images, classes = trained.data.part("train")
+    chosen = np.sort(taking_turns(classes, trained.seed)[:MOST_SEEN])
+    seen = tell(flatbuffer, images.pixels.select(chosen), threads=threads).pooled
+    return None if seen is None else familiarity.fit_familiar(seen)
 
-    Args:
-        flatbuffer: The model.
-        trained: Its run, or a part of one that was trained by itself.
-        split: `validation`, or `test` of such a part.
-        threads: Threads of the engine.
-    """
-    seen, seen_classes = trained.data.part("train")
-    chosen = np.sort(taking_turns(seen_classes, trained.seed)[:MOST_SEEN])
-    learned = tell(flatbuffer, Images(seen.pixels.select(chosen), ()), threads=threads)
-    images, classes = trained.data.part("validation" if split == "validation" else "test")
-    told = tell(flatbuffer, images, threads=threads)
-    familiar = None if learned.pooled is None else familiarity.fit_familiar(learned.pooled)
+
+def look_at_unseen(familiar: Familiar | None, told: Told, classes: NDArray[np.int64]) -> Unseen:
+    """Return what a file said of images that it was not trained on, and how far they lie from those that it was."""
     distances = None if familiar is None or told.pooled is None else familiar.distance(told.pooled)
-    return familiar, Unseen(classes, told.probabilities, distances)
-
-
-def tell(flatbuffer: bytes, images: Images, *, threads: int) -> Told:
-    """Ask a file about images, one after the other, in the runtime that a device uses."""
-    runtime = load_runtime(flatbuffer, runtime="litert", threads=threads)
-    answers, features = [], []
-    for position in range(len(images.pixels)):
-        batch = to_input(np.asarray(images.pixels[position], dtype=np.uint8)[np.newaxis], runtime.input)
-        if runtime.feature_map is None:
-            answers.append(to_real(runtime.invoke(batch), runtime.output)[0])
-        else:
-            raw, mapped = runtime.invoke_with_map(batch)
-            answers.append(to_real(raw, runtime.output)[0])
-            features.append(pooled(mapped, runtime.feature_map)[0])
-    shares = np.stack(answers) if answers else np.zeros((0, runtime.output.shape[-1]), np.float32)
-    return Told(shares, np.stack(features) if features else None)
+    return Unseen(classes, told.probabilities, distances)

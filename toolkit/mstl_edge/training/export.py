@@ -16,6 +16,7 @@ from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.schemas.export import Export, ExportedFile
 from mstl_edge.training import evidence, gate
+from mstl_edge.training.asking import answers
 from mstl_edge.training.candidates import Candidate, Kind, build_candidates, keras_answers
 from mstl_edge.training.convert import to_dynamic_flatbuffer, to_float16_flatbuffer, to_float_flatbuffer
 from mstl_edge.training.cross_fit import CrossFitted, cross_fit
@@ -26,7 +27,6 @@ from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.outcome import accepted, choose, keep_refused, refusal, summary_of, summed_up
-from mstl_edge.training.qat import answers
 from mstl_edge.training.seal import SUMMARY, FloatScheme, Judged, drop_earlier, keep_candidate, seal_float
 from mstl_edge.training.trained import Trained, open_trained
 

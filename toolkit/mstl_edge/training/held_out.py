@@ -15,7 +15,7 @@ from mstl_edge.metrics import classification_metrics, mcnemar_exact, paired_agre
 from mstl_edge.runs import read_json
 from mstl_edge.schemas.export import PairedTest
 from mstl_edge.storage import write_text
-from mstl_edge.training.qat import answers
+from mstl_edge.training.asking import answers
 from mstl_edge.training.trained import Trained
 
 PREDICTIONS = "test_predictions.csv"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mstl_edge.metrics import Agreement, Interval, wilson
 from mstl_edge.metrics.by_image import mean_share
 from mstl_edge.progress import Reporter
+from mstl_edge.training.asking import answers
 from mstl_edge.training.evidence import Paired, Panel, drawn_panel, other_panels, pair, validation_panel
-from mstl_edge.training.qat import answers
 from mstl_edge.training.trained import Trained
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.training import qat
+from mstl_edge.training.asking import answers
 from mstl_edge.training.augment import DrawnViews, view_key
 from mstl_edge.training.features import Images
 from mstl_edge.training.trained import Trained, taking_turns
@@ -21,7 +22,7 @@ CORRECTION = 128
 def lessons_of(trained: Trained, float_flatbuffer: bytes, threads: int) -> list[qat.Lesson]:
     """Return training images and their views, each with the answer of the float twin."""
     images = learned_images(trained)
-    answer = qat.answers(float_flatbuffer, images.pixels, threads=threads)
+    answer = answers(float_flatbuffer, images.pixels, threads=threads)
     return [qat.Lesson(images, answer.argmax(axis=1).astype(np.int64), answer)]
 
 

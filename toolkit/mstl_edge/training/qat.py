@@ -21,7 +21,7 @@ from mstl_edge.artifact.inspection import WEIGHT_BITS
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import QuantizeSpec, StageSpec
-from mstl_edge.runtime import load_runtime, to_input, to_real
+from mstl_edge.runtime import load_runtime, to_input
 from mstl_edge.storage import Rows, RowStore, cache_folder, digest
 from mstl_edge.training.augment import PixelRows
 from mstl_edge.training.checkpoint import Epoch
@@ -240,19 +240,3 @@ def int8_features(prefix: bytes, images: Images, *, threads: int, reporter: Repo
 
     store.ensure(images.keys, compute)
     return Int8Features(store.rows(images.keys), runtime.output.scale, runtime.output.zero_point)
-
-
-def answers(flatbuffer: bytes, pixels: PixelRows | NDArray[np.uint8], *, threads: int) -> NDArray[np.float32]:
-    """Return `(n, classes)` probabilities of a flatbuffer in the runtime that a device uses.
-
-    Args:
-        flatbuffer: The model.
-        pixels: `(n, height, width, 3) uint8`, read one after the other.
-        threads: Threads of the engine.
-    """
-    runtime = load_runtime(flatbuffer, runtime="litert", threads=threads)
-    rows = np.zeros((len(pixels), runtime.output.shape[-1]), dtype=np.float32)
-    for position in range(len(pixels)):
-        image = np.asarray(pixels[position], dtype=np.uint8)[np.newaxis]
-        rows[position] = to_real(runtime.invoke(to_input(image, runtime.input)), runtime.output)[0]
-    return rows

@@ -49,7 +49,7 @@ class Standing:
     """What a card says of how a file was made and judged; see `Card`."""
 
     scheme: Scheme
-    verdict: Verdict | Literal["refused"]
+    verdict: Verdict
     metrics: Tree
 
 
@@ -77,7 +77,7 @@ def seal(trained: Trained, path: Path, flatbuffer: bytes, standing: Standing, do
         scheme=standing.scheme,
         threshold=trained.entry.threshold,
         temperature=trained.entry.temperature,
-        verdict=_sealed(standing.verdict),
+        verdict=standing.verdict,
         metrics=standing.metrics,
         hashes=Hashes(
             data={spec.name: _split_hash(run.manifest(spec.name)) for spec in trained.recipe.stages},
@@ -87,12 +87,6 @@ def seal(trained: Trained, path: Path, flatbuffer: bytes, standing: Standing, do
         doubt=doubted.doubt if doubted else None,
     )
     write_artifact(path, flatbuffer, card, record_golden(flatbuffer), doubted.familiar if doubted else None)
-
-
-def _sealed(verdict: Verdict | Literal["refused"]) -> Verdict:
-    if verdict == "refused":
-        raise ValueError("a refused file is not sealed")
-    return verdict
 
 
 def _split_hash(manifest: Path) -> str:
@@ -153,7 +147,7 @@ def keep_candidate(
     candidate, report = entry.candidate, entry.report
     name = trained.recipe.name
     metrics: Tree = {"validation": msgspec.to_builtins(report), "notes": candidate.notes}
-    if entry.refused:
+    if report.verdict == "refused":
         path = exports / f"{name}-int8-{candidate.kind}.tflite.rejected"
         write_bytes(path, candidate.flatbuffer)
         shown = msgspec.json.encode({**metrics["validation"], "notes": candidate.notes})

@@ -28,6 +28,7 @@ from mstl_edge.schemas.study_plan import Arm, Scheme, StudyPlan
 from mstl_edge.storage import digest, write_bytes
 from mstl_edge.training import stages
 from mstl_edge.training._keras import keras, versions
+from mstl_edge.training.asking import answers as int8_answers
 from mstl_edge.training.candidates import Kind, build_candidates
 from mstl_edge.training.checkpoint import seconds_spent
 from mstl_edge.training.convert import to_float_flatbuffer
@@ -37,7 +38,6 @@ from mstl_edge.training.network.classifier import LOGITS, with_softmax
 from mstl_edge.training.network.distance import relative_distances
 from mstl_edge.training.network.graph import Weights
 from mstl_edge.training.positive import positive_class
-from mstl_edge.training.qat import answers as int8_answers
 from mstl_edge.training.stages import StageData
 from mstl_edge.training.study.decision import Decision, fit_decision
 from mstl_edge.training.study.executor import FoldResult, FoldTask

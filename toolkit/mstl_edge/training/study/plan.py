@@ -49,7 +49,7 @@ def build_arms(
         (name, made[name](recipe)) for name in OWN_ARMS if name in wanted and (name != "multi" or _has_bridge(recipe))
     ]
     named = [*own, *extra]
-    _refuse_equal([name for name, _ in named])
+    check_names([name for name, _ in named])
     for name, given in named:
         if given.stages[-1].split.subset:
             raise RecipeError(
@@ -107,17 +107,12 @@ def backbone_arms(
     )
 
 
-def refuse_equal_names(arms: tuple[Arm, ...]) -> tuple[Arm, ...]:
-    """Return the arms of a plan, whose names also name their files.
+def check_names(names: Sequence[str]) -> None:
+    """Refuse arms that could not be told apart; their names also name their files.
 
     Raises:
         MstlEdgeError: None, or two of one name.
     """
-    _refuse_equal([arm.name for arm in arms])
-    return arms
-
-
-def _refuse_equal(names: Sequence[str]) -> None:
     if not names or len(set(names)) < len(names):
         raise MstlEdgeError(
             "at least one arm, and different names for all of them",
