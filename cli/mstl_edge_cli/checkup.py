@@ -26,6 +26,7 @@ SCHEMA = "mstl-edge/doctor/1"
 PACKAGE = "mstl-edge"
 EXTRAS = {
     "train": "run, train, export, study and kaggle: data",
+    "dicom": "DICOM files, in training and on the device",
     "tflite-runtime": "the runtime of 32-bit boards",
     "dev": "tests, linters and types of this project",
 }

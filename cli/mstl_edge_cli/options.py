@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -128,6 +128,12 @@ OnlyClasses = Annotated[
         metavar="CLASS",
         help="The classes to tell apart, with commas between; images of any other are left out.",
         show_default=False,
+    ),
+]
+SlicesOfSeries = Annotated[
+    Literal["all", "middle"] | None,
+    typer.Option(
+        "--slices", help="Slices of DICOM series, and of files with frames, that are images.", show_default=False
     ),
 ]
 LabelColumn = Annotated[

@@ -137,9 +137,11 @@ IN_STAGE = (
          "See 'mstl-edge recipes keys stages.NAME.augment.flip'."),
         ("stages.target.labels.label=5", "stages.target.labels.label as text, a name of a column", "5",
          "Write text in quotes: --set 'stages.target.labels.label=\"5\"'"),
-        ("preprocess.window=[a]", "preprocess.window as numbers, [low, high] or []", "[a]",
-         "See 'mstl-edge recipes keys preprocess.window'."),
-        ("preprocess.window=[1, true]", "preprocess.window as numbers, [low, high] or []", "true",
+        ("preprocess.window=[a]", "preprocess.window as \"auto\", a name (brain, subdural, stroke, bone, lung, mediastinum), "
+         "[low, high] with low below high, or three names", "[a]",
+         "For example --set preprocess.window=brain."),
+        ("preprocess.window=[1, true]", "preprocess.window as text or numbers, auto, brain, subdural, stroke, bone, lung, "
+         "mediastinum, [low, high] or three names", "true",
          "See 'mstl-edge recipes keys preprocess.window'."),
         ("backbone=mobilenet", "backbone as a table", "mobilenet", "See 'mstl-edge recipes show phantom'."),
         ("stages=[]", "stages as tables ([[stages]]), one at least", "[]", "See 'mstl-edge recipes show phantom'."),
@@ -174,7 +176,7 @@ def test_a_key_without_a_default_is_asked_for_by_its_path() -> None:
         ("stages.bridge.unfreeze_from=conv_dw_14", "Received: conv_dw_14. Did you mean conv_dw_"),
         ("stages.bridge.name=target", "stages with different names. Received: target, target"),
         ("stages.bridge.split={validation = 0.6, test = 0.5}", "Received: 0.6 + 0.5"),
-        ("preprocess.window=[5, 1]", "low below high. Received: [5.0, 1.0]"),
+        ("preprocess.window=[5, 1]", "low below high, or three names. Received: [5.0, 1.0]"),
         ("seed", "expected --set KEY=VALUE. Received: seed. For example"),
         ("=1", "expected --set KEY=VALUE. Received: =1."),
         ("seed.deep=1", "expected seed as a table"),

@@ -43,6 +43,7 @@ def check(
     label_column: options.LabelColumn = None,
     map: options.MapFindings = None,  # noqa: A002 - the option's own name
     only: options.OnlyClasses = None,
+    slices: options.SlicesOfSeries = None,
     resplit: options.Resplit = False,
     json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
     verbose: options.Verbose = False,
@@ -67,6 +68,7 @@ def check(
         image_column=image_column or "",
         label_column=label_column or "",
         choice=choice,
+        slices=slices or "all",
     )
     say(f"reading {counted(len(opened.images), 'file')} of {source}")
     with progress_bar("reading images", len(opened.images)) as advance:
@@ -88,6 +90,7 @@ def check(
             "--label-column": label_column or "",
             "--map": ",".join(choice.renamed),
             "--only": ",".join(choice.only),
+            "--slices": slices or "",
         }
         print_audit(audit, verbose=verbose)
         print_ending(check_ending(audit, settings, resplit=resplit))

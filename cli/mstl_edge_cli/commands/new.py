@@ -47,6 +47,7 @@ def new(
     patient: options.Patient = None,
     map: options.MapFindings = None,  # noqa: A002 - the option's own name
     only: options.OnlyClasses = None,
+    slices: options.SlicesOfSeries = None,
     label_column: options.LabelColumn = None,
     image_column: options.ImageColumn = None,
     name: options.Name = None,

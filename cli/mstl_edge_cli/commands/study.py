@@ -57,6 +57,7 @@ def study(
     patient: options.Patient = None,
     map: options.MapFindings = None,  # noqa: A002 - the option's own name
     only: options.OnlyClasses = None,
+    slices: options.SlicesOfSeries = None,
     label_column: options.LabelColumn = None,
     image_column: options.ImageColumn = None,
     name: options.Name = None,

@@ -40,6 +40,7 @@ def train(
     patient: options.Patient = None,
     map: options.MapFindings = None,  # noqa: A002 - the option's own name
     only: options.OnlyClasses = None,
+    slices: options.SlicesOfSeries = None,
     label_column: options.LabelColumn = None,
     image_column: options.ImageColumn = None,
     name: options.Name = None,

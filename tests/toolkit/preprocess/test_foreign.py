@@ -46,8 +46,6 @@ def box(brand: bytes) -> bytes:
 
 NIFTI = b"\x5c\1\0\0" + b"\0" * 340 + b"n+1\0"
 FOREIGN = {
-    "dicom": (b"\0" * 128 + b"DICM" + bytes(300), "a DICOM file; convert"),
-    "dicom without preamble": (b"\x08\0\x05\0CS\x0a\0ISO_IR 100", "a DICOM file"),
     "nifti": (NIFTI, "NIfTI or Analyze volume; convert"),
     "nifti without magic": (b"\x5c\1\0\0" + b"\0" * 344, "NIfTI"),
     "nifti of the other byte order": (b"\0\0\1\x5c" + b"\0" * 344, "NIfTI"),

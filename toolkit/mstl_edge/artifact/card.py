@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 
 from mstl_edge.artifact.doubt import Doubt
 from mstl_edge.artifact.inspection import WEIGHT_BITS, ModelFacts
-from mstl_edge.errors import ArtifactError
-from mstl_edge.recipe import NAMED_WEIGHTS, REMOTE_SOURCES, PreprocessSpec
+from mstl_edge.errors import ArtifactError, RecipeError
+from mstl_edge.recipe import NAMED_WEIGHTS, REMOTE_SOURCES, PreprocessSpec, in_numbers, windows_of
 
 CARD_SCHEMA: Literal["mstl-edge/card/1"] = "mstl-edge/card/1"
 MANY_CLASSES_SCHEMA: Literal["mstl-edge/card/2"] = "mstl-edge/card/2"
@@ -20,6 +20,9 @@ MANY_CLASSES_SCHEMA: Literal["mstl-edge/card/2"] = "mstl-edge/card/2"
 that a device with an older mstl-edge reads it."""
 TWO_OUTPUTS_SCHEMA: Literal["mstl-edge/card/3"] = "mstl-edge/card/3"
 """Of a file whose second output is the feature map, which an older mstl-edge does not run."""
+WINDOWS_SCHEMA: Literal["mstl-edge/card/4"] = "mstl-edge/card/4"
+"""Of a file whose channels are three windows of one grey image, which an older mstl-edge does not make."""
+SCHEMAS = (CARD_SCHEMA, MANY_CLASSES_SCHEMA, TWO_OUTPUTS_SCHEMA, WINDOWS_SCHEMA)
 NORMALIZATION: Literal["(p - 128) / 128"] = "(p - 128) / 128"
 
 Scheme = Literal["float32", "float16", "dynamic", "int8", "mixed"]
@@ -80,7 +83,7 @@ class Card(Struct, frozen=True, kw_only=True):
     `threshold` are None, whatever an older version wrote there. `doubt` is None in files of before.
     """
 
-    schema: Literal["mstl-edge/card/1", "mstl-edge/card/2", "mstl-edge/card/3"] = CARD_SCHEMA
+    schema: Literal["mstl-edge/card/1", "mstl-edge/card/2", "mstl-edge/card/3", "mstl-edge/card/4"] = CARD_SCHEMA
     name: str
     recipe: dict[str, Any]
     labels: Annotated[tuple[_Label, ...], Meta(min_length=2)]
@@ -161,6 +164,10 @@ def check_card(card: Card, facts: ModelFacts) -> None:
             f"input scale {card.input.scale:g} and zero point {card.input.zero_point} on the card, "
             f"{scale:g} and {zero_point} in the model"
         )
+    try:
+        windows_of(card.input.preprocess.window)
+    except RecipeError as error:
+        raise bad_card(f"a window that is none ({error.received})") from error
     if card.schema == TWO_OUTPUTS_SCHEMA and facts.feature_map is None:
         raise bad_card("a feature map on the card, and none among the outputs")
     wide = [kernel.name for kernel in facts.kernels if kernel.wide_channels(card.weight_bits)]
@@ -179,6 +186,13 @@ def bad_card(what: str) -> ArtifactError:
     return ArtifactError("a model file whose card holds", received=what, hint="Export it again: 'mstl-edge export'.")
 
 
+def schema_of(card: Card, facts: ModelFacts) -> str:
+    """Return the oldest version of a card that says all of it."""
+    if len(windows_of(card.input.preprocess.window)) > 1:
+        return WINDOWS_SCHEMA
+    return CARD_SCHEMA if facts.feature_map is None else TWO_OUTPUTS_SCHEMA
+
+
 def input_contract(facts: ModelFacts, preprocess: PreprocessSpec) -> InputContract:
     """Return the input contract that a model's own input tensor implies.
 
@@ -192,7 +206,7 @@ def input_contract(facts: ModelFacts, preprocess: PreprocessSpec) -> InputContra
         {
             "height": shape[1],
             "width": shape[2],
-            "preprocess": msgspec.to_builtins(preprocess),
+            "preprocess": msgspec.to_builtins(preprocess) | {"window": in_numbers(preprocess.window)},
             "dtype": facts.input.dtype,
             "scale": facts.input.scale or 0.0,
             "zero_point": facts.input.zero_point or 0,

@@ -11,15 +11,14 @@ import msgspec
 
 from mstl_edge.artifact.archive import CARD_FILE, LABELS_FILE, split_entries, zip_tail
 from mstl_edge.artifact.card import (
-    CARD_SCHEMA,
-    MANY_CLASSES_SCHEMA,
-    TWO_OUTPUTS_SCHEMA,
+    SCHEMAS,
     Card,
     GoldenRecord,
     bad_card,
     check_card,
     decode_card,
     encode_card,
+    schema_of,
     without_paths,
 )
 from mstl_edge.artifact.doubt import FAMILIARITY_FILE, decode_familiar, encode_familiar
@@ -90,7 +89,7 @@ def write_artifact(
         for name, sample in zip(names, golden, strict=True)
     )
     hashes = msgspec.structs.replace(card.hashes, flatbuffer=hashlib.sha256(flatbuffer).hexdigest())
-    schema = CARD_SCHEMA if inspect_flatbuffer(flatbuffer).feature_map is None else TWO_OUTPUTS_SCHEMA
+    schema = schema_of(card, inspect_flatbuffer(flatbuffer))
     complete = msgspec.structs.replace(
         card, schema=schema, golden=records, hashes=hashes, recipe=without_paths(card.recipe)
     )
@@ -139,7 +138,7 @@ def read_artifact(content: bytes, path: Path | None = None) -> Artifact:
     facts = graph_facts(graph, len(flatbuffer))
     head = None if facts.feature_map is None else linear_head(graph)
     if CARD_FILE not in entries:
-        if any(schema.encode() in content for schema in (CARD_SCHEMA, MANY_CLASSES_SCHEMA, TWO_OUTPUTS_SCHEMA)):
+        if any(schema.encode() in content for schema in SCHEMAS):
             raise bad_card("a card that is damaged")
         return Artifact(path, flatbuffer, facts, None, (), head=head)
     card = decode_card(entries[CARD_FILE])

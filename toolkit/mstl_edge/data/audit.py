@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from mstl_edge.counted import counted
 from mstl_edge.data.contradictions import conflicting_labels
 from mstl_edge.data.duplicates import near_duplicates
 from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage
-from mstl_edge.data.scan import Scan
+from mstl_edge.data.scan import Scan, owners_of
 from mstl_edge.data.splits import (
     agreeing,
     deal_out,
@@ -151,7 +151,7 @@ def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) 
         sizes=tuple(SizeCount(width, height, n) for (width, height), n in sizes.most_common()),
         modes=_counts(scan.facts[image.name].mode for image in images),
         patients_known=patients_known,
-        patients=_counts(str(image.patient) for image in images) if patients_known else {},
+        patients=_counts(_patients(images, scan)) if patients_known else {},
         groups=len(set(groups)),
         unreadable=scan.unreadable,
         exact_duplicates=_exact_duplicates(images, scan),
@@ -168,6 +168,13 @@ def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) 
         ),
         warnings=_few_images(classes, parts),
     )
+
+
+def _patients(images: Sequence[LabelledImage], scan: Scan) -> Iterator[str]:
+    """Yield whose picture each is: the patient as names or labels tell them, else the first picture of the same one by its tags."""
+    first: dict[bytes, str] = {}
+    for image, owner in zip(images, owners_of([scan.facts[image.name] for image in images]).patients, strict=True):
+        yield image.patient if image.patient is not None else first.setdefault(owner, image.name)
 
 
 def _counts(values: Any) -> dict[str, int]:

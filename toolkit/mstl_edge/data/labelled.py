@@ -27,7 +27,8 @@ _LINES = 8
 class LabelledImage:
     """One file with its label; `name` is the path below the source's folder, with forward slashes.
 
-    `patient` is None where nobody says who it is: such an image is of no group but its own.
+    `patient` is None where nobody says who it is: such an image is of no group but its own. `frame`, counted from 0, is which
+    picture of a file of several it is; its name ends in `#` and the frame counted from 1.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class LabelledImage:
     label: str
     patient: str | None
     declared: Split | None
+    frame: int | None = None
 
 
 @dataclass(frozen=True)

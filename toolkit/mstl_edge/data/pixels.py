@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from mstl_edge.data.splits import ManifestRow
 from mstl_edge.data.workers import in_order
 from mstl_edge.errors import DataError
-from mstl_edge.preprocess import load_image, read_content, spec_digest
+from mstl_edge.preprocess import load_image, read_stored, spec_digest
 from mstl_edge.recipe import PreprocessSpec
 from mstl_edge.storage import Rows, RowStore, cache_folder
 
@@ -57,11 +56,11 @@ def load_pixels(
 
 
 def _checked_pixels(folder: Path, row: ManifestRow, size: int, spec: PreprocessSpec) -> NDArray[np.uint8]:
-    content = read_content(folder / row.name, spec, name=row.name)
-    if hashlib.sha256(content).hexdigest() != row.sha256:
+    stored = read_stored(folder / row.name, spec, name=row.name)
+    if stored.sha256 != row.sha256:
         raise DataError(
             "image files as they were when the split was made",
             received=f"{row.name} with other content",
             hint="Start a new run, or bring the file back.",
         )
-    return load_image(content, size, spec, name=row.name)
+    return load_image(stored, size, spec, name=row.name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,8 @@ from mstl_edge.data.duplicates import SIDE, fingerprint
 from mstl_edge.data.labelled import DataSource, LabelledImage
 from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.data.workers import in_order
-from mstl_edge.preprocess import UnreadableImageError, heard, open_image, upright
+from mstl_edge.preprocess import Opened, Stored, UnreadableImageError, heard, open_image, upright
+from mstl_edge.preprocess.dicom import NOT_INSTALLED, DicomPicture, missing_reader
 from mstl_edge.recipe import PreprocessSpec
 
 TWO_LEVELS = "two grey levels alone, as masks have and pictures have not"
@@ -23,6 +25,7 @@ LARGEST_BYTES = 10**9
 """A larger file is read by nobody here: several are read at once, and one picture of the pixel limit takes far less."""
 _TINT = 12
 """Steps between the channels of a thumbnail that no eye takes for a colour."""
+_SALT = secrets.token_bytes(16)
 _FAR = 32
 """Grey levels that JPEG may move a pixel beside an edge."""
 
@@ -31,7 +34,9 @@ _FAR = 32
 class ImageFacts:
     """What one readable file is: SHA-256 in hexadecimal, stored size and Pillow mode, thumbnail for near-duplicates.
 
-    `two_valued`: it has two grey levels or colours and no more. `grey`: it shows no colour, in however many channels.
+    `two_valued`: it has two grey levels or colours and no more. `grey`: it shows no colour, in however many channels. `owners`
+    stand for the patient, study and series that a DICOM file names (empty: it names none); they are equal where those are equal,
+    hashed with a salt of this process, and leave it as little as the identifiers themselves.
     """
 
     sha256: str
@@ -41,6 +46,7 @@ class ImageFacts:
     fingerprint: bytes
     two_valued: bool = False
     grey: bool = False
+    owners: tuple[bytes, bytes, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,15 @@ class Scan:
     remarks: tuple[Unreadable, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
-        """Say of how many files a decoder made a remark, and the first of them."""
+        """Say of how many files a decoder made a remark, and the first of them; and whose pictures they are by their tags."""
+        owners = owners_of(tuple(self.facts.values())).notes
         if not self.remarks:
-            return ()
+            return owners
         first = self.remarks[0]
-        return (f"files with a remark of their decoder: {len(self.remarks)}, the first {first.name}: {first.reason}",)
+        return (
+            *owners,
+            f"files with a remark of their decoder: {len(self.remarks)}, the first {first.name}: {first.reason}",
+        )
 
 
 def scan_source(
@@ -75,6 +85,9 @@ def scan_source(
         source: The files.
         preprocess: Its pixel limit and grey window hold here too.
         advance: Told of each file that is done.
+
+    Raises:
+        MissingExtraError: There are DICOM files, and nothing here reads them.
     """
 
     def examine(image: LabelledImage) -> tuple[ImageFacts | Unreadable, str]:
@@ -96,6 +109,8 @@ def scan_source(
             facts[image.name] = outcome
         if advance is not None:
             advance(1)
+    if unread := [lost.name for lost in unreadable if lost.reason == NOT_INSTALLED]:
+        raise missing_reader(len(unread), unread[0])
     unreadable.sort(key=lambda lost: lost.name)
     masks = [name for name, fact in facts.items() if fact.two_valued]
     if 2 * len(masks) > len(facts):
@@ -106,16 +121,69 @@ def scan_source(
     return Scan(facts, tuple(unreadable), tuple(left_out), tuple(remarks))
 
 
+@dataclass(frozen=True)
+class Owners:
+    """What each picture belongs to by its DICOM tags.
+
+    Attributes:
+        patients: Stand for the patient; empty where none is told.
+        together: Stand for patient, study and series, as far as they are told: pictures that share one stay together.
+        notes: Say so.
+    """
+
+    patients: tuple[bytes, ...]
+    together: tuple[tuple[bytes, ...], ...]
+    notes: tuple[str, ...]
+
+
+def owners_of(facts: Sequence[ImageFacts]) -> Owners:
+    """Return what pictures belong to.
+
+    Where all name one patient in several studies, as files do whose patients were taken out, the patient says nothing.
+    """
+    told = [fact.owners or (b"", b"", b"") for fact in facts]
+    patients, studies, _ = (
+        (set(values) - {b""} for values in zip(*told, strict=True)) if told else (set(), set(), set())
+    )
+    dummy = len(patients) == 1 and len(studies) > 1
+    notes = []
+    if len(patients) > 1:
+        named = sum(bool(owners[0]) for owners in told)
+        of_all = "" if named == len(told) else f" of {named:,} of {len(told):,} images"
+        notes.append(f"patients{of_all} by their DICOM tags: {len(patients):,}")
+    elif studies:
+        why = "all files name the same one" if dummy else "the files name none" if not patients else "there is one"
+        notes.append(
+            f"images of one study or series stay together, {len(studies):,} studies by their DICOM tags; of patients {why}"
+        )
+    return Owners(
+        tuple(b"" if dummy else owners[0] for owners in told),
+        tuple(tuple(owner for owner in owners[1 if dummy else 0 :] if owner) for owners in told),
+        tuple(notes),
+    )
+
+
 def _facts(image: LabelledImage, preprocess: PreprocessSpec) -> ImageFacts:
-    content = _content(image)
-    opened = open_image(content, preprocess, name=image.name)
+    stored = Stored(_content(image), image.frame)
+    opened = open_image(stored, preprocess, name=image.name)
     (width, height), mode = opened.size, opened.mode
     decoded = upright(opened, preprocess, name=image.name)
     two_valued = _is_two_valued(decoded, lossy=opened.format == "JPEG")
     return ImageFacts(
-        hashlib.sha256(content).hexdigest(), width, height, mode, fingerprint(decoded),
-        two_valued=two_valued, grey=_is_grey(decoded),
+        stored.sha256, width, height, mode, fingerprint(decoded),
+        two_valued=two_valued, grey=_is_grey(decoded), owners=_owners(opened),
     )  # fmt: skip
+
+
+def _owners(opened: Opened) -> tuple[bytes, bytes, bytes] | None:
+    if not isinstance(opened, DicomPicture):
+        return None
+    whose = opened.belonging
+    patient, study, series = (
+        hashlib.blake2b(text.encode(), key=_SALT, digest_size=16).digest() if text else b""
+        for text in (whose.patient, whose.study, whose.series)
+    )
+    return patient, study, series
 
 
 def _content(image: LabelledImage) -> bytes:

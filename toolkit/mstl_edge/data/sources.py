@@ -18,6 +18,7 @@ from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.table import is_table
 from mstl_edge.data.layout import LAYOUTS, from_listing, from_table, list_files, unwrapped
 from mstl_edge.data.patients import with_patients, with_public_patients
+from mstl_edge.data.volumes import Slices, with_slices
 from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.errors import DataError, printable
 from mstl_edge.recipe import StageSpec
@@ -41,6 +42,7 @@ def open_stage(stage: StageSpec) -> DataSource:
         image_column=stage.labels.image,
         label_column=stage.labels.label,
         choice=Choice(stage.labels.map, stage.labels.only),
+        slices=stage.labels.slices,
     )
 
 
@@ -52,6 +54,7 @@ def open_source(
     image_column: str = "",
     label_column: str = "",
     choice: Choice = Choice(),
+    slices: Slices = "all",
     seed: int = 0,
 ) -> DataSource:
     """List the labelled images of a data source.
@@ -65,6 +68,7 @@ def open_source(
         image_column: Column of the CSV that names the image; empty: found by its cells.
         label_column: Column of the CSV that holds the label; empty: found by its name.
         choice: Findings that become classes; without any, each is one.
+        slices: Which slices of DICOM series, and of files of several frames, are images.
         seed: Draws the phantoms.
 
     Raises:
@@ -91,11 +95,13 @@ def open_source(
         "--label-column": label_column,
         "--map": ",".join(choice.renamed),
         "--only": ",".join(choice.only),
+        "--slices": slices if slices != "all" else "",
     }
     typed = [word for option, value in options.items() if value for word in (option, value)]
     found = replace(found, check=shlex.join(["mstl-edge", "data", "check", source, *typed]))
     patient = patient or (PHANTOM_PATIENT if drawn else "")
-    return with_patients(found, patient) if patient else with_public_patients(found)
+    found = with_patients(found, patient) if patient else with_public_patients(found)
+    return found if drawn else with_slices(found, slices)
 
 
 def source_folder(source: str, *, seed: int = 0) -> Path:

@@ -15,7 +15,7 @@ from mstl_edge.data.contradictions import CONTRADICTORY, conflicting_labels, wit
 from mstl_edge.data.dealing import deal
 from mstl_edge.data.duplicates import near_duplicates
 from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split, left_out_lines, some
-from mstl_edge.data.scan import Scan
+from mstl_edge.data.scan import Scan, owners_of
 from mstl_edge.data.walk import LeftOut, Unreadable
 from mstl_edge.errors import DataError
 from mstl_edge.recipe import SplitSpec
@@ -121,11 +121,16 @@ def readable_images(source: DataSource, scan: Scan) -> tuple[LabelledImage, ...]
 def group_images(source: DataSource, scan: Scan) -> tuple[list[str], bool]:
     """Return the group of each of `readable_images`, and whether patients are known.
 
-    Images of one patient, files with one content, and near-duplicates are one group, also across patients. A group is named by its
-    first patient, or its first image where patients are unknown.
+    Images of one patient, files with one content, and near-duplicates are one group, also across patients; so are those of one
+    patient, study or series by their DICOM tags. A group is named by its first patient as names or labels tell them, else by its
+    first image: tags name nothing.
     """
     images = readable_images(source, scan)
-    patients_known = bool(images) and all(image.patient is not None for image in images)
+    tags = owners_of([scan.facts[image.name] for image in images])
+    patients_known = bool(images) and all(
+        image.patient is not None or patient for image, patient in zip(images, tags.patients, strict=True)
+    )
+    by_name = all(image.patient is not None for image in images)
     roots = list(range(len(images)))
 
     def root(position: int) -> int:
@@ -139,13 +144,13 @@ def group_images(source: DataSource, scan: Scan) -> tuple[list[str], bool]:
         keys = [f"file {scan.facts[image.name].sha256}"]
         if image.patient is not None:
             keys.append(f"patient {image.patient}")
-        for key in keys:
+        for key in (*keys, *(owner.hex() for owner in tags.together[position])):
             roots[root(position)] = root(seen.setdefault(key, position))
     for pair in near_duplicates([scan.facts[image.name].fingerprint for image in images]):
         roots[root(pair.first)] = root(pair.second)
     members: defaultdict[int, list[str]] = defaultdict(list)
     for position, image in enumerate(images):
-        members[root(position)].append(image.patient if patients_known and image.patient is not None else image.name)
+        members[root(position)].append(image.patient if by_name and image.patient is not None else image.name)
     names = {position: min(group) for position, group in members.items()}
     return [names[root(position)] for position in range(len(images))], patients_known
 

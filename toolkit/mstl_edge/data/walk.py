@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-IMAGE_SUFFIXES = frozenset(
+DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".ima"))
+IMAGE_SUFFIXES = DICOM_SUFFIXES | frozenset(
     (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".webp", ".pgm", ".ppm", ".pbm", ".pnm")
 )  # fmt: skip
 DOCUMENT_SUFFIXES = frozenset((
@@ -21,7 +22,7 @@ DOCUMENT_SUFFIXES = frozenset((
 ))  # fmt: skip
 """What nobody would take for an image; a DICOM file often has no suffix, or the last number of its identifier."""
 
-_DOCUMENTS = frozenset(("readme", "license", "licence", "changelog", "notice", "citation"))
+_DOCUMENTS = frozenset(("readme", "license", "licence", "changelog", "notice", "citation", "dicomdir"))
 _LITTER = frozenset((
     "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "system volume information", "$recycle.bin", "recycler", "@eadir",
     "#recycle", "#snapshot", "lost+found", "__pycache__", "network trash folder", "temporary items", "icon\r",

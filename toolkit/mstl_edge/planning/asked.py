@@ -28,6 +28,7 @@ class Asked:
     label_column: str | None = None
     map: tuple[str, ...] | None = None
     only: tuple[str, ...] | None = None
+    slices: str | None = None
     name: str | None = None
     seed: int | None = None
     resplit: bool = False
@@ -52,6 +53,7 @@ class Asked:
             f"stages.{LAST}.labels.label": self.label_column,
             f"stages.{LAST}.labels.map": self.map,
             f"stages.{LAST}.labels.only": self.only,
+            f"stages.{LAST}.labels.slices": self.slices,
             "name": self.name,
         }
         pairs += [f"{key}={value}" for key, value in numbers.items() if value is not None]

@@ -5,30 +5,32 @@ The network's own scaling is `(p − 128) / 128`, so that an int8 model with inp
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mstl_edge.preprocess.hearing import heard
-from mstl_edge.preprocess.opening import file_name, open_image, read_content
+from mstl_edge.preprocess.opening import Opened, Source, Stored, file_name, frame_name, open_image, read_stored
 from mstl_edge.preprocess.picture import upright
 from mstl_edge.preprocess.unreadable import UnreadableImageError, readable
-from mstl_edge.recipe import PreprocessSpec
+from mstl_edge.recipe import PreprocessSpec, in_numbers
 from mstl_edge.storage import digest
 
 __all__ = [
     "PIXEL_OFFSET",
     "PIXEL_SCALE",
     "VERSION",
+    "Opened",
+    "Source",
+    "Stored",
     "UnreadableImageError",
     "decode",
+    "frame_name",
     "heard",
     "load_image",
     "normalize",
     "open_image",
-    "read_content",
+    "read_stored",
     "resize",
     "spec_digest",
     "upright",
@@ -47,15 +49,16 @@ _RESAMPLING = {
 }
 
 
-def load_image(source: Path | bytes, size: int, spec: PreprocessSpec, *, name: str = "") -> NDArray[np.uint8]:
+def load_image(source: Source, size: int, spec: PreprocessSpec, *, name: str = "") -> NDArray[np.uint8]:
     """Decode, make RGB and resize one image.
 
     Grey becomes three equal channels; transparency is put over black; palettes, CMYK and EXIF orientation are resolved; nothing
     else in EXIF matters, however damaged. Grey of 16 and 32 bits is windowed as `levels.windowed` says, which minds MinIsWhite and
-    stray pixels. Resizing is antialiased (Pillow). What a decoder remarks goes to whoever listens (`heard`), never to the terminal.
+    stray pixels; DICOM as `dicom.DicomPicture.rendered` does. Resizing is antialiased (Pillow).
+    What a decoder remarks goes to whoever listens (`heard`), never to the terminal.
 
     Args:
-        source: A file or its bytes.
+        source: A file (`scan.dcm#7` is a frame of one), its bytes, or one frame of it.
         size: Height and width of the result in pixels.
         spec: Resize method, aspect policy, window and pixel limit.
         name: What to call the image in an error; the file's own name by default.
@@ -72,7 +75,7 @@ def load_image(source: Path | bytes, size: int, spec: PreprocessSpec, *, name: s
         return resize(upright(open_image(source, spec, name=name), spec, name=name), size, spec)
 
 
-def decode(source: Path | bytes, spec: PreprocessSpec) -> Image.Image:
+def decode(source: Source, spec: PreprocessSpec) -> Image.Image:
     """Return one image as upright RGB, in its own size.
 
     Raises:
@@ -97,7 +100,7 @@ def resize(image: Image.Image, size: int, spec: PreprocessSpec) -> NDArray[np.ui
 
 def spec_digest(size: int, spec: PreprocessSpec) -> bytes:
     """Return a key for everything but the file that decides the pixels of `load_image`."""
-    window = ",".join(repr(float(level)) for level in spec.window)
+    window = ",".join(repr(level) for level in in_numbers(spec.window))
     return digest("preprocess", str(VERSION), str(size), spec.resize, spec.aspect, window)
 
 

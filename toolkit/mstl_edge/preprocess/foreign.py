@@ -77,7 +77,6 @@ _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b
 _JPEG_LS = 0xF7
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _LOSSLESS_OR_HIERARCHICAL = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF})
-_DICOM_TYPES = (b"CS", b"UI", b"UL", b"LO", b"OB", b"DA", b"TM", b"SH")
 
 
 def identify(content: bytes) -> Kind:
@@ -119,8 +118,6 @@ def unusual_jpeg(content: bytes) -> Kind | None:
 
 
 def _medical(content: bytes) -> Kind | None:
-    if content[128:132] == b"DICM" or (content[:2] in (b"\x08\0", b"\x02\0") and content[4:6] in _DICOM_TYPES):
-        return Kind("a DICOM file", _CONVERT_MEDICAL)
     packed = content[:2] == b"\x1f\x8b"
     inner = _unpacked(content) if packed else content
     size = inner[:4]

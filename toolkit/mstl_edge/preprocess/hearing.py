@@ -25,7 +25,11 @@ LONGEST_REMARK = 200
 
 _HEARD = (UserWarning, RuntimeWarning)
 """Kinds of warnings that speak of a file; others speak of a program."""
-_RULES = [("always", None, category, re.compile(r"PIL\."), 0) for category in _HEARD]
+_RULES = [
+    *(("always", None, category, re.compile(r"PIL\."), 0) for category in _HEARD),
+    # What pydicom warns of quotes values of the file, which may name a patient.
+    ("ignore", None, Warning, re.compile(r"(pydicom|pylibjpeg|libjpeg|openjpeg|rle)\b"), 0),
+]
 _here = threading.local()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 
 from mstl_edge.preprocess.hearing import remark
 from mstl_edge.preprocess.tiff import is_min_is_white, is_unsigned, sample_bits
-from mstl_edge.recipe import PreprocessSpec
+from mstl_edge.recipe import PreprocessSpec, Window, windows_of
 
 MODES = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I", "F"})
 """Pillow's modes that hold such grey."""
@@ -31,10 +31,10 @@ _Read = Callable[[], Iterable[_Levels]]
 
 
 def windowed(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
-    """Return grey of 16 or 32 bits as `L`: the window's ends become 0 and 255, what lies outside is clipped.
+    """Return grey of 16 or 32 bits as `L`, of three windows as `RGB`: a window's ends become 0 and 255, the rest is clipped.
 
-    An empty `spec.window` takes the image's own least and greatest level. Where at most a thousandth of the pixels lies so far from
-    all others that these would share a quarter of the grey levels (a 12-bit picture with one dead pixel of 65,535), those strays
+    Without a `spec.window` the image's own least and greatest level are taken. Where at most a thousandth of the pixels lies so far
+    from all others that these would share a quarter of the grey levels (a 12-bit picture with a dead pixel of 65,535), those strays
     are left out of the range and clipped; it is said (`hearing.remark`). An image without such a gap is not touched by this rule.
 
     A TIFF whose least level is white is turned over at its full depth (16 bits: `65535 − level`) before the window is applied, so
@@ -42,19 +42,26 @@ def windowed(image: Image.Image, spec: PreprocessSpec) -> Image.Image:
     NaN and infinities count as 0. Works in bands, so that a large image costs its stored levels and one byte a pixel.
     """
     kept = list(_bands(image)) if image.width * image.height <= _BAND_PIXELS else None
-    low, high = spec.window or _own_range(lambda: _bands(image) if kept is None else kept)
+    windows = windows_of(spec.window) or (own_range(lambda: _bands(image) if kept is None else kept),)
     turned = image.mode == "F" and is_min_is_white(image)
-    pixels = np.empty((image.height, image.width), np.uint8)
+    channels = [np.empty((image.height, image.width), np.uint8) for _ in windows]
     top = 0
     for levels in _bands(image) if kept is None else kept:
-        floats = levels.astype(np.float32)
-        band = _scaled(np.negative(floats, out=floats), -high, -low) if turned else _scaled(floats, low, high)
-        pixels[top : top + len(band)] = band
-        top += len(band)
-    return Image.fromarray(pixels)
+        for (low, high), pixels in zip(windows, channels, strict=True):
+            floats = levels.astype(np.float32)
+            band = scaled(np.negative(floats, out=floats), -high, -low) if turned else scaled(floats, low, high)
+            pixels[top : top + len(band)] = band
+        top += len(levels)
+    return as_image(channels)
 
 
-def _scaled(levels: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
+def as_image(channels: Sequence[NDArray[np.uint8]]) -> Image.Image:
+    """Return one channel as `L`, three as `RGB`."""
+    images = [Image.fromarray(pixels) for pixels in channels]
+    return images[0] if len(images) == 1 else Image.merge("RGB", images)
+
+
+def scaled(levels: NDArray[np.float32], low: float, high: float) -> NDArray[np.uint8]:
     """Return levels as eight bits; `levels` are overwritten."""
     with np.errstate(over="ignore"):
         levels -= np.float32(low)
@@ -87,7 +94,7 @@ def _levels(part: Image.Image, image: Image.Image) -> _Levels:
     return levels
 
 
-def _own_range(read: _Read) -> tuple[float, float]:
+def own_range(read: _Read) -> Window:
     """Return the least and the greatest level without strays."""
     sums = [
         (float(levels.min()), float(levels.max()), float(levels.mean(dtype=np.float64)), levels.size)

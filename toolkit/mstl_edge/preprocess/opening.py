@@ -1,14 +1,19 @@
-"""A file → one opened picture within the pixel limit; nothing is decoded yet."""
+"""A file, or one frame of it → one opened picture within the pixel limit; nothing is decoded yet."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import re
 import stat
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from mstl_edge.preprocess.dicom import DicomPicture, is_dicom, open_dicom
 from mstl_edge.preprocess.exif import jpeg_without_exif
 from mstl_edge.preprocess.foreign import UNKNOWN, identify, unusual_jpeg
 from mstl_edge.preprocess.pixel_limit import own_pixel_limit
@@ -26,16 +31,44 @@ _NOT_PICTURES = frozenset({"EPS", "WMF", "PDF", "MPEG", "HDF5", "BUFR", "GRIB"})
 """What Pillow names without decoding it, or hands to another program."""
 
 
-def file_name(source: Path | bytes) -> str:
+_FRAME = re.compile(r"(.+)#([1-9]\d{0,8})")
+Opened = Image.Image | DicomPicture
+"""An opened picture: `size`, `width`, `height`, `mode` and `format`; `picture.upright` decodes it."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file's bytes, and which of its frames is meant, counted from 0; None: it holds one picture."""
+
+    content: bytes
+    frame: int | None = None
+
+    @cached_property
+    def sha256(self) -> str:
+        """What stands for exactly this picture, in hexadecimal: the file's hash, of a frame with its number."""
+        number = b"" if self.frame is None else f"#{self.frame + 1}".encode()
+        return hashlib.sha256(self.content + number).hexdigest()
+
+
+Source = Path | bytes | Stored
+"""A file, where `scan.dcm#7` is its seventh frame; its bytes; or both."""
+
+
+def file_name(source: Source) -> str:
     """Return what an error calls `source`: a file's own name, without its folder."""
     return source.name if isinstance(source, Path) else "image"
 
 
-def open_image(source: Path | bytes, spec: PreprocessSpec, *, name: str = "") -> Image.Image:
+def frame_name(name: str, frame: int) -> str:
+    """Return what a frame of a file is called, `scan.dcm#7`; `frame` counts from 0."""
+    return f"{name}#{frame + 1}"
+
+
+def open_image(source: Source, spec: PreprocessSpec, *, name: str = "") -> Opened:
     """Read the header of one image and hold it against the pixel limit; nothing is decoded yet.
 
     Args:
-        source: A file or its bytes.
+        source: A file, its bytes, or one frame of it.
         spec: Its `max_pixels` is the limit.
         name: What to call the image in an error; the file's own name by default.
 
@@ -44,11 +77,10 @@ def open_image(source: Path | bytes, spec: PreprocessSpec, *, name: str = "") ->
     """
     name = name or file_name(source)
     with readable(name):
-        content = read_content(source, spec, name=name) if isinstance(source, Path) else source
-        if not content:
+        stored = read_stored(source, spec, name=name) if isinstance(source, Path) else _stored(source)
+        if not stored.content:
             raise UnreadableImageError("an image file with content", name, "0 bytes")
-        image = _opened(content, name)
-        _check_single(image, content, name)
+        image = _one_picture(stored, name)
     width, height = image.size
     if width * height > spec.max_pixels:
         raise UnreadableImageError(
@@ -60,15 +92,34 @@ def open_image(source: Path | bytes, spec: PreprocessSpec, *, name: str = "") ->
     return image
 
 
-def read_content(path: Path, spec: PreprocessSpec, *, name: str = "") -> bytes:
+def read_stored(path: Path, spec: PreprocessSpec, *, name: str = "") -> Stored:
     """Return a file's bytes, if it can hold one picture of at most `spec.max_pixels`.
+
+    `scan.dcm#7`, where no file is called so, is the seventh frame of `scan.dcm`.
 
     Raises:
         UnreadableImageError: The file is missing, may not be read, is a device, far too large, or takes more memory than there is.
     """
     name = name or path.name
     with readable(name):
-        return _read(path, spec, name)
+        framed = _FRAME.fullmatch(path.name)
+        if framed and not path.exists():
+            return Stored(_read(path.with_name(framed[1]), spec, name), int(framed[2]) - 1)
+        return Stored(_read(path, spec, name))
+
+
+def _stored(source: bytes | Stored) -> Stored:
+    return source if isinstance(source, Stored) else Stored(source)
+
+
+def _one_picture(stored: Stored, name: str) -> Opened:
+    if is_dicom(stored.content):
+        return open_dicom(stored.content, name, stored.frame)
+    if stored.frame is not None:
+        raise UnreadableImageError("a DICOM file where a frame is named", name, "another one")
+    image = _opened(stored.content, name)
+    _check_single(image, stored.content, name)
+    return image
 
 
 def _read(path: Path, spec: PreprocessSpec, name: str) -> bytes:

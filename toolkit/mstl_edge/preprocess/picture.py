@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from PIL import Image, ImageOps
 
+from mstl_edge.preprocess.dicom import DicomPicture
 from mstl_edge.preprocess.exif import keep_only_orientation
 from mstl_edge.preprocess.levels import MODES, windowed
 from mstl_edge.preprocess.pixel_limit import own_pixel_limit
@@ -22,7 +23,7 @@ _SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _ONE_LARGE = threading.Lock()
 
 
-def upright(image: Image.Image, spec: PreprocessSpec, *, name: str = "image") -> Image.Image:
+def upright(image: Image.Image | DicomPicture, spec: PreprocessSpec, *, name: str = "image") -> Image.Image:
     """Decode an opened image into `L` or `RGB`, turned as its EXIF orientation says.
 
     Grey stays one channel here, since resizing one channel and then copying it costs a third of resizing three.
@@ -31,6 +32,8 @@ def upright(image: Image.Image, spec: PreprocessSpec, *, name: str = "image") ->
         UnreadableImageError: The file is truncated or damaged, or takes more memory than there is.
     """
     with readable(name), _one_if_large(image):
+        if isinstance(image, DicomPicture):
+            return image.rendered(spec)
         if image.format == "TIFF":
             # Pillow turns a TIFF by itself at the end of loading; of other formats loading may find the EXIF first.
             keep_only_orientation(image)
@@ -41,7 +44,7 @@ def upright(image: Image.Image, spec: PreprocessSpec, *, name: str = "image") ->
 
 
 @contextmanager
-def _one_if_large(image: Image.Image) -> Iterator[None]:
+def _one_if_large(image: Image.Image | DicomPicture) -> Iterator[None]:
     if image.width * image.height < LARGE_PIXELS:
         yield
     else:

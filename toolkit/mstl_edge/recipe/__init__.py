@@ -28,11 +28,13 @@ from mstl_edge.recipe.spec import (
     StageSpec,
 )
 from mstl_edge.recipe.tree import did_you_mean, resolve, to_toml, to_tree, upgraded
+from mstl_edge.recipe.windows import WINDOWS, Window, in_numbers, windows_of
 
 __all__ = [
     "LAST",
     "NAMED_WEIGHTS",
     "REMOTE_SOURCES",
+    "WINDOWS",
     "AugmentSpec",
     "BackboneSpec",
     "FeaturePrecision",
@@ -43,10 +45,12 @@ __all__ = [
     "RecipeKey",
     "SplitSpec",
     "StageSpec",
+    "Window",
     "absolute_source",
     "changed",
     "did_you_mean",
     "find_keys",
+    "in_numbers",
     "load_recipe",
     "recipe_keys",
     "resolve",
@@ -55,6 +59,7 @@ __all__ = [
     "to_toml",
     "to_tree",
     "upgraded",
+    "windows_of",
     "with_absolute_paths",
     "with_data",
     "with_reading_of",

@@ -19,7 +19,7 @@ STAGE = "NAME"
 """Stands for the name of a stage in the path of a key."""
 KEYS_SCHEMA = "mstl-edge/keys/1"
 
-Kind = Literal["whole number", "number", "text", "true or false", "choice", "numbers"]
+Kind = Literal["whole number", "number", "text", "true or false", "choice", "numbers", "text or numbers"]
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "agreement": ("quantize.min_agreement", "quantize.agreement_images"),
@@ -271,6 +271,8 @@ def _described(path: str, kind: msgspec.inspect.Type) -> tuple[Kind, str]:
         return "text", "text"
     if isinstance(kind, msgspec.inspect.VarTupleType):
         return "numbers", "numbers"
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return "text or numbers", "text or numbers"
     raise TypeError(f"{path} is of a type that no key has had so far: {kind}")
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from mstl_edge.recipe.windows import WINDOWS, Spelled
 from mstl_edge_models import backbones
 
 Fraction = Annotated[float, Meta(ge=0.0, lt=1.0)]
@@ -59,9 +60,11 @@ class PreprocessSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
              "longer side centrally."),
     ] = "stretch"  # fmt: skip
     window: Annotated[
-        tuple[float, ...],
-        Meta(description="Grey levels of a 16-bit image that become 0 and 255; empty takes the image's own minimum and "
-             "maximum, without pixels that stray far from all others.", extra={"range": "[low, high] or []"}),
+        Spelled,
+        Meta(description="Grey levels of a DICOM or 16-bit image that become 0 and 255. auto, or []: the window that a DICOM file "
+             "states; without one the image's own least and greatest level, without pixels that stray far from all others. A name "
+             "is a window of CT in Hounsfield units. Three names make three channels.",
+             extra={"range": f"auto, {', '.join(WINDOWS)}, [low, high] or three names"}),
     ] = ()  # fmt: skip
     max_pixels: Annotated[Positive, Meta(description="Images with more pixels are refused.")] = 64_000_000
 
@@ -129,6 +132,11 @@ class LabelsSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(description="The classes to tell apart; images of any other are left out and counted. Empty: all.",
              extra={"range": "names of classes"}),
     ] = ()  # fmt: skip
+    slices: Annotated[
+        Literal["all", "middle"],
+        Meta(description="Of DICOM series and of files of several frames: every slice is an image, or the middle one of each "
+             "series alone."),
+    ] = "all"  # fmt: skip
 
 
 class AugmentSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

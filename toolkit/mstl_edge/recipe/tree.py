@@ -13,6 +13,7 @@ from msgspec import Struct
 from mstl_edge.errors import RecipeError, typed
 from mstl_edge.recipe.keys import RecipeKey, key_at, nearest_hint
 from mstl_edge.recipe.spec import Recipe, StageSpec
+from mstl_edge.recipe.windows import windows_of
 from mstl_edge_models import backbones
 
 
@@ -164,10 +165,7 @@ def _checked(recipe: Recipe) -> Recipe:
             received=recipe.backbone.input_size,
             hint=f"Use --size {backbone.smallest}, or another backbone.",
         )
-    if recipe.preprocess.window and not _rising_pair(recipe.preprocess.window):
-        raise RecipeError(
-            "preprocess.window as [low, high] with low below high", received=list(recipe.preprocess.window)
-        )
+    windows_of(recipe.preprocess.window)
     names = [stage.name for stage in recipe.stages]
     if len(set(names)) != len(names):
         raise RecipeError("stages with different names", received=", ".join(names))
@@ -209,10 +207,6 @@ def _refuse_unknown_cut(backbone: backbones.Backbone, variant: str, stage: Stage
             hint=did_you_mean(stage.unfreeze_from, list(known))
             or f"For example --set stages.{stage.name}.unfreeze_from={known[len(known) // 2]}",
         )
-
-
-def _rising_pair(window: tuple[float, ...]) -> bool:
-    return len(window) == 2 and window[0] < window[1]
 
 
 def did_you_mean(received: str, known: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 from mstl_edge.data.walk import IMAGE_SUFFIXES, is_image, may_be_image
 
-_FOREIGN_SUFFIXES = IMAGE_SUFFIXES | {".dcm", ".dicom", ".nii", ".gz", ".jp2", ".npy"}
+_FOREIGN_SUFFIXES = IMAGE_SUFFIXES | {".nii", ".gz", ".jp2", ".npy"}
 """What a cell's suffix may be although the file has another: many sets are converted, and their tables are not."""
 _WHOLE_FLOAT = re.compile(r"(\d+)\.0+")
 

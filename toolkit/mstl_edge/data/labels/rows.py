@@ -13,6 +13,7 @@ from mstl_edge.data.labelled import SPLIT_WORDS, DataSource, LabelledImage, Spli
 from mstl_edge.data.labels.choosing import findings_of, together
 from mstl_edge.data.labels.classes import as_number
 from mstl_edge.data.labels.columns import LABEL_COLUMNS, Columns, Wanted, find_columns, plain
+from mstl_edge.data.labels.identifiers import with_files_of
 from mstl_edge.data.labels.names import ImageIndex
 from mstl_edge.data.labels.table import read_table
 from mstl_edge.data.labels.values import is_missing, read_values
@@ -51,7 +52,8 @@ def images_of_table(source: str, path: Path, files: Sequence[str], wanted: Wante
     """
     masks = find_masks(files, None)
     index = ImageIndex(files, aside=masks)
-    columns = find_columns(read_table(path), index, wanted)
+    table, identified = with_files_of(read_table(path), files, index, wanted.image)
+    columns = find_columns(table, index, wanted)
     labels, notes = _labels(columns, path.name, several=wanted.several)
     rows = [_read(row, label, columns, index) for row, label in zip(columns.rows, labels, strict=True)]
     if all(row.name is None for row in rows):
@@ -71,7 +73,7 @@ def images_of_table(source: str, path: Path, files: Sequence[str], wanted: Wante
             sorted(printable(name) for name in files if is_image(name) and name not in images and name not in masks)
         ),
         left_out=tuple(left for name, left in sorted(masks.items()) if name not in named),
-        notes=(*columns.notes, *notes),
+        notes=(*identified, *columns.notes, *notes),
     )
 
 
