@@ -79,7 +79,7 @@ def dicom_bytes(
         dataset.file_meta.TransferSyntaxUID = uid
         if uid in (RLELossless, JPEG2000Lossless):
             dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-            dataset.compress(uid, generate_instance_uid=False)
+            dataset.compress(uid, encoding_plugin="pydicom" if uid == RLELossless else "", generate_instance_uid=False)
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue() if preamble else _without_header(buffer.getvalue())

@@ -37,6 +37,7 @@ _FIRST_ELEMENTS = (b"\0\0", b"\x05\0", b"\x08\0", b"\x12\0", b"\x16\0", b"\x18\0
 _LONGEST_FIRST = 256
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_RLE = "1.2.840.10008.1.2.5"
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,9 @@ def _decoded(dataset: Any, frame: int) -> NDArray[Any]:
     """Return one picture as stored, `(rows, columns)`, or in colour `(rows, columns, 3)`."""
     from pydicom.pixels import apply_color_lut, pixel_array
 
-    pixels = pixel_array(dataset, index=frame)
+    # Its own decoder: the one of pylibjpeg-rle panics over damaged files, and prints where.
+    plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == _RLE else ""
+    pixels = pixel_array(dataset, index=frame, decoding_plugin=plugin)
     if pixels.ndim == 2 and text_of(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
         return np.asarray(apply_color_lut(pixels, dataset))[..., :3]
     return np.asarray(pixels)
