@@ -73,8 +73,21 @@ def test_the_audit_ends_with_a_verdict_and_what_to_type(app, pets):
 
 
 def test_enough_images_of_every_class_are_ready(app, draw_classes, tmp_path):
-    result = run(app, str(draw_classes(tmp_path / "many", count=70)))
+    alike = draw_classes(tmp_path / "many", ("cat", "bird"), count=70)
+    shutil.rmtree(alike / "bird")
+    draw_classes(tmp_path / "more", ("dog",), count=70, seed=1).joinpath("dog").rename(alike / "dog")
+    result = run(app, str(alike))
     assert "ready: nothing was found" in result.stdout
+
+
+def test_a_frame_that_tells_the_class_is_a_doubt(app, draw_classes, tmp_path):
+    # The classes of these drawn images differ in brightness, at the border too.
+    brighter = str(draw_classes(tmp_path / "many", count=70))
+    result = run(app, brighter)
+    assert "ready, but the outermost tenth of the pictures alone tells the class (9" in result.stdout
+    assert "what tells the class beside what is shown, cross-validated on 140 images" in result.stdout
+    ways = json.loads(run(app, brighter, "--json").stdout)["shortcuts"]
+    assert {way["kind"]: way["tells"] for way in ways} == {"size": False, "frame": True, "thumbnail": False}
     assert f"next: mstl-edge run {tmp_path / 'many'}" in result.stderr
 
 

@@ -28,8 +28,9 @@ def check_ending(audit: Audit, settings: Mapping[str, str], *, resplit: bool) ->
     if audit.errors:
         errors = f"{counted(len(audit.errors), 'error')} above {'has' if len(audit.errors) == 1 else 'have'} to be mended first"
         return Ending((Fact("verdict", f"not ready: {errors}", "refused"), Fact("images", images)))
-    if audit.warnings:
-        doubts = first_of([warning.words for warning in audit.warnings], what="finding")
+    doubtful = [warning.words for warning in audit.warnings] + [way.brief for way in audit.shortcuts if way.tells]
+    if doubtful:
+        doubts = first_of(doubtful, what="finding")
         return Ending((Fact("verdict", f"ready, but {doubts}", "doubtful"), Fact("images", images)), command)
     return Ending(
         (Fact("verdict", "ready: nothing was found that training would stumble over", "good"), Fact("images", images)),

@@ -14,6 +14,7 @@ from mstl_edge.data.contradictions import conflicting_labels
 from mstl_edge.data.duplicates import near_duplicates
 from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage
 from mstl_edge.data.scan import Scan, owners_of
+from mstl_edge.data.shortcuts import Shortcut, find_shortcuts
 from mstl_edge.data.splits import (
     agreeing,
     deal_out,
@@ -86,6 +87,7 @@ class FewImages:
 class Audit:
     """The findings; `errors` are those that training refuses, each a line, `warnings` those that make its results doubtful.
 
+    `shortcuts` say how well the class is told by something beside what is shown.
     `patients` counts images per patient (empty where patients are unknown), `groups` the independent units that a split deals out.
     """
 
@@ -109,6 +111,7 @@ class Audit:
     notes: tuple[str, ...]
     errors: tuple[str, ...]
     warnings: tuple[FewImages, ...] = ()
+    shortcuts: tuple[Shortcut, ...] = ()
     schema: str = SCHEMA
 
     @property
@@ -120,7 +123,12 @@ class Audit:
         """Return plain values for JSON."""
         tree: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
         told = [warning | {"words": said.words} for warning, said in zip(tree["warnings"], self.warnings, strict=True)]
-        return tree | {"warnings": told, "patients_with_several_images": self.patients_with_several_images}
+        ways = [
+            way | {"tells": said.tells, "words": said.words}
+            for way, said in zip(tree["shortcuts"], self.shortcuts, strict=True)
+        ]
+        several = self.patients_with_several_images
+        return tree | {"warnings": told, "shortcuts": ways, "patients_with_several_images": several}
 
 
 def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) -> Audit:
@@ -167,6 +175,9 @@ def audit_source(source: DataSource, scan: Scan, spec: SplitSpec | None = None) 
             *map(_line, refusals),
         ),
         warnings=_few_images(classes, parts),
+        shortcuts=find_shortcuts(
+            [scan.facts[image.name] for image in images], [image.label for image in images], groups
+        ),
     )
 
 

@@ -58,14 +58,14 @@ def cross_fit(trained: Trained, kinds: Sequence[Kind], parts: int, *, threads: i
         threads: Threads of the engine.
         reporter: Told of progress.
     """
-    dealt = _deal(trained, parts)
+    dealt = deal_parts(trained, parts)
     if dealt is None:
         return CrossFitted({}, "a class has a single independent training image")
     answered: dict[Kind, list[Paired]] = {kind: [] for kind in kinds}
     unseen: dict[str, list[Unseen]] = {scheme: [] for scheme in ("float32", *kinds)}
     for number in range(max(dealt) + 1):
         try:
-            part = _train_part(trained, dealt, number, threads, reporter)
+            part = train_part(trained, dealt, number, threads, reporter)
         except WeightsError as error:
             return CrossFitted({}, f"the first weights of the run are not at hand ({error})")
         paired, own = _answer_part(part, kinds, _folder(trained, dealt, number), threads, reporter)
@@ -80,7 +80,7 @@ def cross_fit(trained: Trained, kinds: Sequence[Kind], parts: int, *, threads: i
     )
 
 
-def _deal(trained: Trained, parts: int) -> list[int] | None:
+def deal_parts(trained: Trained, parts: int) -> list[int] | None:
     """Return the part of each training image, patients and near-duplicates together; None where there are not two parts."""
     rows = trained.data.manifest.part("train")
     for count in range(parts, 1, -1):
@@ -99,8 +99,19 @@ def _folder(trained: Trained, dealt: Sequence[int], number: int) -> StageFolder:
     return StageFolder(trained.run.stage(trained.stage.name).path / "cross-fit" / name)
 
 
-def _train_part(trained: Trained, dealt: Sequence[int], number: int, threads: int, reporter: Reporter) -> Trained:
-    """Return the network of one part; what it has not seen is its test split."""
+def train_part(trained: Trained, dealt: Sequence[int], number: int, threads: int, reporter: Reporter) -> Trained:
+    """Return the network that the last stage gives without one part of its training images, which are then its test split.
+
+    Args:
+        trained: The finished run.
+        dealt: From `deal_parts`.
+        number: Which part is left out.
+        threads: Threads of the engine.
+        reporter: Told of progress.
+
+    Raises:
+        WeightsError: The first weights of the run are not at hand.
+    """
     recipe, stage = trained.recipe, trained.stage
     data = _part_data(trained.data, dealt, number)
     earlier = recipe.stages[-2].name if len(recipe.stages) > 1 else None
