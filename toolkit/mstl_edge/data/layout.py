@@ -23,6 +23,8 @@ LAYOUTS = (
 )
 _PART = re.compile(r"(.*[ _-])?(parts?|images?|imgs?|batch|chunk|archive|volume)[ _-]*\d+", re.IGNORECASE)
 """How the folders of a download in several parts are called."""
+_DEALT = re.compile(r"(.*[^a-z])?(train|test)(ing)?([^a-z].*)?", re.IGNORECASE)
+"""How those of a challenge are."""
 
 NOT_UTF8 = "a name that is not UTF-8"
 
@@ -193,7 +195,7 @@ def _unless_a_table_contradicts(found: DataSource, listing: Listing, tables: Seq
         return replace(found, notes=(*found.notes, *notes))
     table, names = next(iter(contradicting.items()))
     folders = some(found.labels, shown=5)
-    if len(contradicting) == 1 and all(_PART.fullmatch(label) for label in found.labels):
+    if len(contradicting) == 1 and all(_PART.fullmatch(label) or _DEALT.fullmatch(label) for label in found.labels):
         labelled = from_table(found.source, listing.folder / table, listing, Wanted())
         note = f"the labels are those of {table}; the folders {folders} are parts of one set"
         return replace(labelled, notes=(note, *labelled.notes))

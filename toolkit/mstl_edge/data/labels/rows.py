@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -14,13 +15,15 @@ from mstl_edge.data.labels.choosing import findings_of, together
 from mstl_edge.data.labels.classes import as_number
 from mstl_edge.data.labels.columns import LABEL_COLUMNS, Columns, Wanted, find_columns, plain
 from mstl_edge.data.labels.identifiers import with_files_of
+from mstl_edge.data.labels.melted import unmelted
 from mstl_edge.data.labels.names import ImageIndex
 from mstl_edge.data.labels.table import read_table
 from mstl_edge.data.labels.values import is_missing, read_values
 from mstl_edge.data.masks import find_masks
-from mstl_edge.data.walk import is_image
+from mstl_edge.data.walk import LeftOut, is_image
 from mstl_edge.errors import DataError, printable
 
+_TEST = re.compile(r"(^|[^a-z])test(ing)?([^a-z]|$)")
 _PROBED = 50
 """Lines and columns that are looked at before a table is read whole: sets come with tables of pixels, too."""
 
@@ -52,7 +55,8 @@ def images_of_table(source: str, path: Path, files: Sequence[str], wanted: Wante
     """
     masks = find_masks(files, None)
     index = ImageIndex(files, aside=masks)
-    table, identified = with_files_of(read_table(path), files, index, wanted.image)
+    table, reshaped = unmelted(read_table(path), index)
+    table, identified = with_files_of(table, files, index, wanted.image)
     columns = find_columns(table, index, wanted)
     labels, notes = _labels(columns, path.name, several=wanted.several)
     rows = [_read(row, label, columns, index) for row, label in zip(columns.rows, labels, strict=True)]
@@ -66,15 +70,26 @@ def images_of_table(source: str, path: Path, files: Sequence[str], wanted: Wante
         notes.extend(said)
     if columns.patient is not None:
         notes.extend(_without_patient(found.images, path.name))
+    unlabelled = [name for name in files if is_image(name) and name not in images and name not in masks]
+    kept_back = _kept_back(unlabelled, images)
+    left_out = {name: left for name, left in masks.items() if name not in named} | kept_back
     return replace(
         found,
         missing=tuple(sorted(row.cell or "(empty)" for row in rows if row.name is None)),
-        unlabelled=tuple(
-            sorted(printable(name) for name in files if is_image(name) and name not in images and name not in masks)
-        ),
-        left_out=tuple(left for name, left in sorted(masks.items()) if name not in named),
-        notes=(*identified, *columns.notes, *notes),
+        unlabelled=tuple(sorted(printable(name) for name in unlabelled if name not in kept_back)),
+        left_out=tuple(left for _, left in sorted(left_out.items())),
+        notes=(*reshaped, *identified, *columns.notes, *notes),
     )
+
+
+def _kept_back(unlabelled: Sequence[str], images: Mapping[str, LabelledImage]) -> dict[str, LeftOut]:
+    """Return the images of folders called test of which none has a label: challenges keep those labels to themselves."""
+    labelled = {name.partition("/")[0] for name in images}
+    return {
+        name: LeftOut(printable(name), f"{folder}/ has no labels, as challenges keep those of their test sets")
+        for name in unlabelled
+        if (folder := name.partition("/")[0]) != name and folder not in labelled and _TEST.search(folder.casefold())
+    }
 
 
 def told_by_table(path: Path, files: Sequence[str], wanted: Wanted) -> dict[str, str]:
