@@ -38,6 +38,8 @@ _LONGEST_FIRST = 256
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _RLE = "1.2.840.10008.1.2.5"
+_MOST_DEFLATED = 1032
+"""Bytes that zlib can hold in one."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def _inflated(content: bytes, name: str) -> bytes:
 
     pydicom inflates such a file by itself, and without a limit.
     """
-    if _DEFLATED.encode() in content[:1024]:
+    if _DEFLATED.encode() in content[:1024] and len(content) * _MOST_DEFLATED > MOST_INFLATED:
         import pydicom
 
         file = io.BytesIO(content)
