@@ -14,7 +14,7 @@ set -euo pipefail
 usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 [ $# -eq 3 ] || [ $# -eq 4 ] || usage
 case $2 in
-  litert) extra='' ;;
+  litert) extra='[dicom]' ;;
   tflite-runtime) extra='[tflite-runtime]' ;;
   *) usage ;;
 esac

@@ -9,7 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pydicom
 import pytest
+from dicom_files import SYNTAXES, dicom_bytes
 
 NEEDED = ("MSTL_EDGE_ARM64_LITERT", "MSTL_EDGE_ARM64_TFLITE", "MSTL_EDGE_TFLITE_PYTHON")
 MISSING = [name for name in NEEDED if not os.environ.get(name)]
@@ -108,6 +111,25 @@ def test_maps_are_those_of_this_machine(
     local = explain(here, models_of_run[scheme], runtime)
     assert abs(local).max() > 0.1
     assert abs(emulated - local).max() <= tolerance
+
+
+def test_dicom_gives_the_pixels_of_this_machine(sysroot: Callable, tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    levels = draw.integers(0, 4096, (120, 90)).astype(np.uint16)
+    windowed = {"bits": 12, "RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": 40, "WindowWidth": 400}
+    for syntax in SYNTAXES:
+        (tmp_path / f"{syntax}.dcm").write_bytes(dicom_bytes(levels, syntax, **windowed))
+    own = Path(pydicom.__file__).parent / "data" / "test_files"
+    # Lossless JPEG and JPEG-LS, which cannot be written here.
+    names = ("MR_small_jpeg_ls_lossless.dcm", "SC_rgb_jpeg_gdcm.dcm")
+    files = [*sorted(tmp_path.glob("*.dcm")), *(own / name for name in names)]
+    script = REPOSITORY / "benchmarks" / "arm64" / "pixels.py"
+    told = [
+        subprocess.run([str(python), str(script), *map(str, files)], capture_output=True, text=True, check=True).stdout
+        for python in (sys.executable, sysroot("litert") / "python")
+    ]
+    assert told[0] == told[1]
+    assert len({line.split()[0] for line in told[0].splitlines()}) == 3  # one picture in every syntax, and two others
 
 
 @cores
