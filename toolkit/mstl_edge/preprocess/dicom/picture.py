@@ -20,6 +20,7 @@ from PIL import Image
 
 from mstl_edge.errors import MissingExtraError
 from mstl_edge.installing import install_extra
+from mstl_edge.preprocess.dicom.elsewhere import DecoderError, decoded_elsewhere
 from mstl_edge.preprocess.dicom.levels import PLAIN_BITS, Levels
 from mstl_edge.preprocess.dicom.values import hush, text_of, whole_of
 from mstl_edge.preprocess.levels import as_image
@@ -62,6 +63,7 @@ class DicomPicture:
     """
 
     dataset: Any
+    content: bytes
     size: tuple[int, int]
     mode: str
     frames: int
@@ -84,6 +86,14 @@ class DicomPicture:
         names = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
         return Belonging(*(text_of(self.dataset, name) for name in names))
 
+    def _stored(self) -> NDArray[Any]:
+        """Return the picture as it is stored; compressed ones are decoded on other cores, where there are many."""
+        if self.dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            elsewhere = decoded_elsewhere(self.content, self.frame)
+            if elsewhere is not None:
+                return elsewhere
+        return decoded(self.dataset, self.frame)
+
     def rendered(self, spec: PreprocessSpec) -> Image.Image:
         """Decode into `L`, or `RGB` where the file is in colour or `spec` has three windows.
 
@@ -96,7 +106,7 @@ class DicomPicture:
             UnreadableImageError: It cannot be decoded.
         """
         with _decoding(self.dataset):
-            stored = _decoded(self.dataset, self.frame)
+            stored = self._stored()
         if stored.ndim == 3:
             return Image.fromarray(_eight_bits(stored, self.dataset))
         levels = Levels(self.dataset, self.frame, stored)
@@ -148,7 +158,7 @@ def open_dicom(content: bytes, name: str, frame: int | None = None) -> DicomPict
     if not reads_dicom():
         raise UnreadableImageError("an image file", name, NOT_INSTALLED, f"Install it: {install_extra(EXTRA)}")
     with _quiet(name):
-        dataset = _parsed(content, name)
+        dataset = parsed(content, name)
         samples, bits = whole_of(dataset, "SamplesPerPixel", 1), whole_of(dataset, "BitsAllocated", 0)
         size = (whole_of(dataset, "Columns", 0), whole_of(dataset, "Rows", 0))
         frames = max(1, whole_of(dataset, "NumberOfFrames", 1))
@@ -169,10 +179,11 @@ def open_dicom(content: bytes, name: str, frame: int | None = None) -> DicomPict
             raise UnreadableImageError(f"a frame from 1 to {frames:,}", name, f"frame {frame + 1:,}")
         colour = samples == 3 or text_of(dataset, "PhotometricInterpretation") == "PALETTE COLOR"
         mode = "RGB" if colour else "L" if bits <= PLAIN_BITS else "I;16" if bits <= 2 * PLAIN_BITS else "F"
-        return DicomPicture(dataset, size, mode, frames, frame or 0)
+        return DicomPicture(dataset, content, size, mode, frames, frame or 0)
 
 
-def _parsed(content: bytes, name: str) -> Any:
+def parsed(content: bytes, name: str) -> Any:
+    """Return a file's elements."""
     import pydicom
 
     dataset = pydicom.dcmread(io.BytesIO(_inflated(content, name)), force=True)
@@ -213,7 +224,7 @@ def _inflated(content: bytes, name: str) -> bytes:
     return content
 
 
-def _decoded(dataset: Any, frame: int) -> NDArray[Any]:
+def decoded(dataset: Any, frame: int) -> NDArray[Any]:
     """Return one picture as stored, `(rows, columns)`, or in colour `(rows, columns, 3)`."""
     from pydicom.pixels import apply_color_lut, pixel_array
 
@@ -261,9 +272,8 @@ def _decoding(dataset: Any) -> Iterator[None]:
         raise
     except Exception as error:
         syntax = getattr(dataset.file_meta.TransferSyntaxUID, "name", "unknown")
-        raise _NotDecodedError(
-            f"a DICOM file whose picture cannot be decoded ({syntax}; {type(error).__name__})"
-        ) from error
+        raised = str(error) if isinstance(error, DecoderError) else type(error).__name__
+        raise _NotDecodedError(f"a DICOM file whose picture cannot be decoded ({syntax}; {raised})") from error
 
 
 class _NotDecodedError(ValueError):
