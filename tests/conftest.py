@@ -67,6 +67,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory, tiny_card: Callable[..., 
 @pytest.fixture(scope="session")
 def doubting_model(tmp_path_factory: pytest.TempPathFactory, models: Path, tiny_card: Callable[..., Any]) -> Path:
     """The tiny int8 model with its feature map, sets of labels that leave most answers open, and a bound that nothing passes."""
+    import msgspec
+
     from mstl_edge.artifact import write_artifact
     from mstl_edge.artifact.doubt import Doubt, LabelSets, familiarity_record
     from mstl_edge.artifact.feature_output import with_feature_output
@@ -77,7 +79,8 @@ def doubting_model(tmp_path_factory: pytest.TempPathFactory, models: Path, tiny_
     assert familiar is not None
     origin = "24 validation images and 104 cross-fitted images"
     sets = LabelSets(level=0.9, kind="class-conditional", lowest=(0.35, 0.35), images=(64, 64), origin=origin)
-    record = familiarity_record(familiar, bound=0.1, level=0.95, images=128)
+    looks = familiar.looks(np.random.default_rng(2).gamma(2.0, size=(128, 16)))
+    record = msgspec.structs.replace(familiarity_record(familiar, looks), bound=0.1)
     path = tmp_path_factory.mktemp("doubting") / "doubting.tflite"
     flatbuffer = with_feature_output((models / "tiny_int8.tflite").read_bytes())
     card = tiny_card("tiny_int8", doubt=Doubt(sets=sets, familiarity=record))

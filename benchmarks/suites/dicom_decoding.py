@@ -2,7 +2,7 @@ r"""Compressed DICOM against pydicom's own decoding, and over cores: writes benc
 
     python benchmarks/suites/dicom_decoding.py --out benchmarks/results/dicom-decoding.json
 
-Slices of 512×512, 16 bits, smooth with noise as a CT is, in transfer syntaxes that can be written here; a PNG of the same beside them.
+Slices of 512×512 and 16 bits, smooth with noise as a CT is, in transfer syntaxes that can be written here, and as PNG.
 In each round, one after the other: pydicom reads and decodes all files; `load_image` makes 224-pixel arrays of them in one process;
 the same on all cores, as a data set is read.
 """

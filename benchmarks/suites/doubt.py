@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mstl_edge.artifact import Artifact, open_artifact
+from mstl_edge.artifact.doubt import FamiliarityRecord
 from mstl_edge.data.chosen import chosen_files
 from mstl_edge.errors import DataError
 from mstl_edge.metrics import decide, roc_auc
@@ -116,12 +117,12 @@ def _asked(artifact: Artifact, run: RunFolder, others: dict[str, dict[str, str]]
         row["held"], row["single"] = held[np.arange(len(classes)), classes].tolist(), (held.sum(axis=1) == 1).tolist()
     if artifact.familiar is not None:
         row["time_share"] = _time_share(artifact, trained.pixels(images)[0])
-        own = _distances(artifact, told)
-        row["own"] = own.tolist()
+        own = _scores(artifact, told)
+        row["own"], row["bound"] = own.tolist(), _record(artifact).reach
         row["others"] = {
             name: {
                 "kind": kind,
-                "distances": _distances(artifact, tell(artifact.flatbuffer, pixels, threads=2)).tolist(),
+                "scores": _scores(artifact, tell(artifact.flatbuffer, pixels, threads=2)).tolist(),
             }
             for kind, name, pixels in _pictures(artifact, trained.pixels(images), _foreign(run, others))
         }
@@ -130,7 +131,7 @@ def _asked(artifact: Artifact, run: RunFolder, others: dict[str, dict[str, str]]
 
 def _time_share(artifact: Artifact, image: Pixels) -> float:
     """Return the time that familiarity takes as a share of one inference's, medians of turns."""
-    runtime, familiar = load_runtime(artifact), artifact.familiar
+    runtime, familiar, record = load_runtime(artifact), artifact.familiar, _record(artifact)
     assert familiar is not None
     assert runtime.feature_map is not None
     batch = to_input(image[None], runtime.input)
@@ -140,7 +141,7 @@ def _time_share(artifact: Artifact, image: Pixels) -> float:
         started = time.perf_counter()
         runtime.invoke(batch)
         between = time.perf_counter()
-        familiar.distance(pooled(features, runtime.feature_map))
+        record.judge(familiar, pooled(features, runtime.feature_map))
         inference.append(between - started)
         doubt.append(time.perf_counter() - between)
     return float(np.median(doubt) / np.median(inference))
@@ -155,10 +156,18 @@ def _foreign(run: RunFolder, others: dict[str, dict[str, str]]) -> dict[str, dic
     }
 
 
-def _distances(artifact: Artifact, told: Told) -> NDArray[np.float64]:
-    assert artifact.familiar is not None
+def _record(artifact: Artifact) -> FamiliarityRecord:
+    assert artifact.card is not None
+    assert artifact.card.doubt is not None
+    assert artifact.card.doubt.familiarity is not None
+    return artifact.card.doubt.familiarity
+
+
+def _scores(artifact: Artifact, told: Told) -> NDArray[np.float64]:
+    familiar, record = artifact.familiar, _record(artifact)
+    assert familiar is not None
     assert told.pooled is not None
-    return artifact.familiar.distance(told.pooled)
+    return np.array([record.judge(familiar, row[None])[0] for row in told.pooled])
 
 
 def _pictures(artifact: Artifact, own: Pixels, others: dict[str, dict[str, str]]) -> Iterator[tuple[str, str, Pixels]]:
@@ -167,6 +176,7 @@ def _pictures(artifact: Artifact, own: Pixels, others: dict[str, dict[str, str]]
     changed: dict[str, Callable[[Pixels], Pixels]] = {
         "inverted": lambda image: 255 - image,
         "turned by 90°": lambda image: np.ascontiguousarray(np.rot90(image)),
+        "mirrored top to bottom": lambda image: np.ascontiguousarray(image[::-1]),
         "blurred, σ 8": lambda image: np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(8))),
         "noise, σ 60": lambda image: np.clip(image + draw.normal(0, 60, image.shape), 0, 255).astype(np.uint8),
     }
@@ -210,23 +220,23 @@ def _together(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         alone = np.asarray(single, bool)
         told["accuracy_of_single"] = float(np.asarray(right, bool)[alone].mean()) if alone.any() else None
     if all("own" in row for row in rows):
-        bounds = [row["doubt"]["familiarity"]["bound"] for row in rows]
+        bounds = [row["bound"] for row in rows]
         passed = [value <= bound for row, bound in zip(rows, bounds, strict=True) for value in row["own"]]
         told["familiar"] = by_image(passed)
         told["time_share"] = float(np.mean([row["time_share"] for row in rows]))
         told["others"] = {
             name: {
                 "kind": rows[0]["others"][name]["kind"],
-                "auroc": float(np.mean([_auroc(row["own"], row["others"][name]["distances"]) for row in rows])),
+                "auroc": float(np.mean([_auroc(row["own"], row["others"][name]["scores"]) for row in rows])),
                 "told_apart": float(
                     np.mean(
                         [
-                            np.mean(np.asarray(row["others"][name]["distances"]) > b)
+                            np.mean(np.asarray(row["others"][name]["scores"]) > b)
                             for row, b in zip(rows, bounds, strict=True)
                         ]
                     )
                 ),
-                "pictures": len(rows[0]["others"][name]["distances"]),
+                "pictures": len(rows[0]["others"][name]["scores"]),
             }
             for name in rows[0]["others"]
         }

@@ -162,8 +162,8 @@ class Classifier:
         record = None if self.card.doubt is None else self.card.doubt.familiarity
         if record is None or means is None or self.artifact.familiar is None:
             return None
-        score = float(self.artifact.familiar.distance(means)[0])
-        return Familiarity(score, record.bound, score <= record.bound)
+        score, bound = record.judge(self.artifact.familiar, means)
+        return Familiarity(score, bound, score <= bound)
 
 
 def _resolved(

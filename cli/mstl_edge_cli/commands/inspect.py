@@ -145,7 +145,7 @@ def _doubt_rows(card: Card) -> Rows:
         rows.append(
             (
                 "familiarity",
-                f"{told.level:.0%} of unseen images lie within {told.bound:.2f}; fitted on {told.images} images",
+                f"{told.level:.0%} of unseen images lie within {told.reach:.2f}; fitted on {told.images} images",
             )
         )
     return rows + [("left out", reason) for reason in doubt.left_out]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 from collections.abc import Callable
@@ -13,11 +14,11 @@ import numpy as np
 import pytest
 
 from mstl_edge.artifact import open_artifact, read_artifact, write_artifact
-from mstl_edge.artifact.doubt import Doubt, LabelSets, encode_familiar, familiarity_record
+from mstl_edge.artifact.doubt import FAMILIARITY_FILE, Doubt, LabelSets, familiar_entries, familiarity_record
 from mstl_edge.artifact.feature_output import with_feature_output
 from mstl_edge.classifier import load_classifier
 from mstl_edge.errors import ArtifactError
-from mstl_edge.metrics.familiarity import Familiar, fit_familiar
+from mstl_edge.metrics.familiarity import Familiar, fit_changed, fit_familiar
 from mstl_edge.prediction import to_record
 from mstl_edge.training.mediapipe import write_for_mediapipe
 
@@ -36,7 +37,8 @@ def doubting(models: Path, tiny_card: Any, familiar: Familiar, tmp_path: Path) -
     """Write the tiny int8 model with doubt; keywords replace parts of it."""
 
     def write(bound: float = 1e6, sets: LabelSets | None = SETS) -> Path:
-        record = familiarity_record(familiar, bound=bound, level=0.95, images=40)
+        looks = familiar.looks(np.random.default_rng(3).gamma(2.0, size=(40, 16)))
+        record = msgspec.structs.replace(familiarity_record(familiar, looks), bound=bound)
         card = tiny_card("tiny_int8", doubt=Doubt(sets=sets, familiarity=record))
         flatbuffer = with_feature_output((models / "tiny_int8.tflite").read_bytes())
         path = tmp_path / f"doubting-{bound}.tflite"
@@ -53,6 +55,46 @@ def test_what_images_look_like_comes_back_as_it_was(doubting: Callable[..., Path
     np.testing.assert_array_equal(artifact.familiar.components, familiar.components)
     pooled = np.random.default_rng(2).gamma(2.0, size=(5, 16))
     np.testing.assert_allclose(artifact.familiar.distance(pooled), familiar.distance(pooled))
+
+
+@pytest.fixture
+def with_changed(familiar: Familiar) -> Familiar:
+    """The same with a direction in which changed images lie."""
+    draw = np.random.default_rng(4)
+    changed = fit_changed(draw.gamma(2.0, size=(60, 16)), draw.gamma(2.0, size=(60, 16)) + np.arange(16) / 8)
+    assert changed is not None
+    return dataclasses.replace(familiar, changed=changed)
+
+
+def test_where_changed_images_lie_comes_back_as_it_was_and_its_bound_counts(
+    models: Path, tiny_card: Any, with_changed: Familiar, tmp_path: Path, picture: Any
+) -> None:
+    draw = np.random.default_rng(5)
+    record = familiarity_record(with_changed, with_changed.looks(draw.gamma(2.0, size=(40, 16))))
+    assert record is not None
+    assert record.changed is not None
+    assert record.reach == record.changed.bound
+    card = tiny_card("tiny_int8", doubt=Doubt(sets=SETS, familiarity=record))
+    flatbuffer = with_feature_output((models / "tiny_int8.tflite").read_bytes())
+    write_artifact(tmp_path / "model.tflite", flatbuffer, card, familiar=with_changed)
+    artifact = open_artifact(tmp_path / "model.tflite")
+    assert artifact.familiar is not None
+    assert artifact.familiar.changed is not None
+    pooled = draw.gamma(2.0, size=(5, 16))
+    np.testing.assert_array_equal(artifact.familiar.looks(pooled), with_changed.looks(pooled))
+    told = load_classifier(artifact).predict(picture(tmp_path / "a.png", 4)).familiarity
+    assert told is not None
+    assert told.bound == record.changed.bound
+    assert told.familiar == (told.score <= told.bound)
+
+    tree = json.loads(msgspec.json.encode(artifact.card))
+    archive_path = tmp_path / "tail.zip"
+    with zipfile.ZipFile(archive_path, "w") as archive:
+        archive.writestr("card.json", json.dumps(tree))
+        archive.writestr("labels.txt", "".join(f"{label}\n" for label in card.labels))
+        archive.writestr("familiarity.f16", familiar_entries(with_changed)[FAMILIARITY_FILE])
+    with pytest.raises(ArtifactError, match=r"32 bytes of changed\.f16.*none"):
+        read_artifact(artifact.flatbuffer + archive_path.read_bytes())
 
 
 def test_answers_carry_sets_and_familiarity(doubting: Callable[..., Path], tmp_path: Path, picture: Any) -> None:
@@ -98,7 +140,7 @@ def test_files_without_doubt_say_nothing_of_it(exported: Callable[[str], Path], 
 def test_a_damaged_entry_is_refused(
     entry: Any, said: str, doubting: Callable[..., Path], familiar: Familiar, tmp_path: Path
 ) -> None:
-    artifact, whole = open_artifact(doubting()), encode_familiar(familiar)
+    artifact, whole = open_artifact(doubting()), familiar_entries(familiar)[FAMILIARITY_FILE]
     assert artifact.card is not None
     tree = json.loads(msgspec.json.encode(artifact.card))
     content = {"other": whole[:-2] + b"\x00\x3c", "endless": b"\x00\x7c" + whole[2:]}.get(entry, entry)

@@ -12,7 +12,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 
-from mstl_edge.artifact.doubt import FAMILIARITY_FILE
+from mstl_edge.artifact.doubt import CHANGED_FILE, FAMILIARITY_FILE
 from mstl_edge.errors import ArtifactError
 
 MAX_ENTRIES = 64
@@ -20,7 +20,8 @@ MAX_ENTRY_BYTES = 16 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 CARD_FILE = "card.json"
 LABELS_FILE = "labels.txt"
-_OURS = re.compile(rf"{re.escape(CARD_FILE)}|{re.escape(LABELS_FILE)}|{re.escape(FAMILIARITY_FILE)}|golden/[0-9]+\.png")
+_ENTRIES = "|".join(map(re.escape, (CARD_FILE, LABELS_FILE, FAMILIARITY_FILE, CHANGED_FILE)))
+_OURS = re.compile(rf"{_ENTRIES}|golden/[0-9]+\.png")
 _LOCAL_RECORD = struct.Struct("<4s5H3I2H")
 _END_RECORD = struct.Struct("<4s4H2IH")
 _DIRECTORY_BYTES, _LENGTHS_AT, _LENGTHS = 46, 28, struct.Struct("<3H")

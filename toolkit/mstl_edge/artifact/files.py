@@ -21,7 +21,7 @@ from mstl_edge.artifact.card import (
     schema_of,
     without_paths,
 )
-from mstl_edge.artifact.doubt import FAMILIARITY_FILE, decode_familiar, encode_familiar
+from mstl_edge.artifact.doubt import decode_familiar, familiar_entries
 from mstl_edge.artifact.flatbuffer import MAX_BYTES
 from mstl_edge.artifact.golden import GoldenSample, decode_image, encode_image
 from mstl_edge.artifact.graph import parse_graph
@@ -97,7 +97,7 @@ def write_artifact(
     for name, sample in zip(names, golden, strict=True):
         entries[name] = encode_image(sample.image)
     if familiar is not None:
-        entries[FAMILIARITY_FILE] = encode_familiar(familiar)
+        entries |= familiar_entries(familiar)
     content = flatbuffer + zip_tail(len(flatbuffer), entries)
     read_artifact(content)
     write_bytes(path, content)
@@ -157,7 +157,7 @@ def _familiar(card: Card, facts: ModelFacts, entries: dict[str, bytes]) -> Famil
         return None
     if facts.feature_map is None:
         raise bad_card("a bound of familiarity without a feature map among the outputs")
-    return decode_familiar(record, entries.get(record.file), facts.feature_map.shape[3])
+    return decode_familiar(record, entries, facts.feature_map.shape[3])
 
 
 def _golden(card: Card, record: GoldenRecord, entries: dict[str, bytes]) -> GoldenSample:

@@ -7,7 +7,7 @@ made in the same way without it. What training images look like is told by the f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,13 @@ from mstl_edge.counted import counted
 from mstl_edge.metrics import conformal, familiarity
 from mstl_edge.metrics.familiarity import Familiar
 from mstl_edge.training.asking import Told, tell
+from mstl_edge.training.changed import changed
 from mstl_edge.training.trained import Trained, taking_turns
 
 MOST_SEEN = 500
 """Training images that tell what such images look like."""
+MOST_CHANGED = 100
+"""Of them that are also looked at after something was done to them, in six ways."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +33,12 @@ class Unseen:
     Attributes:
         classes: `(n,)` true class numbers.
         probabilities: `(n, classes)`.
-        distances: `(n,)` from the images that it was trained on; None without a feature map.
+        looks: `(n, 2)`, see `Familiar.looks`; None without a feature map.
     """
 
     classes: NDArray[np.int64]
     probabilities: NDArray[np.float32]
-    distances: NDArray[np.float64] | None
+    looks: NDArray[np.float64] | None
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,9 @@ def fit_doubt(
         left_out.append(f"label sets: {level:.0%} needs {needed} images kept from training, there are {len(classes)}")
     else:
         sets = LabelSets(level=level, kind=bounds.kind, lowest=bounds.lowest, images=bounds.images, origin=origin)
-    distances = [part.distances for part in parts if part.distances is not None]
-    bound = familiarity.fit_bound(np.concatenate(distances)) if familiar is not None and distances else None
-    record = None
-    if familiar is not None and bound is not None:
-        record = familiarity_record(
-            familiar, bound=bound, level=familiarity.LEVEL, images=len(np.concatenate(distances))
-        )
-    else:
+    looks = [part.looks for part in parts if part.looks is not None]
+    record = familiarity_record(familiar, np.concatenate(looks)) if familiar is not None and looks else None
+    if record is None:
         left_out.append(f"familiarity: {_why_unfamiliar(familiar, own, len(classes))}")
     return Doubted(
         Doubt(sets=sets, familiarity=record, left_out=tuple(left_out)), familiar if record is not None else None
@@ -92,7 +90,7 @@ def fit_doubt(
 
 
 def _why_unfamiliar(familiar: Familiar | None, own: Unseen, unseen: int) -> str:
-    if own.distances is None and familiar is None:
+    if own.looks is None and familiar is None:
         return "the file does not put its feature map out, or there are too few training images"
     needed = conformal.images_needed(familiarity.LEVEL)
     return f"{familiarity.LEVEL:.0%} needs {needed} images kept from training, there are {unseen}"
@@ -101,12 +99,17 @@ def _why_unfamiliar(familiar: Familiar | None, own: Unseen, unseen: int) -> str:
 def look_at_seen(flatbuffer: bytes, trained: Trained, *, threads: int) -> Familiar | None:
     """Return what training images look like to a file; None where it does not put its feature map out, or they are too few."""
     images, classes = trained.data.part("train")
-    chosen = np.sort(taking_turns(classes, trained.seed)[:MOST_SEEN])
-    seen = tell(flatbuffer, images.pixels.select(chosen), threads=threads).pooled
-    return None if seen is None else familiarity.fit_familiar(seen)
+    order = taking_turns(classes, trained.seed)
+    seen = tell(flatbuffer, images.pixels.select(np.sort(order[:MOST_SEEN])), threads=threads).pooled
+    familiar = None if seen is None else familiarity.fit_familiar(seen)
+    if seen is None or familiar is None:
+        return None
+    some = np.asarray(images.pixels[np.sort(order[:MOST_CHANGED])], dtype=np.uint8)
+    others = tell(flatbuffer, changed(some, trained.seed), threads=threads).pooled
+    return familiar if others is None else replace(familiar, changed=familiarity.fit_changed(seen, others))
 
 
 def look_at_unseen(familiar: Familiar | None, told: Told, classes: NDArray[np.int64]) -> Unseen:
-    """Return what a file said of images that it was not trained on, and how far they lie from those that it was."""
-    distances = None if familiar is None or told.pooled is None else familiar.distance(told.pooled)
-    return Unseen(classes, told.probabilities, distances)
+    """Return what a file said of images that it was not trained on, and how they look beside those that it was."""
+    looks = None if familiar is None or told.pooled is None else familiar.looks(told.pooled)
+    return Unseen(classes, told.probabilities, looks)
