@@ -63,6 +63,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "fine-tuning": fine_tuning.seconds,
     "fine-tuning-pairs": fine_tuning.pairs,
     "decoding": speed.decoding,
+    "dicom-decoding": speed.dicom_decoding,
     "growth": speed.growth,
     "profile": speed.profile,
     "peak": speed.peak,
