@@ -25,6 +25,7 @@ COMMANDS = (
     "bench",
     "report",
     "predict",
+    "serve",
     "inspect",
     "study",
     "recipes",

@@ -79,7 +79,7 @@ def predict(
 
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
-    classifier = load_classifier(_file_of(model), runtime=runtime, threads=threads)  # type: ignore[arg-type]  # it checks the name
+    classifier = load_classifier(file_of(model), runtime=runtime, threads=threads)  # type: ignore[arg-type]  # it checks the name
     card = classifier.card
     replayed = "golden answers reproduced" if classifier.replayed_lsb is not None else "no golden samples to check"
     say(
@@ -109,7 +109,7 @@ def predict(
         raise typer.Exit(1)
 
 
-def _file_of(model: Path) -> Path:
+def file_of(model: Path) -> Path:
     """Return the file that is run: of a run folder the int8 file that its export chose.
 
     Raises:
