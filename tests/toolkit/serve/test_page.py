@@ -88,6 +88,20 @@ def test_dropped_images_are_answered_with_map_doubt_and_a_second_opinion(browser
     assert all(url.startswith((address, "blob:")) for url in browser.requests)
 
 
+def test_a_file_without_its_feature_map_shows_evidence_when_asked(
+    browser: Browser, exported: Callable[[str], Path]
+) -> None:
+    with serving(exported("tiny_int8"), "--rate", "0") as (address, _):
+        browser.open(address, 1400)
+        browser.until(READY)
+        give(browser, {"one.png": encoded(1)})
+        answered(browser, 1)
+        assert "evidence by" not in browser.value("document.querySelector('article').innerText")
+        browser.value("document.querySelector('article button').click()")
+        browser.until("document.querySelector('article').innerText.includes('evidence by occlusion')")
+        assert browser.value("document.querySelector('article button')") is None
+
+
 def test_several_images_become_a_table_and_a_csv(browser: Browser, address: str) -> None:
     browser.open(address, 1400)
     browser.until(READY)

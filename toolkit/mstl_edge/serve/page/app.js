@@ -70,8 +70,7 @@ async function answer(row) {
   table();
 }
 
-async function send(row, number) {
-  const explain = models[number].exact_maps;
+async function send(row, number, explain = models[number].exact_maps) {
   for (;;) {
     const body = new FormData();
     body.append("image", row.blob, row.name);
@@ -91,7 +90,16 @@ function show(row) {
   } else {
     const canvas = make("canvas", { role: "img" });
     row.canvas = canvas;
-    children.push(canvas, make("div", {}, ...row.answers.filter(Boolean).map((record) => told(record, row.answers.indexOf(record)))));
+    const asked = row.answers[0].map ? null : make("button", { type: "button" }, "Show evidence: covers parts of the image, one after the other");
+    asked?.addEventListener("click", async () => {
+      asked.disabled = true;
+      $("status").textContent = `${row.name}: looking for evidence…`;
+      const record = await send(row, 0, true).catch((error) => ({ error: error.message }));
+      if (!record.error) row.answers[0] = record;
+      show(row);
+      next();
+    });
+    children.push(canvas, make("div", {}, ...row.answers.filter(Boolean).map((record) => told(record, row.answers.indexOf(record))), asked));
   }
   row.element.replaceChildren(...children);
   if (row.canvas) draw(row);
