@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from mstl_edge.preprocess import UnreadableImageError, decode, heard, load_image, open_image, read_stored
-from mstl_edge.preprocess.dicom import NOT_INSTALLED, DicomPicture, picture, read_header
+from mstl_edge.preprocess.dicom import NOT_INSTALLED, DicomPicture, decoding, picture, read_header
 from mstl_edge.recipe import PreprocessSpec
 
 SPEC = PreprocessSpec()
@@ -226,7 +226,7 @@ def test_a_deflated_file_that_becomes_far_too_large_is_refused(monkeypatch: pyte
     content = dicom_bytes(np.zeros((2000, 2000), np.uint8), "deflated")
     assert len(content) < 20_000
     assert grey(content).max() == 0
-    monkeypatch.setattr(picture, "MOST_INFLATED", 1_000_000)
+    monkeypatch.setattr(decoding, "MOST_INFLATED", 1_000_000)
     with pytest.raises(UnreadableImageError, match="a deflated DICOM file of more than 1,000,000 bytes"):
         load_image(content, 32, SPEC)
 

@@ -149,7 +149,7 @@ def _exactly(stream: BinaryIO, size: int) -> bytes:
 
 def serve(asked: BinaryIO, told: BinaryIO) -> None:
     """Answer one file after the other, until `asked` ends."""
-    from mstl_edge.preprocess.dicom.picture import decoded, parsed
+    from mstl_edge.preprocess.dicom.decoding import decoded, parsed
     from mstl_edge.preprocess.dicom.values import hush
 
     hush()

@@ -6,8 +6,6 @@ Nothing of a file's own text goes into a message: it may name a patient.
 from __future__ import annotations
 
 import importlib.util
-import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from PIL import Image
 
 from mstl_edge.errors import MissingExtraError
 from mstl_edge.installing import install_extra
+from mstl_edge.preprocess.dicom.decoding import decoded, parsed
 from mstl_edge.preprocess.dicom.elsewhere import DecoderError, decoded_elsewhere
 from mstl_edge.preprocess.dicom.levels import PLAIN_BITS, Levels
 from mstl_edge.preprocess.dicom.values import hush, text_of, whole_of
@@ -29,18 +28,12 @@ from mstl_edge.recipe import PreprocessSpec, windows_of
 
 EXTRA = "dicom"
 NOT_INSTALLED = f"a DICOM file, which the extra [{EXTRA}] reads"
-MOST_INFLATED = 1 << 30
-"""Bytes that a deflated file may become."""
 MOST_FRAMES = 100_000
 _TYPES = (b"CS", b"UI", b"UL", b"LO", b"OB", b"DA", b"TM", b"SH")
 _FIRST_ELEMENTS = (b"\0\0", b"\x05\0", b"\x08\0", b"\x12\0", b"\x16\0", b"\x18\0")
 """Of group 8, which begins a file without a preamble."""
 _LONGEST_FIRST = 256
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_DEFLATED = "1.2.840.10008.1.2.1.99"
-_RLE = "1.2.840.10008.1.2.5"
-_MOST_DEFLATED = 1032
-"""Bytes that zlib can hold in one."""
 
 
 @dataclass(frozen=True)
@@ -180,60 +173,6 @@ def open_dicom(content: bytes, name: str, frame: int | None = None) -> DicomPict
         colour = samples == 3 or text_of(dataset, "PhotometricInterpretation") == "PALETTE COLOR"
         mode = "RGB" if colour else "L" if bits <= PLAIN_BITS else "I;16" if bits <= 2 * PLAIN_BITS else "F"
         return DicomPicture(dataset, content, size, mode, frames, frame or 0)
-
-
-def parsed(content: bytes, name: str) -> Any:
-    """Return a file's elements."""
-    import pydicom
-
-    dataset = pydicom.dcmread(io.BytesIO(_inflated(content, name)), force=True)
-    if not hasattr(dataset, "file_meta") or "TransferSyntaxUID" not in dataset.file_meta:
-        # Old programs leave the header out and write what DICOM calls its default.
-        dataset.ensure_file_meta()
-        implicit, little = dataset.original_encoding
-        dataset.file_meta.TransferSyntaxUID = (
-            pydicom.uid.ImplicitVRLittleEndian
-            if implicit
-            else pydicom.uid.ExplicitVRLittleEndian
-            if little
-            else pydicom.uid.ExplicitVRBigEndian
-        )
-    return dataset
-
-
-def _inflated(content: bytes, name: str) -> bytes:
-    """Return `content`; refuse a deflated file that would become far too large.
-
-    pydicom inflates such a file by itself, and without a limit.
-    """
-    if _DEFLATED.encode() in content[:1024] and len(content) * _MOST_DEFLATED > MOST_INFLATED:
-        import pydicom
-
-        file = io.BytesIO(content)
-        pydicom.filereader.read_preamble(file, force=True)
-        pydicom.filereader._read_file_meta_info(file)
-        inflating = zlib.decompressobj(-zlib.MAX_WBITS)
-        size, rest = 0, content[file.tell() :]
-        while rest and size <= MOST_INFLATED:
-            size += len(inflating.decompress(rest, 1 << 24))
-            rest = inflating.unconsumed_tail
-        if size > MOST_INFLATED:
-            raise UnreadableImageError(
-                "an image file", name, f"a deflated DICOM file of more than {MOST_INFLATED:,} bytes"
-            )
-    return content
-
-
-def decoded(dataset: Any, frame: int) -> NDArray[Any]:
-    """Return one picture as stored, `(rows, columns)`, or in colour `(rows, columns, 3)`."""
-    from pydicom.pixels import apply_color_lut, pixel_array
-
-    # Its own decoder: the one of pylibjpeg-rle panics over damaged files, and prints where.
-    plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == _RLE else ""
-    pixels = pixel_array(dataset, index=frame, decoding_plugin=plugin)
-    if pixels.ndim == 2 and text_of(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
-        return np.asarray(apply_color_lut(pixels, dataset))[..., :3]
-    return np.asarray(pixels)
 
 
 def _eight_bits(colours: NDArray[Any], dataset: Any) -> NDArray[np.uint8]:
