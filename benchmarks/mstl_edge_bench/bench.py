@@ -12,16 +12,16 @@ from mstl_edge.errors import DataError, MstlEdgeError
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.runtime import RuntimeChoice
 from mstl_edge.schemas.bench import Accuracy, BenchReport, Result
-from mstl_edge_bench import latency
-from mstl_edge_bench.accuracy import Answers, Judged, answer_images, score
-from mstl_edge_bench.baseline import Baseline, check_host, check_rows, keys_to_come
-from mstl_edge_bench.comparison import compare_models
-from mstl_edge_bench.images import SplitChoice, TestSet, images_of, moved_data, test_split_of
+from mstl_edge_bench.compare.baseline import Baseline, check_host, check_rows, keys_to_come
+from mstl_edge_bench.compare.comparison import compare_models
+from mstl_edge_bench.compare.regression import Compared, compare_rows
 from mstl_edge_bench.lineup import Lineup, line_up
 from mstl_edge_bench.loaded import Loaded, load
-from mstl_edge_bench.measure import Setting, Surroundings, time_models
-from mstl_edge_bench.regression import Compared, compare_rows
-from mstl_edge_bench.validity import busy_because
+from mstl_edge_bench.scoring.accuracy import Answers, Judged, answer_images, score
+from mstl_edge_bench.scoring.images import SplitChoice, TestSet, images_of, moved_data, test_split_of
+from mstl_edge_bench.timing import latency
+from mstl_edge_bench.timing.measure import Setting, Surroundings, time_models
+from mstl_edge_bench.timing.validity import busy_because
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mstl_edge.artifact import Artifact
 from mstl_edge.runtime import InterpreterRuntime, RuntimeChoice, load_runtime, replay_golden
-from mstl_edge_bench.delegate import Coverage, delegate_coverage
+from mstl_edge_bench.machine.delegate import Coverage, delegate_coverage
 
 
 @dataclass(frozen=True)

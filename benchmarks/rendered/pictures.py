@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mstl_edge.report.axis import linear_axis
-from mstl_edge.report.chart import Frame, chart, dot, line
+from mstl_edge.report.draw.axis import linear_axis
+from mstl_edge.report.draw.chart import Frame, chart, dot, line
 from rendered.markdown import read
 
 STYLE = (

@@ -19,8 +19,8 @@ from in_turns import Member, Turns
 from mstl_edge.errors import RunError
 from mstl_edge.runs import RunFolder, open_run
 from mstl_edge.storage import cache_folder
-from mstl_edge_bench.host import describe_host
-from mstl_edge_bench.latency import PATIENCE_S
+from mstl_edge_bench.machine.host import describe_host
+from mstl_edge_bench.timing.latency import PATIENCE_S
 
 ALPHAS = (0.25, 0.5, 0.75, 1.0)
 SIZES = (96, 128, 160, 192, 224)

@@ -26,7 +26,7 @@ from mstl_edge.runs import open_run
 from mstl_edge.schemas.export import EXPORT
 from mstl_edge.storage import write_text
 from mstl_edge.training._keras import versions
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/cross-fit-time/1"
 

@@ -27,7 +27,7 @@ from mstl_edge.data.splits import split_source
 from mstl_edge.data.workers import usable_cores
 from mstl_edge.recipe import PreprocessSpec, SplitSpec
 from mstl_edge.storage import write_text
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/decoding/1"
 SIZE = 224

@@ -32,7 +32,7 @@ from mstl_edge.data.workers import in_order, usable_cores
 from mstl_edge.preprocess import load_image
 from mstl_edge.recipe import PreprocessSpec
 from mstl_edge.storage import write_text
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/dicom-decoding/1"
 SIDE, SIZE = 512, 224

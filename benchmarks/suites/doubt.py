@@ -40,7 +40,7 @@ from mstl_edge.storage import write_text
 from mstl_edge.training._keras import versions
 from mstl_edge.training.asking import Told, tell
 from mstl_edge.training.trained import open_trained
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/doubt-measured/1"
 MOST_OTHERS = 60

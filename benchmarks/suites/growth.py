@@ -28,7 +28,7 @@ from mstl_edge.data.phantom import phantom_folder
 from mstl_edge.recipe import resolve
 from mstl_edge.runs import create_run, size_bytes
 from mstl_edge.storage import cache_folder, write_text
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/growth/1"
 PLAIN = {"images": 500, "views": 1, "epochs": 2, "stages": 1, "folds": 0}
@@ -110,8 +110,8 @@ def _train(case: dict[str, Any]) -> dict[str, Any]:
     memory = _Memory()
     started = time.perf_counter()
     from mstl_edge.schemas.study_plan import StudyPlan
+    from mstl_edge.study.plan import build_arms
     from mstl_edge.training import pipeline
-    from mstl_edge.training.study.plan import build_arms
     from mstl_edge.training.study.run import run_study, start_study
 
     imported = time.perf_counter()

@@ -17,14 +17,14 @@ import msgspec
 from mstl_edge.artifact import open_artifact
 from mstl_edge.runtime import RuntimeChoice
 from mstl_edge.schemas.bench_steadiness import block_medians
-from mstl_edge_bench import latency
-from mstl_edge_bench.clock import MONOTONIC
-from mstl_edge_bench.host import read_conditions
 from mstl_edge_bench.lineup import trainable_parameters
 from mstl_edge_bench.loaded import Loaded, load
-from mstl_edge_bench.session import Session, time_in_turns
-from mstl_edge_bench.subjects import inference_of
-from mstl_edge_bench.validity import disturbed_because
+from mstl_edge_bench.machine.clock import MONOTONIC
+from mstl_edge_bench.machine.host import read_conditions
+from mstl_edge_bench.timing import latency
+from mstl_edge_bench.timing.session import Session, time_in_turns
+from mstl_edge_bench.timing.subjects import inference_of
+from mstl_edge_bench.timing.validity import disturbed_because
 
 WARMUP_MS = 200.0
 MOST_REPEATS = {"reference": 4}
@@ -45,7 +45,7 @@ class Member:
 class Replay:
     """A timer for pytest-benchmark that repeats durations which were measured before."""
 
-    __name__ = "mstl_edge_bench.latency"
+    __name__ = "mstl_edge_bench.timing.latency"
 
     def __init__(self) -> None:
         self._left: list[float] = []

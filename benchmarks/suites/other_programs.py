@@ -36,8 +36,8 @@ from mstl_edge.runs import RunFolder, open_run, read_json
 from mstl_edge.runtime import load_runtime, to_input, to_real
 from mstl_edge.runtime.interpreter import InterpreterRuntime
 from mstl_edge.storage import write_text
-from mstl_edge.training.mediapipe import write_for_mediapipe
-from mstl_edge_bench.host import describe_host
+from mstl_edge.training.exporting.mediapipe import write_for_mediapipe
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/other-programs/1"
 RESULT = Path(__file__).parents[1] / "results" / "other-programs.json"

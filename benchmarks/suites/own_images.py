@@ -22,7 +22,7 @@ import msgspec
 
 from mstl_edge.storage import write_text
 from mstl_edge.training._keras import versions
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/own-images/1"
 REFUSED = 3

@@ -29,12 +29,12 @@ from published_stage import IMAGES, STAGE, deal, frozen_below, network, samples
 
 from mstl_edge.preprocess import normalize
 from mstl_edge.storage import write_text
-from mstl_edge.training import features, fit
 from mstl_edge.training._keras import keras, tf
-from mstl_edge.training.checkpoint import Checkpoint
+from mstl_edge.training.fitting import features, fit
+from mstl_edge.training.fitting.checkpoint import Checkpoint
 from mstl_edge.training.network.cut import cut_at
 from mstl_edge.training.network.keras import to_keras
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/profile/1"
 REPEATS = 15

@@ -83,8 +83,8 @@ def _work(job: dict[str, Any]) -> dict[str, Any]:
 
 def _ours(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any]:
     from mstl_edge.training._keras import tf
-    from mstl_edge.training.features import FrozenPrefix
-    from mstl_edge.training.fit import fit_tail, predict_logits
+    from mstl_edge.training.fitting.features import FrozenPrefix
+    from mstl_edge.training.fitting.fit import fit_tail, predict_logits
     from mstl_edge.training.network.cut import cut_at
     from mstl_edge.training.network.keras import to_keras
 
@@ -128,8 +128,8 @@ def frozen_below(whole: Any, unfreeze_from: str) -> Any:
 def samples(prefix: Any, images: dict[str, NDArray[Any]], part: str, precision: FeaturePrecision = "float32") -> Any:
     """Return features and labels of the training ("") or the held-out ("_test") images."""
     from mstl_edge.recipe import AugmentSpec
-    from mstl_edge.training.features import Images, prefix_features
-    from mstl_edge.training.fit import Samples
+    from mstl_edge.training.fitting.features import Images, prefix_features
+    from mstl_edge.training.fitting.fit import Samples
 
     pixels = images[f"x{part}"]
     keys = tuple(digest(image.tobytes()) for image in pixels)
@@ -191,8 +191,8 @@ def _one_step(
 ) -> dict[str, Any]:
     from mstl_edge.metrics import softmax
     from mstl_edge.training._keras import keras
-    from mstl_edge.training.features import FrozenPrefix
-    from mstl_edge.training.fit import fit_tail, predict_logits
+    from mstl_edge.training.fitting.features import FrozenPrefix
+    from mstl_edge.training.fitting.fit import fit_tail, predict_logits
     from mstl_edge.training.network.cut import cut_at
     from mstl_edge.training.network.keras import to_keras
 

@@ -24,8 +24,8 @@ from msgspec.structs import replace
 from mstl_edge.recipe import Recipe, StageSpec, load_recipe, resolve, to_tree
 from mstl_edge.schemas.study_plan import Arm, StudyPlan
 from mstl_edge.storage import write_text
-from mstl_edge.training.study.folder import StudyFolder, open_study
-from mstl_edge.training.study.plan import build_arms
+from mstl_edge.study.folder import StudyFolder, open_study
+from mstl_edge.study.plan import build_arms
 from mstl_edge.training.study.run import run_study, start_study
 from mstl_edge_cli.console import Terminal
 

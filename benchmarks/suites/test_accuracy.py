@@ -13,9 +13,9 @@ from in_turns import REPLAY, Member
 from mstl_edge.artifact import open_artifact
 from mstl_edge.runs import RunFolder, read_json
 from mstl_edge.runtime import load_runtime
-from mstl_edge_bench.accuracy import Judged, answer_images, pair, score
-from mstl_edge_bench.images import test_split_of as split_for_testing
 from mstl_edge_bench.lineup import trainable_parameters
+from mstl_edge_bench.scoring.accuracy import Judged, answer_images, pair, score
+from mstl_edge_bench.scoring.images import test_split_of as split_for_testing
 
 EXPORTED = ("float32", "int8-ptq", "int8-qat")
 SCORES = (

@@ -42,7 +42,7 @@ try:
     main()
 except SystemExit:
     pass
-from mstl_edge_bench.host import resident_bytes
+from mstl_edge_bench.machine.host import resident_bytes
 print(json.dumps({'peak': resident_bytes()[1]}))
 """
 FIRST_ANSWER = """

@@ -36,7 +36,7 @@ from own_cache import own_cache
 from published_stage import IMAGES, LEARNING_RATES, STAGE, deal
 
 from mstl_edge.storage import CACHE_VARIABLE, write_text
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/training-speed/1"
 ALPHAS = ("1.0", "0.25")

@@ -25,7 +25,7 @@ import msgspec
 from mstl_edge.schemas.export import EXPORT
 from mstl_edge.schemas.metrics import METRICS
 from mstl_edge.storage import write_text
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/two-versions/1"
 HINT = "It is written at the end."

@@ -43,8 +43,8 @@ from mstl_edge.training.network.classifier import LOGITS, fresh_head, with_softm
 from mstl_edge.training.network.cut import trained_nodes
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.trained import Trained, open_trained
-from mstl_edge_bench.host import describe_host
 from mstl_edge_bench.lineup import exported_models
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/where-it-looks/1"
 DRAWN_SEED, DRAWN_IMAGES = 2026, 400

@@ -24,7 +24,7 @@ import msgspec
 from own_cache import own_cache
 
 from mstl_edge.storage import CACHE_VARIABLE, write_text
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.machine.host import describe_host
 
 SCHEMA = "mstl-edge/whole-run/1"
 COMMANDS = ("train", "run")

@@ -76,7 +76,7 @@ class Checkup(Struct, frozen=True, kw_only=True):
 
 def check_up() -> Checkup:
     """Look around."""
-    from mstl_edge_bench.host import describe_host
+    from mstl_edge_bench.machine.host import describe_host
 
     requirements = _requirements()
     # Those for other machines stand there too.

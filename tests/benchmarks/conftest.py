@@ -14,11 +14,11 @@ import pytest
 from mstl_edge.artifact import draw_golden_images
 from mstl_edge.artifact.golden import encode_image
 from mstl_edge.schemas.bench import BenchReport, Conditions
-from mstl_edge_bench import subjects
-from mstl_edge_bench.baseline import Baseline
 from mstl_edge_bench.bench import BenchPlan, run_bench
-from mstl_edge_bench.host import describe_host
-from mstl_edge_bench.measure import Surroundings
+from mstl_edge_bench.compare.baseline import Baseline
+from mstl_edge_bench.machine.host import describe_host
+from mstl_edge_bench.timing import subjects
+from mstl_edge_bench.timing.measure import Surroundings
 
 
 class TickingClock:

@@ -16,15 +16,16 @@ from mstl_edge.progress import Silent
 from mstl_edge.schemas import bench as schema
 from mstl_edge.schemas.bench import BenchReport, Conditions, encode_report
 from mstl_edge.schemas.bench_reading import read_report
-from mstl_edge_bench import loaded, subjects
+from mstl_edge_bench import loaded
 from mstl_edge_bench.bench import BenchPlan, run_bench
-from mstl_edge_bench.comparison import compare_models
-from mstl_edge_bench.delegate import Coverage
-from mstl_edge_bench.host import describe_host
+from mstl_edge_bench.compare.comparison import compare_models
 from mstl_edge_bench.lineup import line_up
-from mstl_edge_bench.measure import Surroundings
-from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
-from mstl_edge_bench.startup import measure_startup, run_probe
+from mstl_edge_bench.machine.delegate import Coverage
+from mstl_edge_bench.machine.host import describe_host
+from mstl_edge_bench.output.pytest_benchmark import to_pytest_benchmark
+from mstl_edge_bench.timing import subjects
+from mstl_edge_bench.timing.measure import Surroundings
+from mstl_edge_bench.timing.startup import measure_startup, run_probe
 
 Bench = Callable[..., BenchReport]
 NOTHING = {"value": 0.0, "low": 0.0, "high": 1.0}
@@ -453,7 +454,8 @@ def test_parameters_that_the_last_stage_trained_are_counted_from_the_card(tiny_c
 def test_the_benchmarks_import_no_tensorflow(twins: tuple[Path, Path]) -> None:
     code = """
 import sys
-import mstl_edge_bench.bench, mstl_edge_bench.tables, mstl_edge_bench.pytest_benchmark, mstl_edge_bench.regression
+import mstl_edge_bench.bench, mstl_edge_bench.output.tables, mstl_edge_bench.output.pytest_benchmark
+import mstl_edge_bench.compare.regression
 import mstl_edge_cli.commands.bench
 print(sorted(name for name in ("tensorflow", "tf_keras", "keras", "scipy", "sklearn") if name in sys.modules))
 """

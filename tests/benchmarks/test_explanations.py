@@ -7,8 +7,8 @@ import pytest
 
 from mstl_edge.metrics import Interval
 from mstl_edge.runtime import load_runtime
-from mstl_edge_bench.delegate import Coverage, delegate_coverage
-from mstl_edge_bench.explain import explain_speedup
+from mstl_edge_bench.compare.explain import explain_speedup
+from mstl_edge_bench.machine.delegate import Coverage, delegate_coverage
 
 A76, A72 = ("asimd", "asimddp"), ("asimd",)
 ALL, NONE = Coverage(31, 31), Coverage(31, 0)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mstl_edge_bench.cpu import cpu_features, cpu_name, dot_product, parse_cpuinfo
-from mstl_edge_bench.emulation import emulated_because
-from mstl_edge_bench.host import describe_host, read_conditions, resident_bytes
+from mstl_edge_bench.machine.cpu import cpu_features, cpu_name, dot_product, parse_cpuinfo
+from mstl_edge_bench.machine.emulation import emulated_because
+from mstl_edge_bench.machine.host import describe_host, read_conditions, resident_bytes
 
 Tree = Callable[[dict[str, str]], Path]
 

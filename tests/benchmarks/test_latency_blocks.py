@@ -10,9 +10,9 @@ import pytest
 
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge.schemas.bench import Conditions, Overhead
-from mstl_edge_bench import latency
-from mstl_edge_bench.noise import latency_ratio
-from mstl_edge_bench.validity import Judgement, busy_because, disturbed_because, judge, timing_warnings
+from mstl_edge_bench.timing import latency
+from mstl_edge_bench.timing.noise import latency_ratio
+from mstl_edge_bench.timing.validity import Judgement, busy_because, disturbed_because, judge, timing_warnings
 
 
 class World:

@@ -12,16 +12,16 @@ import pytest
 from mstl_edge.errors import GateRefusedError, MstlEdgeError
 from mstl_edge.schemas.bench import Accuracy, BenchReport, Change, Result, Startup, encode_report
 from mstl_edge.schemas.bench_reading import read_report
-from mstl_edge_bench.baseline import Baseline, Tolerances, parse_tolerances
-from mstl_edge_bench.measure import Surroundings
-from mstl_edge_bench.noise import LEAST_BETWEEN_RUNS, between_runs, latency_ratio, ratio_between_runs
-from mstl_edge_bench.regression import (
+from mstl_edge_bench.compare.baseline import Baseline, Tolerances, parse_tolerances
+from mstl_edge_bench.compare.regression import (
     accuracy_loss,
     compare_rows,
     describe_change,
     describe_verdict,
     refuse_regressions,
 )
+from mstl_edge_bench.timing.measure import Surroundings
+from mstl_edge_bench.timing.noise import LEAST_BETWEEN_RUNS, between_runs, latency_ratio, ratio_between_runs
 
 Bench = Callable[..., BenchReport]
 World = Callable[..., Surroundings]

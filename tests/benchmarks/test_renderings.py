@@ -18,8 +18,8 @@ import pytest
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge.recipe import recipe_keys
 from mstl_edge.schemas.bench import BenchReport
-from mstl_edge_bench import tables
-from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
+from mstl_edge_bench.output import tables
+from mstl_edge_bench.output.pytest_benchmark import to_pytest_benchmark
 
 Bench = Callable[..., BenchReport]
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from mstl_edge_bench import tables
 from mstl_edge_bench.bench import BenchPlan, run_bench
+from mstl_edge_bench.output import tables
 
 
 def test_three_classes_are_scored_one_by_one_and_have_no_sensitivity(

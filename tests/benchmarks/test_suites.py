@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mstl_edge_bench.latency import LEAST_BLOCKS
+from mstl_edge_bench.timing.latency import LEAST_BLOCKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,7 +47,7 @@ def test_latency_comes_in_alternating_blocks_with_their_spread_and_validity(grid
     assert schemes == {"float32", "int8"}
     for entry in entries:
         info, stats = entry["extra_info"], entry["stats"]
-        assert entry["options"]["timer"] == "mstl_edge_bench.latency"
+        assert entry["options"]["timer"] == "mstl_edge_bench.timing.latency"
         assert (info["alpha"], info["size"], info["blocks"]) == (0.25, 96, LEAST_BLOCKS)
         blocks = np.reshape(stats["data"], (LEAST_BLOCKS, -1))
         assert blocks.shape[1] >= 20

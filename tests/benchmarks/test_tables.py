@@ -11,7 +11,7 @@ import pytest
 
 from mstl_edge.schemas.bench import BenchReport
 from mstl_edge.schemas.bench_wording import milliseconds
-from mstl_edge_bench import tables
+from mstl_edge_bench.output import tables
 
 Bench = Callable[..., BenchReport]
 

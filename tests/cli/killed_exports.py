@@ -22,7 +22,7 @@ import ai_edge_litert.interpreter  # noqa: F401 - imported once, before any fork
 
 from mstl_edge import folders, storage
 from mstl_edge.runs import RunFolder
-from mstl_edge.training import export
+from mstl_edge.training.exporting import export
 
 OPTIONS = export.Int8Options(kinds=("ptq",), max_drop=100.0, min_agreement=0.0, cross_fit=0)
 EVENTS = ("open", "os", "shutil", "ctypes")

@@ -19,8 +19,9 @@ from typing import Any
 import ai_edge_litert.interpreter  # noqa: F401 - imported once, before any fork
 
 from mstl_edge import storage
-from mstl_edge.training import features, fit, pipeline  # noqa: F401
+from mstl_edge.training import pipeline  # noqa: F401
 from mstl_edge.training.convert import to_float_flatbuffer
+from mstl_edge.training.fitting import features, fit
 from mstl_edge_cli import app
 
 

@@ -18,8 +18,8 @@ from mstl_edge.errors import GateRefusedError, MstlEdgeError
 from mstl_edge.schemas.bench import Conditions
 from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge_bench import bench as bench_module
-from mstl_edge_bench import latency, subjects
-from mstl_edge_bench.measure import Surroundings
+from mstl_edge_bench.timing import latency, subjects
+from mstl_edge_bench.timing.measure import Surroundings
 from mstl_edge_cli.commands import bench
 
 

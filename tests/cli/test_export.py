@@ -46,7 +46,7 @@ def _summed_up(run: RunFolder, *schemes: str, chosen: str | None) -> Export:
 def test_metadata_adds_a_copy_of_each_file_and_says_where_it_is(
     mstl_edge: Callable[..., Any], run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mstl_edge.training import export
+    from mstl_edge.training.exporting import export
 
     monkeypatch.setattr(export, "export_int8", lambda *_, **__: _summed_up(run, "float32", "int8", chosen="int8"))
     assert json.loads(mstl_edge("export", "run", "--json").stdout)["mediapipe"] == []
@@ -76,7 +76,7 @@ def _picture(folder: Path) -> Path:
 def test_a_refused_export_still_gives_the_copy_of_the_float_file(
     mstl_edge: Callable[..., Any], run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mstl_edge.training import export
+    from mstl_edge.training.exporting import export
 
     def refuse(*_: Any, **__: Any) -> None:
         raise GateRefusedError(
@@ -90,7 +90,7 @@ def test_a_refused_export_still_gives_the_copy_of_the_float_file(
 
 
 def test_a_later_export_leaves_no_copy_of_an_earlier_one(run: RunFolder) -> None:
-    from mstl_edge.training.seal import drop_earlier
+    from mstl_edge.training.exporting.seal import drop_earlier
 
     (run.exports / "tiny-int8-mediapipe.tflite").write_bytes(b"of an earlier export")
     drop_earlier(run.exports)
@@ -100,7 +100,7 @@ def test_a_later_export_leaves_no_copy_of_an_earlier_one(run: RunFolder) -> None
 def test_out_takes_a_copy_of_what_has_passed_and_is_untouched_by_a_refusal(
     mstl_edge: Callable[..., Any], run: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from mstl_edge.training import export
+    from mstl_edge.training.exporting import export
 
     monkeypatch.setattr(export, "export_int8", lambda *_, **__: _summed_up(run, "float32", "int8", chosen="int8"))
     ended = mstl_edge("export", "run", "--out", "models/mine.tflite")

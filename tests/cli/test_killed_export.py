@@ -28,7 +28,7 @@ def test_an_export_killed_at_seeded_moments_leaves_the_one_of_before_or_its_own(
     tiny_recipe_file: Path, tmp_path: Path
 ) -> None:
     from mstl_edge.training import pipeline
-    from mstl_edge.training.export import Int8Options, export_int8
+    from mstl_edge.training.exporting.export import Int8Options, export_int8
 
     run = create_run(load_recipe(str(tiny_recipe_file)), tmp_path / "run", versions={})
     pipeline.train(run, threads=1)

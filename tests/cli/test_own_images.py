@@ -170,7 +170,7 @@ def test_where_the_gate_refuses_a_run_on_own_images_tries_mixed_precision(
     from mstl_edge.runs import create_run
     from mstl_edge.schemas.choices import Choices
     from mstl_edge.schemas.export import EXPORT, Export
-    from mstl_edge.training import export
+    from mstl_edge.training.exporting import export
     from mstl_edge_cli.commands.run import _exported
 
     asked = []

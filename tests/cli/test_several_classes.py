@@ -151,7 +151,7 @@ def test_three_classes_go_from_images_to_report(
     mstl_edge: Callable[..., Any], draw_classes: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So small a network, trained for three epochs, is unsure of most images, and rounding moves its answers.
-    monkeypatch.setattr("mstl_edge.training.gate.BROKEN_CONVERSION", 0.0)
+    monkeypatch.setattr("mstl_edge.training.judging.gate.BROKEN_CONVERSION", 0.0)
     data = draw_classes(tmp_path / "scans", LABELS, count=20, seed=4)
     (tmp_path / "mine.toml").write_text(THREE.format(data=data))
     ended = mstl_edge("run", "mine.toml", "--out", "run", "--threads", 1, "--json")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mstl_edge.schemas.bench_reading import read_report
-from mstl_edge_bench import tables
+from mstl_edge_bench.output import tables
 from mstl_edge_cli.console import print_table
 
 REPORT = read_report(Path(__file__).parents[1] / "data" / "bench" / "bench-1.json")

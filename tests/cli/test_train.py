@@ -256,8 +256,8 @@ def test_threads_bound_tensorflow_too(mstl_edge, monkeypatch):
 
 @pytest.mark.slow
 def test_a_run_whose_export_is_refused_still_ends_with_its_report(mstl_edge, one_stage, tmp_path, monkeypatch):
-    from mstl_edge.training import export
-    from mstl_edge.training.candidates import Candidate
+    from mstl_edge.training.exporting import export
+    from mstl_edge.training.quantize.candidates import Candidate
 
     def not_quantized(trained, folded, twin, *_, **__):
         return iter([Candidate("ptq", twin, None, {})])

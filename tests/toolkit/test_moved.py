@@ -16,8 +16,8 @@ from mstl_edge.data.sources import open_source
 from mstl_edge.data.splits import split_source
 from mstl_edge.errors import DataError, MstlEdgeError, RecipeError, RunError
 from mstl_edge.recipe import Recipe, resolve, to_tree, with_absolute_paths
-from mstl_edge_bench.images import moved_data
-from mstl_edge_bench.images import test_split_of as split_for_testing
+from mstl_edge_bench.scoring.images import moved_data
+from mstl_edge_bench.scoring.images import test_split_of as split_for_testing
 
 
 @pytest.fixture(autouse=True)

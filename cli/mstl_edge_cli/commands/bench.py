@@ -15,7 +15,7 @@ from mstl_edge_cli.endings.ending import print_ending
 
 if TYPE_CHECKING:
     from mstl_edge.schemas.bench import BenchReport
-    from mstl_edge_bench.baseline import Tolerances
+    from mstl_edge_bench.compare.baseline import Tolerances
 
 Form = Literal["table", "all", "json", "csv", "markdown"]
 _VALID: dict[str, Meaning] = {"yes": "good", "no": "doubtful"}
@@ -108,8 +108,8 @@ def bench(
     supply spoil them, or the CPU is emulated, times are not valid, and no speed-up is made of them.
     """
     from mstl_edge.schemas.bench_reading import read_report
-    from mstl_edge_bench.baseline import Baseline, Tolerances, parse_tolerances
     from mstl_edge_bench.bench import BenchPlan, run_bench
+    from mstl_edge_bench.compare.baseline import Baseline, Tolerances, parse_tolerances
 
     if json + as_csv + markdown > 1:
         raise typer.BadParameter("--json, --csv and --markdown exclude each other")
@@ -185,7 +185,7 @@ def _write_pytest_benchmark(report: BenchReport, path: Path) -> None:
     import msgspec
 
     from mstl_edge.storage import write_bytes
-    from mstl_edge_bench.pytest_benchmark import to_pytest_benchmark
+    from mstl_edge_bench.output.pytest_benchmark import to_pytest_benchmark
 
     write_bytes(path, msgspec.json.format(msgspec.json.encode(to_pytest_benchmark(report)), indent=1))
     say(f"pytest-benchmark file: {path}")
@@ -203,7 +203,7 @@ def print_report(
         out: Where the report is written.
     """
     from mstl_edge.schemas.bench import encode_report
-    from mstl_edge_bench import tables
+    from mstl_edge_bench.output import tables
 
     if form == "json":
         typer.echo(encode_report(report), nl=False)
@@ -222,7 +222,7 @@ def print_report(
 
 def print_deciding(report: BenchReport) -> None:
     """Print what a person decides by; each class by itself where there are more than two."""
-    from mstl_edge_bench import tables
+    from mstl_edge_bench.output import tables
 
     scored = _scored(report)
     title = f"speed on {tables.describe_host_in_short(report.host)}; medians of {report.protocol.blocks} blocks"
@@ -238,7 +238,7 @@ def print_deciding(report: BenchReport) -> None:
 
 def print_tables(report: BenchReport) -> None:
     """Print every table, and what the comparisons say."""
-    from mstl_edge_bench import tables
+    from mstl_edge_bench.output import tables
 
     title = f"\nspeed on {tables.describe_host(report.host)}"
     print_table(title, tables.SPEED_COLUMNS, tables.speed_rows(report), meanings=_VALID, repeated=2)
@@ -261,7 +261,7 @@ def _scored(report: BenchReport) -> str:
 
 def _judge_changes(report: BenchReport, tolerances: Tolerances) -> None:
     """Say what changed against the baseline, and raise for what got worse than tolerated."""
-    from mstl_edge_bench.regression import describe_change, describe_verdict, refuse_regressions
+    from mstl_edge_bench.compare.regression import describe_change, describe_verdict, refuse_regressions
 
     for change in report.changes:
         say(f"baseline: {describe_change(change)}: {describe_verdict(change)}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mstl_edge.data.labelled import DataSource
     from mstl_edge.data.scan import Scan
     from mstl_edge.metrics import Interval
-    from mstl_edge.training.doubtful import DoubtfulLabel
+    from mstl_edge.training.unseen.doubtful import DoubtfulLabel
 
 LabelsOf = Annotated[
     Path | None,
@@ -143,7 +143,7 @@ def _doubted(run: Path | None, source: DataSource, scan: Scan) -> tuple[Doubtful
     from mstl_edge.data.splits import load_manifest
     from mstl_edge.errors import DataError
     from mstl_edge.runs import open_run
-    from mstl_edge.training.doubtful import doubtful_labels
+    from mstl_edge.training.unseen.doubtful import doubtful_labels
     from mstl_edge_cli.console import Terminal
 
     opened = open_run(run)

@@ -16,8 +16,8 @@ from mstl_edge_cli.scores import percent, print_classes, share
 if TYPE_CHECKING:
     from mstl_edge.metrics import ClassificationMetrics, Interval
     from mstl_edge.schemas.export import Export, ExportedFile, Origin, PairedTest
-    from mstl_edge.training.candidates import Kind
-    from mstl_edge.training.seal import FloatScheme
+    from mstl_edge.training.exporting.seal import FloatScheme
+    from mstl_edge.training.quantize.candidates import Kind
 
 
 def register(app: typer.Typer) -> None:
@@ -113,8 +113,8 @@ def export(
     with working_alone(opened.path):
         relocate_run(opened, options.stage_data(data), reporter)
         say(f"run: {opened.path}{'' if run else ' (latest)'}; starting TensorFlow")
-        from mstl_edge.training.export import Int8Options, export_float, export_int8
-        from mstl_edge.training.mediapipe import write_mediapipe_files
+        from mstl_edge.training.exporting.export import Int8Options, export_float, export_int8
+        from mstl_edge.training.exporting.mediapipe import write_mediapipe_files
 
         if schemes and not int8:
             record = export_float(

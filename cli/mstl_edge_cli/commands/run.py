@@ -92,7 +92,7 @@ def _exported(run: RunFolder, threads: int) -> tuple[Export, GateRefusedError | 
         What was exported or refused, and the refusal.
     """
     from mstl_edge.output_folder import working_alone
-    from mstl_edge.training.export import Int8Options, export_int8
+    from mstl_edge.training.exporting.export import Int8Options, export_int8
 
     begun = time.monotonic()
     with working_alone(run.path):

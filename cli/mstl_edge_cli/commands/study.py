@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mstl_edge.schemas.bench import BenchReport
     from mstl_edge.schemas.study import Study
     from mstl_edge.schemas.study_plan import Arm, StudyPlan
-    from mstl_edge.training.study.folder import StudyFolder
+    from mstl_edge.study.folder import StudyFolder
 
 FOLDS, REPEATS = 5, 2
 ALL_ARMS = ""
@@ -137,12 +137,12 @@ def study(
         opened = _reopened(resume, alone=all(option is None for option in of_plan))
         moved = options.stage_data(data)
         if recipe or asked != asked_of({}):
-            from mstl_edge.training.study.folder import refuse_other_recipe
+            from mstl_edge.study.folder import refuse_other_recipe
 
             weightless = opened.plan().recipe.backbone.weights == "none" and asked.weights is None
             again = replace(asked, weights="none") if weightless else asked
             refuse_other_recipe(opened, subject_of("study", recipe, data, again).recipe, moved)
-        from mstl_edge.training.study.folder import relocate_study
+        from mstl_edge.study.folder import relocate_study
 
         relocate_study(opened, moved, Terminal())
         say(f"resuming {resume}; starting TensorFlow")
@@ -181,7 +181,7 @@ def study(
 
 
 def _reopened(resume: Path, *, alone: bool) -> StudyFolder:
-    from mstl_edge.training.study.folder import open_study
+    from mstl_edge.study.folder import open_study
 
     opened = open_study(resume)
     if not alone:
@@ -196,7 +196,7 @@ def _reopened(resume: Path, *, alone: bool) -> StudyFolder:
 def _on(recipe: Recipe, network: str, files: dict[str, str]) -> tuple[str, Recipe]:
     """Return a recipe on `NAME[:VARIANT]`, and its arm's name; without a file of its own it starts from ImageNet weights."""
     from mstl_edge.planning.asked import parse_backbone
-    from mstl_edge.training.study.plan import on_backbone
+    from mstl_edge.study.plan import on_backbone
 
     return network.replace(":", "-"), on_backbone(recipe, *parse_backbone(network), files.get(network, "imagenet"))
 
@@ -210,7 +210,7 @@ def _built(
     schemes: Sequence[str],
 ) -> tuple[Arm, ...]:
     """Return the arms of the plan: those of the recipe, or of it on several networks, and the extra ones behind them."""
-    from mstl_edge.training.study.plan import SCHEMES, USUAL_ARMS, backbone_arms, build_arms, check_names
+    from mstl_edge.study.plan import SCHEMES, USUAL_ARMS, backbone_arms, build_arms, check_names
 
     chosen = schemes or SCHEMES
     if not networks:

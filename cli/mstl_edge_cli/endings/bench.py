@@ -9,7 +9,7 @@ from mstl_edge.counted import counted
 from mstl_edge.errors import typed
 from mstl_edge.schemas.bench import BenchReport, Comparison, Result
 from mstl_edge.schemas.bench_wording import marked, milliseconds, speedup, threads_of
-from mstl_edge_bench.tables import paired_words
+from mstl_edge_bench.output.tables import paired_words
 from mstl_edge_cli.endings.ending import Ending, Fact, beside_float
 
 

@@ -20,7 +20,7 @@ from mstl_edge.classifier import load_classifier
 from mstl_edge.errors import ArtifactError
 from mstl_edge.metrics.familiarity import Familiar, fit_changed, fit_familiar
 from mstl_edge.prediction import to_record
-from mstl_edge.training.mediapipe import write_for_mediapipe
+from mstl_edge.training.exporting.mediapipe import write_for_mediapipe
 
 SETS = LabelSets(level=0.9, kind="class-conditional", lowest=(0.45, 0.45), images=(20, 20), origin="40 images")
 

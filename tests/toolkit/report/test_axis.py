@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mstl_edge.errors import MstlEdgeError
-from mstl_edge.report.axis import linear_axis, log_axis, round_step, unit_axis
-from mstl_edge.report.chart import Frame
+from mstl_edge.report.draw.axis import linear_axis, log_axis, round_step, unit_axis
+from mstl_edge.report.draw.chart import Frame
 
 finite = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 3))
 

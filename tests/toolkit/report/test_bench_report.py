@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mstl_edge.report import write_report
-from mstl_edge.report.axis import unit_axis
-from mstl_edge.report.bench_figures import model_names
-from mstl_edge.report.chart import Frame
-from mstl_edge.report.labels import Box, Point, place_labels
+from mstl_edge.report.bench.bench_figures import model_names
+from mstl_edge.report.draw.axis import unit_axis
+from mstl_edge.report.draw.chart import Frame
+from mstl_edge.report.draw.labels import Box, Point, place_labels
 from mstl_edge.schemas.bench import Host, Result
 
 CANDIDATES = {

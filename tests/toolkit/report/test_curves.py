@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mstl_edge.metrics import roc_auc
-from mstl_edge.report.curves import reliability, roc_band, roc_curve, stairs
+from mstl_edge.report.draw.curves import reliability, roc_band, roc_curve, stairs
 
 
 def _answers(n: int, seed: int = 0, decimals: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from mstl_edge.metrics import Interval
-from mstl_edge.report.axis import linear_axis
-from mstl_edge.report.forest import Row, forest
+from mstl_edge.report.draw.axis import linear_axis
+from mstl_edge.report.draw.forest import Row, forest
 
 
 @pytest.mark.parametrize("count", [1, 3, 12])

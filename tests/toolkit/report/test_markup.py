@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mstl_edge.report.markup import Markup, number, tag
+from mstl_edge.report.html.markup import Markup, number, tag
 
 
 class _Reader(HTMLParser):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mstl_edge.report.networks import unbeaten
+from mstl_edge.report.study.networks import unbeaten
 
 
 def test_the_front_holds_what_nothing_beats_in_both() -> None:

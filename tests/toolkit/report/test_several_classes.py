@@ -15,7 +15,7 @@ import pytest
 
 from mstl_edge.metrics import classification_metrics, mcnemar_exact, paired_agreement, paired_difference
 from mstl_edge.report import write_report
-from mstl_edge.report.answer_figures import confusions
+from mstl_edge.report.answers.answer_figures import confusions
 from mstl_edge.schemas.metrics import METRICS, RunMetrics
 
 LABELS = ("benign lesion of the breast", "malignant", "normal")

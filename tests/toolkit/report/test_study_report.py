@@ -19,8 +19,8 @@ from mstl_edge.errors import MstlEdgeError
 from mstl_edge.metrics import roc_auc
 from mstl_edge.recipe import load_recipe
 from mstl_edge.report import write_report
-from mstl_edge.report.study_answers import read_arm_answers
-from mstl_edge.report.study_record import read_study
+from mstl_edge.report.study.study_answers import read_arm_answers
+from mstl_edge.report.study.study_record import read_study
 
 COMMITTED = Path(__file__).parents[3] / "benchmarks" / "results" / "studies"
 ARMS = ("single/float32", "single/int8-qat", "multi/float32", "multi/int8-qat")

@@ -87,11 +87,11 @@ def _moved(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
 def drawn_study(tmp_path: Path, manifest: Callable[..., Manifest], recipe: Callable[..., Recipe]) -> Callable[..., Any]:
     """Make a finished study of 60 images without training: every arm answers right with a chance of its own."""
     from mstl_edge.schemas.study_plan import StudyPlan
-    from mstl_edge.training.study.decision import Decision
-    from mstl_edge.training.study.folder import create_study
-    from mstl_edge.training.study.folds import class_numbers, deal_folds
-    from mstl_edge.training.study.plan import build_arms
-    from mstl_edge.training.study.predictions import answered, write_answers
+    from mstl_edge.study.decision import Decision
+    from mstl_edge.study.folder import create_study
+    from mstl_edge.study.folds import class_numbers, deal_folds
+    from mstl_edge.study.plan import build_arms
+    from mstl_edge.study.predictions import answered, write_answers
 
     def make(
         skill: dict[str, float],

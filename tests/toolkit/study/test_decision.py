@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mstl_edge.training.study.decision import fit_decision, threshold_for_sensitivity
+from mstl_edge.study.decision import fit_decision, threshold_for_sensitivity
 
 
 @given(

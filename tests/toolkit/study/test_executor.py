@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mstl_edge.training.study.executor import FoldResult, FoldTask, OneAfterTheOther, seconds_left
+from mstl_edge.study.executor import FoldResult, FoldTask, OneAfterTheOther, seconds_left
 
 
 def task(arm, fold, schemes=("float32",), images=0):

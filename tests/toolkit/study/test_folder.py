@@ -10,8 +10,8 @@ from mstl_edge.errors import DataError, RecipeError, RunError
 from mstl_edge.output_folder import check_unused
 from mstl_edge.recipe import load_recipe
 from mstl_edge.schemas.study_plan import StudyPlan
-from mstl_edge.training.study.folder import open_study, refuse_other_recipe, relocate_study
-from mstl_edge.training.study.plan import build_arms
+from mstl_edge.study.folder import open_study, refuse_other_recipe, relocate_study
+from mstl_edge.study.plan import build_arms
 
 
 def test_a_study_is_read_back_as_it_was_planned(drawn_study):

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mstl_edge.errors import DataError
-from mstl_edge.training.study.folds import deal_folds, training_subset
+from mstl_edge.study.folds import deal_folds, training_subset
 
 SETTINGS = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mstl_edge.training.study import peak_memory
+from mstl_edge.study import peak_memory
 
 
 def test_what_was_held_and_let_go_counts_until_it_is_forgotten():

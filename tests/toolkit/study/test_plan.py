@@ -6,7 +6,7 @@ import pytest
 from mstl_edge.errors import MstlEdgeError, RecipeError
 from mstl_edge.recipe import load_recipe
 from mstl_edge.schemas.study_plan import Arm
-from mstl_edge.training.study.plan import build_arms
+from mstl_edge.study.plan import build_arms
 
 
 def test_a_recipe_gives_three_arms_that_differ_in_what_they_stand_on():

@@ -11,8 +11,8 @@ import pytest
 
 from mstl_edge.errors import DataError
 from mstl_edge.schemas.study_plan import Arm, StudyPlan
-from mstl_edge.training.study.executor import FoldResult
-from mstl_edge.training.study.plan import build_arms
+from mstl_edge.study.executor import FoldResult
+from mstl_edge.study.plan import build_arms
 
 
 def plan_for(recipe, **keys):
@@ -89,7 +89,7 @@ def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_sto
 
 @pytest.mark.slow
 def test_what_several_networks_cost_is_measured_once_on_the_files_of_the_first_fold(recipe, tmp_path):
-    from mstl_edge.training.study.plan import backbone_arms, on_backbone
+    from mstl_edge.study.plan import backbone_arms, on_backbone
     from mstl_edge.training.study.run import run_study, start_study
     from mstl_edge_bench.bench import BenchPlan, run_bench
 
@@ -155,7 +155,7 @@ def test_a_study_of_many_arms_reads_the_images_of_each_once(drawn_study, monkeyp
 
 @pytest.mark.slow
 def test_int8_answers_come_from_the_converted_file(recipe, tmp_path):
-    from mstl_edge.training.study.predictions import read_answers
+    from mstl_edge.study.predictions import read_answers
     from mstl_edge.training.study.run import run_study, start_study
 
     whole = recipe("target")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mstl_edge.recipe import AugmentSpec
 from mstl_edge.storage import digest
-from mstl_edge.training.augment import draw_view, view_key
+from mstl_edge.training.fitting.augment import draw_view, view_key
 
 SPEC = AugmentSpec(views=4)
 KEY = digest("image")

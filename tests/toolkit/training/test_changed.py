@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mstl_edge.training.changed import changed
+from mstl_edge.training.unseen.changed import changed
 
 
 def test_six_ways_to_change_an_image_and_none_leaves_it() -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mstl_edge.recipe import Recipe
 from mstl_edge.runs import create_run
 from mstl_edge.training import pipeline
-from mstl_edge.training.doubtful import doubtful_labels
+from mstl_edge.training.unseen.doubtful import doubtful_labels
 from mstl_edge_cli.app import app
 
 

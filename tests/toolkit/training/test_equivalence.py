@@ -12,8 +12,8 @@ from mstl_edge.preprocess import normalize
 from mstl_edge.recipe import AugmentSpec, BackboneSpec, StageSpec
 from mstl_edge.storage import Rows, cache_folder
 from mstl_edge.training._keras import keras
-from mstl_edge.training.features import FrozenPrefix, Images, prefix_features
-from mstl_edge.training.fit import Samples, class_weights, fit_tail, predict_logits
+from mstl_edge.training.fitting.features import FrozenPrefix, Images, prefix_features
+from mstl_edge.training.fitting.fit import Samples, class_weights, fit_tail, predict_logits
 from mstl_edge.training.network.classifier import classifier, fresh_head, with_softmax
 from mstl_edge.training.network.cut import cut_at
 from mstl_edge.training.network.graph import Graph

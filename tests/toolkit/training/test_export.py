@@ -21,13 +21,17 @@ from mstl_edge.progress import SILENT
 from mstl_edge.recipe import QuantizeSpec, Recipe
 from mstl_edge.runs import RunFolder, create_run, open_run
 from mstl_edge.schemas.export import EXPORT, Export
-from mstl_edge.training import cross_fit, export, gate, lessons, outcome, pipeline
-from mstl_edge.training.candidates import Candidate
-from mstl_edge.training.evidence import other_panels, validation_panel
-from mstl_edge.training.export import Int8Options, export_float, export_int8
-from mstl_edge.training.seal import Judged
+from mstl_edge.training import pipeline
+from mstl_edge.training.exporting import export, outcome
+from mstl_edge.training.exporting.export import Int8Options, export_float, export_int8
+from mstl_edge.training.exporting.seal import Judged
+from mstl_edge.training.judging import gate
+from mstl_edge.training.judging.evidence import other_panels, validation_panel
+from mstl_edge.training.quantize import lessons
+from mstl_edge.training.quantize.candidates import Candidate
 from mstl_edge.training.stages import StageData
 from mstl_edge.training.trained import Trained, open_trained
+from mstl_edge.training.unseen import cross_fit
 
 LENIENT = Int8Options(max_drop=100.0, min_agreement=0.0)
 UNREACHABLE = Int8Options(max_drop=0.0, min_agreement=1.1)

@@ -12,7 +12,7 @@ import pytest
 from mstl_edge.progress import Advance
 from mstl_edge.recipe import AugmentSpec
 from mstl_edge.storage import Rows
-from mstl_edge.training.features import FrozenPrefix, Images, Views, prefix_features, view_features
+from mstl_edge.training.fitting.features import FrozenPrefix, Images, Views, prefix_features, view_features
 
 
 class Listener:

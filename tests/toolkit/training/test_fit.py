@@ -15,11 +15,11 @@ import pytest
 from mstl_edge.errors import MstlEdgeError
 from mstl_edge.recipe import StageSpec
 from mstl_edge.storage import load_arrays
-from mstl_edge.training import checkpoint as checkpoints
-from mstl_edge.training import fit
 from mstl_edge.training._keras import keras
-from mstl_edge.training.checkpoint import Epoch, first_averaged, history_csv, seconds_spent
-from mstl_edge.training.fit import Samples, class_weights, fit_tail, predict_logits
+from mstl_edge.training.fitting import checkpoint as checkpoints
+from mstl_edge.training.fitting import fit
+from mstl_edge.training.fitting.checkpoint import Epoch, first_averaged, history_csv, seconds_spent
+from mstl_edge.training.fitting.fit import Samples, class_weights, fit_tail, predict_logits
 
 Run = Callable[..., tuple[list[Epoch], list[Any]]]
 

@@ -12,8 +12,8 @@ import pytest
 from mstl_edge.artifact import inspect_flatbuffer
 from mstl_edge.schemas.export import GateReport
 from mstl_edge.schemas.metrics import Fitted
-from mstl_edge.training import gate
-from mstl_edge.training.evidence import Paired
+from mstl_edge.training.judging import gate
+from mstl_edge.training.judging.evidence import Paired
 
 BOUNDS = gate.Bounds(max_drop=3.0, min_agreement=0.97)
 FITTED = Fitted(labels=("normal", "bleed"), positive="bleed", temperature=1.0, threshold=0.5)

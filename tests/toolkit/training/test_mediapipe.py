@@ -26,8 +26,8 @@ from mstl_edge.errors import ArtifactError
 from mstl_edge.runs import RunFolder
 from mstl_edge.runtime import record_golden
 from mstl_edge.schemas.export import EXPORT, Export, ExportedFile
-from mstl_edge.training import mediapipe
-from mstl_edge.training.mediapipe import write_for_mediapipe, write_mediapipe_files
+from mstl_edge.training.exporting import mediapipe
+from mstl_edge.training.exporting.mediapipe import write_for_mediapipe, write_mediapipe_files
 
 MODELS = ("tiny_int8", "tiny_float32", "three_classes")
 MEDIAPIPE_PYTHON = os.environ.get("MSTL_EDGE_MEDIAPIPE_PYTHON", "")

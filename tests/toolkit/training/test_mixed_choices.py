@@ -9,9 +9,9 @@ import pytest
 
 from mstl_edge.recipe import AugmentSpec
 from mstl_edge.storage import Rows
-from mstl_edge.training import lessons
-from mstl_edge.training.augment import draw_view
-from mstl_edge.training.features import Images
+from mstl_edge.training.fitting.augment import draw_view
+from mstl_edge.training.fitting.features import Images
+from mstl_edge.training.quantize import lessons
 from mstl_edge.training.trained import Trained, taking_turns
 
 CLASSES = np.repeat([0, 1], [60, 20])

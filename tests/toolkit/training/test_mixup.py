@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mstl_edge.training.mixup import mix_pairs
+from mstl_edge.training.fitting.mixup import mix_pairs
 
 
 def drawn(n: int = 6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -21,8 +21,9 @@ from mstl_edge.progress import Silent
 from mstl_edge.recipe import Recipe, load_recipe
 from mstl_edge.runs import RunFolder, create_run, read_json
 from mstl_edge.schemas.metrics import METRICS
-from mstl_edge.training import features, pipeline
+from mstl_edge.training import pipeline
 from mstl_edge.training.convert import to_float_flatbuffer
+from mstl_edge.training.fitting import features
 from mstl_edge.training.network.classifier import LOGITS
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.stages import read_weights

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from mstl_edge.errors import DataError
+from mstl_edge.planning.positive import ignored_positive, positive_class
 from mstl_edge.recipe import Recipe
-from mstl_edge.training.positive import ignored_positive, positive_class
 
 
 @pytest.mark.parametrize("named", ["", "malignant", "hemorrhage"])

@@ -14,12 +14,10 @@ from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import BackboneSpec, QuantizeSpec, StageSpec
 from mstl_edge.storage import Rows
-from mstl_edge.training import qat
 from mstl_edge.training.asking import answers
-from mstl_edge.training.candidates import build_mixed
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
-from mstl_edge.training.features import Images
-from mstl_edge.training.gate import promise_breaches
+from mstl_edge.training.fitting.features import Images
+from mstl_edge.training.judging.gate import promise_breaches
 from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.biases import with_corrected_biases
 from mstl_edge.training.network.classifier import classifier, fresh_head, with_softmax
@@ -28,6 +26,8 @@ from mstl_edge.training.network.equalize import equalized
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import layers_of, probe, to_keras
 from mstl_edge.training.network.quantized import as_float, fake_quantized, unrounded
+from mstl_edge.training.quantize import qat
+from mstl_edge.training.quantize.candidates import build_mixed
 from mstl_edge.training.weights import loaded_backbone
 
 SPEC = BackboneSpec(variant="0.25", input_size=32, weights="bundled")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from mstl_edge.data.splits import Manifest, ManifestRow
-from mstl_edge.training.held_out import answers_csv
+from mstl_edge.training.judging.held_out import answers_csv
 
 
 def test_answers_of_both_files_stand_beside_the_image_in_the_order_of_the_split() -> None:

@@ -16,11 +16,11 @@ from mstl_edge.data.workers import in_order
 from mstl_edge.preprocess import load_image
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import PreprocessSpec
-from mstl_edge.report import wording
-from mstl_edge.report.blocks import Part, Section
-from mstl_edge.report.markup import Markup, tag
+from mstl_edge.report.answers.thumbnails import data_address
+from mstl_edge.report.html import wording
+from mstl_edge.report.html.blocks import Part, Section
+from mstl_edge.report.html.markup import Markup, tag
 from mstl_edge.report.page import page
-from mstl_edge.report.thumbnails import data_address
 
 PIXELS = 112
 MOST_OF_A_CLASS = 60

@@ -7,9 +7,9 @@ from importlib import resources
 from itertools import count
 
 from mstl_edge import __version__
-from mstl_edge.report.blocks import Figure, Key, Part, Section, Table
-from mstl_edge.report.chart import MOST_LARGE
-from mstl_edge.report.markup import Child, Markup, join, tag
+from mstl_edge.report.draw.chart import MOST_LARGE
+from mstl_edge.report.html.blocks import Figure, Key, Part, Section, Table
+from mstl_edge.report.html.markup import Child, Markup, join, tag
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What a browser may load for this page: its own style sheet and pictures inside it."""

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mstl_edge.progress import SILENT, Reporter
-from mstl_edge.report.answers import Paired
-from mstl_edge.report.bench_section import bench_part
-from mstl_edge.report.blocks import Part, Section, together
-from mstl_edge.report.mistakes import worst
+from mstl_edge.report.answers.answers import Paired
+from mstl_edge.report.answers.mistakes import worst
+from mstl_edge.report.answers.thumbnails import run_thumbnails, study_thumbnails
+from mstl_edge.report.bench.bench_section import bench_part
+from mstl_edge.report.html.blocks import Part, Section, together
 from mstl_edge.report.page import page
-from mstl_edge.report.paired import paired_answers
-from mstl_edge.report.run_record import read_run
-from mstl_edge.report.run_section import run_part
+from mstl_edge.report.run.paired import paired_answers
+from mstl_edge.report.run.run_record import read_run
+from mstl_edge.report.run.run_section import run_part
+from mstl_edge.report.run.where_it_looks import where_it_looks
 from mstl_edge.report.sources import Source, find_sources
-from mstl_edge.report.study_answers import read_arm_answers
-from mstl_edge.report.study_record import read_study
-from mstl_edge.report.study_section import mistaken_images, study_part
-from mstl_edge.report.thumbnails import run_thumbnails, study_thumbnails
-from mstl_edge.report.where_it_looks import where_it_looks
+from mstl_edge.report.study.study_answers import read_arm_answers
+from mstl_edge.report.study.study_record import read_study
+from mstl_edge.report.study.study_section import mistaken_images, study_part
 from mstl_edge.runs import RunFolder
 from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge.storage import write_text

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.runtime import ask, load_runtime
-from mstl_edge.training.augment import PixelRows
+from mstl_edge.training.fitting.augment import PixelRows
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mstl_edge.data.seen import Seen
 from mstl_edge.data.sources import open_stage
 from mstl_edge.data.splits import Manifest, load_manifest, save_manifest
 from mstl_edge.output_folder import check_unused, working_alone
+from mstl_edge.planning.positive import positive_class
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import Recipe, StageSpec, with_absolute_paths
 from mstl_edge.runs import RunFolder, create_run
@@ -20,9 +21,8 @@ from mstl_edge.schemas.choices import Choices
 from mstl_edge.schemas.metrics import METRICS, RunMetrics, read_stage_metrics
 from mstl_edge.training import stages
 from mstl_edge.training._keras import versions
-from mstl_edge.training.checkpoint import seconds_spent
+from mstl_edge.training.fitting.checkpoint import seconds_spent
 from mstl_edge.training.network.graph import Weights
-from mstl_edge.training.positive import positive_class
 from mstl_edge_models.backbones import HEAD
 
 

@@ -21,21 +21,21 @@ from mstl_edge.data.sources import Split, source_folder
 from mstl_edge.data.splits import Manifest, load_manifest, split_source
 from mstl_edge.errors import DataError, RunError, typed
 from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature, softmax
+from mstl_edge.planning.positive import ignored_positive, positive_class
 from mstl_edge.preprocess import normalize, spec_digest
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.schemas.metrics import Parameters, StageMetrics, UnreadableFile, write_stage_metrics
 from mstl_edge.storage import digest, load_arrays, save_arrays, write_text
-from mstl_edge.training.checkpoint import Epoch, history_csv
-from mstl_edge.training.features import FrozenPrefix, Images, Views, view_features
-from mstl_edge.training.fit import Samples, fit_tail, predict_logits
+from mstl_edge.training.fitting.checkpoint import Epoch, history_csv
+from mstl_edge.training.fitting.features import FrozenPrefix, Images, Views, view_features
+from mstl_edge.training.fitting.fit import Samples, fit_tail, predict_logits
 from mstl_edge.training.network.classifier import build_backbone, classifier, fresh_head, with_backbone_of
 from mstl_edge.training.network.cut import cut_at, trained_nodes
 from mstl_edge.training.network.graph import Graph, Weights
 from mstl_edge.training.network.keras import to_keras, weights_of
 from mstl_edge.training.network.scratch import normalized_from_data
-from mstl_edge.training.positive import ignored_positive, positive_class
 from mstl_edge.training.weights import loaded_backbone
 
 SCALING_IMAGES = 64

@@ -13,13 +13,13 @@ from mstl_edge.data.seen import Seen, look_at
 from mstl_edge.data.sources import DataSource, open_stage
 from mstl_edge.data.splits import Manifest, split_source
 from mstl_edge.errors import DataError
+from mstl_edge.planning.positive import ignored_positive, positive_class
 from mstl_edge.progress import Reporter
 from mstl_edge.runs import create_run
 from mstl_edge.schemas.study_plan import Arm, StudyPlan
+from mstl_edge.study.folder import StudyFolder, bridge_key, bridge_recipe
 from mstl_edge.training import pipeline, stages
 from mstl_edge.training._keras import versions
-from mstl_edge.training.positive import ignored_positive, positive_class
-from mstl_edge.training.study.folder import StudyFolder, bridge_key, bridge_recipe
 
 
 def gather_images(plan: StudyPlan, reporter: Reporter, seen: Seen | None = None) -> Manifest:

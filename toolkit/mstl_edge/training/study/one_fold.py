@@ -20,32 +20,32 @@ from mstl_edge import __version__
 from mstl_edge.data.sources import Split, source_folder
 from mstl_edge.data.splits import Manifest
 from mstl_edge.metrics import softmax
+from mstl_edge.planning.positive import positive_class
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import Recipe
 from mstl_edge.runs import RunFolder, StageFolder
 from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.schemas.study_plan import Arm, Scheme, StudyPlan
 from mstl_edge.storage import digest, write_bytes
+from mstl_edge.study.decision import Decision, fit_decision
+from mstl_edge.study.executor import FoldResult, FoldTask
+from mstl_edge.study.folder import StudyFolder
+from mstl_edge.study.folds import EVERYTHING, Fold, deal_folds
+from mstl_edge.study.peak_memory import forget_peak, peak_bytes
+from mstl_edge.study.predictions import FoldAnswers, answered, read_answers, write_answers
+from mstl_edge.study.provenance import TrainingRecord, write_record
 from mstl_edge.training import stages
 from mstl_edge.training._keras import keras, versions
 from mstl_edge.training.asking import answers as int8_answers
-from mstl_edge.training.candidates import Kind, build_candidates
-from mstl_edge.training.checkpoint import seconds_spent
 from mstl_edge.training.convert import to_float_flatbuffer
-from mstl_edge.training.features import Images
+from mstl_edge.training.fitting.checkpoint import seconds_spent
+from mstl_edge.training.fitting.features import Images
 from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import LOGITS, with_softmax
 from mstl_edge.training.network.distance import relative_distances
 from mstl_edge.training.network.graph import Weights
-from mstl_edge.training.positive import positive_class
+from mstl_edge.training.quantize.candidates import Kind, build_candidates
 from mstl_edge.training.stages import StageData
-from mstl_edge.training.study.decision import Decision, fit_decision
-from mstl_edge.training.study.executor import FoldResult, FoldTask
-from mstl_edge.training.study.folder import StudyFolder
-from mstl_edge.training.study.folds import EVERYTHING, Fold, deal_folds
-from mstl_edge.training.study.peak_memory import forget_peak, peak_bytes
-from mstl_edge.training.study.predictions import FoldAnswers, answered, read_answers, write_answers
-from mstl_edge.training.study.provenance import TrainingRecord, write_record
 from mstl_edge.training.trained import Trained
 
 Keep = Callable[[Scheme, bytes], None]

@@ -1,0 +1,1 @@
+"""One model, or one report, against another."""

@@ -1,0 +1,1 @@
+"""What is under a benchmark: CPU, emulation, load, clock."""

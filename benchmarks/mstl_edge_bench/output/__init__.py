@@ -1,0 +1,1 @@
+"""A report as rows, tables and files for other programs."""

@@ -1,0 +1,1 @@
+"""Accuracy, and the images that it is measured on."""

@@ -1,0 +1,1 @@
+"""Times: in blocks, in turns, in fresh processes, and whether they can be trusted."""

@@ -1,0 +1,1 @@
+"""Answers to images, of runs and studies alike: curves, tables, mistakes, thumbnails."""

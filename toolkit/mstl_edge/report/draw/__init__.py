@@ -1,0 +1,1 @@
+"""Charts: axes, marks, curves."""

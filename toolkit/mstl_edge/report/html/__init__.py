@@ -1,0 +1,1 @@
+"""Elements, blocks and the page that they stand on."""

@@ -1,0 +1,1 @@
+"""From candidates to the files of an export, sealed and summed up."""

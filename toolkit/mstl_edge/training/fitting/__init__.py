@@ -1,0 +1,1 @@
+"""Weights that learn: views, stored features, the loop, checkpoints."""

@@ -1,0 +1,1 @@
+"""Which images judge an int8 file, and what they say."""

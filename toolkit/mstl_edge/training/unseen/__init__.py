@@ -1,0 +1,1 @@
+"""What files say of images that they were not trained on: cross-fitting, doubt, doubtful labels."""
