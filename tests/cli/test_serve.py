@@ -45,6 +45,8 @@ def test_a_run_is_shown_with_its_report(exported: Callable[[str], Path], tmp_pat
     (tmp_path / "run" / "exports").mkdir(parents=True)
     model = tmp_path / "run" / "exports" / "m-int8.tflite"
     model.write_bytes(exported("tiny_int8").read_bytes())
+    for name in ("run.json", "recipe.toml"):
+        (tmp_path / "run" / name).write_text("")
     (tmp_path / "run" / "report.html").write_text("<p>the report</p>")
     with serving(model) as (address, _), urllib.request.urlopen(f"{address}v1/reports/0") as response:
         assert response.read() == b"<p>the report</p>"

@@ -22,7 +22,7 @@ from mstl_edge.explain import evidence_of
 from mstl_edge.metrics import decide
 from mstl_edge.metrics.conformal import label_sets
 from mstl_edge.prediction import Explanation, Familiarity, Prediction, Unreadable
-from mstl_edge.preprocess import heard, load_image
+from mstl_edge.preprocess import Stored, heard, load_image
 from mstl_edge.runtime import (
     Runtime,
     RuntimeChoice,
@@ -65,7 +65,7 @@ class Classifier:
         self.runtime = runtime
         self.replayed_lsb = replayed_lsb
 
-    def predict(self, image: Path | str | bytes) -> Prediction:
+    def predict(self, image: Path | str | bytes | Stored) -> Prediction:
         """Classify one image file or its bytes.
 
         Raises:
@@ -80,7 +80,7 @@ class Classifier:
         """
         return self._in_order(images, self._answer)
 
-    def explain(self, image: Path | str | bytes) -> Explanation:
+    def explain(self, image: Path | str | bytes | Stored) -> Explanation:
         """Classify one image file or its bytes, and say where the answer comes from.
 
         A file that puts its feature map out tells it exactly, at no further inference; of any other, parts of the image are covered
@@ -117,7 +117,7 @@ class Classifier:
         runtime = self.runtime
         return to_real(runtime.invoke(to_input(pixels, runtime.input)), runtime.output)
 
-    def _decoded(self, image: Path | str | bytes) -> _Decoded:
+    def _decoded(self, image: Path | str | bytes | Stored) -> _Decoded:
         source = Path(image) if isinstance(image, str) else image
         with heard() as remarks:
             pixels = load_image(source, self.card.input.height, self.card.input.preprocess)

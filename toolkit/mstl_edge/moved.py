@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ from mstl_edge.data.sources import open_stage
 from mstl_edge.data.splits import ManifestRow
 from mstl_edge.data.workers import in_order
 from mstl_edge.errors import DataError, RunError
+from mstl_edge.preprocess import UnreadableImageError, read_stored
 from mstl_edge.progress import SILENT, Reporter
-from mstl_edge.recipe import StageSpec
+from mstl_edge.recipe import PreprocessSpec, StageSpec
 from mstl_edge.storage import write_text
 
 
@@ -50,8 +50,8 @@ def check_same_data(stage: StageSpec, source: str, rows: Sequence[ManifestRow], 
 def _sha256(path: Path) -> str:
     """Return a file's SHA-256 in hexadecimal; empty where it cannot be read."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return read_stored(path, PreprocessSpec()).sha256
+    except UnreadableImageError:
         return ""
 
 

@@ -22,8 +22,9 @@ from mstl_edge.metrics import (
     paired_agreement,
     paired_difference,
 )
-from mstl_edge.preprocess import UnreadableImageError, load_image, spec_digest
+from mstl_edge.preprocess import Stored, UnreadableImageError, load_image, read_stored, spec_digest
 from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.recipe import PreprocessSpec
 from mstl_edge.runtime import Runtime, to_input, to_real
 from mstl_edge.schemas.bench import Accuracy
 from mstl_edge_bench.scoring.images import TestImage, TestSet, check_labels
@@ -86,11 +87,11 @@ def answer_images(models: Sequence[Judged], data: TestSet, *, reporter: Reporter
 
     def read(image: TestImage) -> _Decoded | str:
         try:
-            content = _content(image)
-            pixels = {key: load_image(content, said.height, said.preprocess) for key, said in contracts.items()}
+            stored = _stored(image)
+            pixels = {key: load_image(stored, said.height, said.preprocess) for key, said in contracts.items()}
         except UnreadableImageError as error:
             return f"{image.path.name} ({error.reason})"
-        return _Decoded(hashlib.sha256(content).digest(), pixels)
+        return _Decoded(bytes.fromhex(stored.sha256), pixels)
 
     rows: list[list[NDArray[np.float32]]] = [[] for _ in models]
     truths: list[list[int]] = [[] for _ in models]
@@ -117,20 +118,15 @@ def answer_images(models: Sequence[Judged], data: TestSet, *, reporter: Reporter
     return Scored(answers, tuple(unreadable), state.hexdigest())
 
 
-def _content(image: TestImage) -> bytes:
-    try:
-        content = image.path.read_bytes()
-    except OSError as error:
-        raise UnreadableImageError(
-            "a file that can be read", image.path.name, error.strerror or "unreadable"
-        ) from error
-    if image.sha256 is not None and hashlib.sha256(content).hexdigest() != image.sha256:
+def _stored(image: TestImage) -> Stored:
+    stored = read_stored(image.path, PreprocessSpec())
+    if image.sha256 is not None and stored.sha256 != image.sha256:
         raise DataError(
             "test images as they were when the split was made",
             received=f"{image.path.name} with other content",
             hint="Bring the file back, or name other data: --data SOURCE",
         )
-    return content
+    return stored
 
 
 def _probabilities(runtime: Runtime, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -83,7 +83,7 @@ def images_of(source: str, split: SplitChoice = "auto") -> TestSet:
     if split == "test" and not declared:
         raise DataError("a test/ folder in the data", received=source, hint="Measure on all of it: --split all")
     chosen = declared if declared and split != "all" else found.images
-    images = tuple(TestImage(image.path, image.label) for image in chosen)
+    images = tuple(TestImage(found.folder / image.name, image.label) for image in chosen)
     what = "test folder" if chosen is declared else "all images"
     caution = "" if chosen is declared else "images that the model was trained on flatter it"
     return TestSet(f"{what} of {_public(source)}", images, caution)

@@ -119,10 +119,17 @@ def _address(host: str, port: int) -> str:
 
 
 def _reports(files: list[Path]) -> dict[str, Path]:
-    """Return the report of the run that each model lies in, where there is one."""
-    found = {}
+    """Return the reports that lie beside the models, and those of the runs that they lie in, by a title each."""
+    from mstl_edge.runs import is_run
+
+    found: dict[Path, None] = {}
     for file in files:
-        report = file.resolve().parent.parent / "report.html"
-        if report.is_file():
-            found[f"report of {report.parent.name}"] = report
-    return found
+        folder = file.resolve().parent
+        for place in (folder, *([folder.parent] if is_run(folder.parent) else [])):
+            if (place / "report.html").is_file():
+                found[place / "report.html"] = None
+    titles = [f"report in {path.parent.name}" for path in found]
+    return {
+        title if titles.count(title) == 1 else f"{title} ({number})": path
+        for number, (title, path) in enumerate(zip(titles, found, strict=True), 1)
+    }

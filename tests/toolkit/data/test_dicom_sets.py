@@ -20,7 +20,7 @@ from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import open_source
 from mstl_edge.data.splits import ManifestRow, group_images, save_manifest, split_source
 from mstl_edge.data.volumes import NOT_MIDDLE
-from mstl_edge.errors import MissingExtraError
+from mstl_edge.errors import DataError, MissingExtraError
 from mstl_edge.preprocess import load_image
 from mstl_edge.preprocess.dicom import picture
 from mstl_edge.recipe import PreprocessSpec, SplitSpec
@@ -212,3 +212,80 @@ def test_a_damaged_file_among_them_is_listed(tree: Tree) -> None:
     scan = scan_source(source, SPEC)
     assert [lost.name for lost in scan.unreadable] == ["bleed/A001/ST000000/SE000000/IM000001"]
     assert "DICOM" in scan.unreadable[0].reason
+
+
+def test_a_table_of_series_counts_beside_the_folders_of_patients(tmp_path: Path) -> None:
+    rows = ["SeriesInstanceUID,label"]
+    for number in range(6):
+        series = generate_uid()
+        folder = tmp_path / f"DOE{number}" / "SE0"
+        folder.mkdir(parents=True)
+        for place in range(2):
+            (folder / f"IM{place}").write_bytes(dicom_bytes(smooth(10 * number + place), SeriesInstanceUID=series))
+        rows.append(f"{series},{'ab'[number % 2]}")
+    (tmp_path / "train.csv").write_text("\n".join(rows) + "\n")
+    assert open_source(str(tmp_path)).labels == ("a", "b")
+
+
+def test_slices_that_a_table_of_slices_does_not_name_are_left_out(tmp_path: Path) -> None:
+    rows = ["SOPInstanceUID,label"]
+    for number in range(8):
+        series = generate_uid()
+        for place in range(5):
+            slice_ = generate_uid()
+            content = dicom_bytes(smooth(10 * number + place), SeriesInstanceUID=series, SOPInstanceUID=slice_)
+            (tmp_path / f"{number}-{place}.dcm").write_bytes(content)
+            if place == 2:
+                rows.append(f"{slice_},{'ab'[number % 2]}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    source = open_source(str(tmp_path))
+    assert ([image.path.stem[-1] for image in source.images], source.unlabelled) == (["2"] * 8, ())
+    assert sum(entry.reason == "a slice that the table does not name" for entry in source.left_out) == 32
+
+
+def test_an_identifier_of_no_file_is_not_quoted(tmp_path: Path) -> None:
+    (tmp_path / "scan.dcm").write_bytes(dicom_bytes(smooth(1)))
+    (tmp_path / "labels.csv").write_text("SeriesInstanceUID,label\n9.9.9.4711.1,a\n9.9.9.4711.2,b\n")
+    with pytest.raises(DataError, match=r"begins with '\(line 2\)'") as caught:
+        open_source(str(tmp_path))
+    assert "4711" not in str(caught.value)
+
+
+def test_files_called_by_their_identifier_without_a_suffix_are_no_series(tmp_path: Path) -> None:
+    rows = ["SeriesInstanceUID,label"]
+    for number in range(4):
+        series = f"1.2.3.4.5.{number}"
+        for place in range(3):
+            content = dicom_bytes(smooth(10 * number + place), SeriesInstanceUID=series)
+            (tmp_path / f"{series}.{place}").write_bytes(content)
+        rows.append(f"{series},{'ab'[number % 2]}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    assert len(open_source(str(tmp_path)).images) == 12
+
+
+def test_a_file_of_absurdly_many_frames_is_one_unreadable_file(tmp_path: Path) -> None:
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        for number in range(12):
+            (tmp_path / label / f"{number}.dcm").write_bytes(dicom_bytes(smooth(100 * (label == "b") + number)))
+    (tmp_path / "b" / "absurd.dcm").write_bytes(dicom_bytes(smooth(8)[None], NumberOfFrames=2_000_000_000))
+    source = open_source(str(tmp_path))
+    assert len(source.images) == 25
+    scan = scan_source(source, SPEC)
+    assert [lost.name for lost in scan.unreadable] == ["b/absurd.dcm"]
+
+
+def test_frames_are_benched_and_found_again_where_they_have_moved(tmp_path: Path) -> None:
+    from mstl_edge.moved import _sha256
+    from mstl_edge_bench.scoring.images import images_of
+
+    for label in "ab":
+        (tmp_path / label).mkdir()
+        frames = np.stack([smooth(50 * (label == "b") + place) for place in range(3)])
+        (tmp_path / label / "cine.dcm").write_bytes(dicom_bytes(frames, "rle", NumberOfFrames=3))
+    found = images_of(str(tmp_path), "all")
+    assert [image.path.name for image in found.images] == [f"cine.dcm#{n}" for n in (1, 2, 3)] * 2
+    source = open_source(str(tmp_path))
+    scan = scan_source(source, SPEC)
+    for image in source.images:
+        assert _sha256(source.folder / image.name) == scan.facts[image.name].sha256

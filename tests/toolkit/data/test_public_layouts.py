@@ -86,3 +86,24 @@ def test_images_without_a_label_elsewhere_stay_unlabelled(tmp_path: Path, draw: 
     rows = [f"S{number:03},{'ab'[number // 2 % 2]}" for number in range(0, 40, 2)]
     (tmp_path / "labels.csv").write_text("\n".join(["image_id,label", *rows]) + "\n")
     assert len(open_source(str(tmp_path)).unlabelled) == 20
+
+
+def test_the_table_counts_where_folders_lie_beside_it_and_no_cell_is_a_file(rsna: Path, draw: Draw) -> None:
+    draw(rsna / "stage_2_test" / "ID_999.png", 99)
+    with pytest.raises(DataError, match="one label column"):
+        open_source(str(rsna))
+    assert open_source(str(rsna), label_column="any").labels == ("any", "not any")
+
+
+def test_the_first_images_of_such_a_table_may_be_absent(rsna: Path) -> None:
+    (rsna / "stage_2_train" / "ID_000000000.png").unlink()
+    assert len(open_source(str(rsna), label_column="any").images) == 19
+
+
+def test_rows_of_such_a_table_that_contradict_each_other_are_refused(rsna: Path) -> None:
+    table = rsna / "stage_2_train.csv"
+    table.write_text(table.read_text() + "ID_000000001_any,0\n")
+    with pytest.raises(
+        DataError, match=r"one label for each image and class .*Received: ID_000000001_any as 1 and as 0"
+    ):
+        open_source(str(rsna), label_column="any")

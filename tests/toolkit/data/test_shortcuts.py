@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mstl_edge.data import shortcuts
 from mstl_edge.data.duplicates import SIDE
 from mstl_edge.data.scan import ImageFacts
 from mstl_edge.data.shortcuts import FEWEST, Shortcut, find_shortcuts
@@ -96,3 +97,11 @@ def test_too_few_independent_images_say_nothing() -> None:
     assert find_shortcuts(few, LABELS[: len(few)], ALONE[: len(few)]) == ()
     assert find_shortcuts([facts(picture) for picture in noise(7)], LABELS, ["one"] * 60 + ALONE[:60]) != ()
     assert find_shortcuts([facts(picture) for picture in noise(7)], LABELS, ["one"] * 100 + ALONE[:20]) == ()
+
+
+def test_of_very_many_images_a_rare_class_is_asked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortcuts, "MOST_IMAGES", 300)
+    labels = ["rare"] * 20 + ["usual"] * 1500
+    found = find_shortcuts([facts(picture) for picture in noise(8, 1520)], labels, [str(n) for n in range(1520)])
+    assert {shortcut.images for shortcut in found} == {20 + round(1500 * 300 / 1520)}
+    assert all(0 < shortcut.balanced_accuracy.value < 1 for shortcut in found)

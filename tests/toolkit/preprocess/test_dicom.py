@@ -267,3 +267,41 @@ def test_of_pydicoms_own_files_each_is_answered_or_refused_for_a_reason() -> Non
         r"without a picture|frames|cannot be decoded|no possible size|not an image|JSON document|gzip archive|damaged"
     )
     assert [f"{name}: {reason}" for name, reason in refused.items() if not re.search(known, reason)] == []
+
+
+@pytest.mark.parametrize("syntax", ["jpeg", "jpeg2000"])
+def test_a_stream_of_another_size_than_the_file_says_is_refused_before_it_is_decoded(syntax: str) -> None:
+    large = dicom_bytes(np.zeros((2000, 1500), np.uint8), syntax)
+    said = pydicom.dcmread(io.BytesIO(large))
+    said.Rows, said.Columns = 20, 15
+    buffer = io.BytesIO()
+    said.save_as(buffer)
+    assert load_image(large, 32, SPEC).shape == (32, 32, 3)
+    with pytest.raises(UnreadableImageError, match=r"cannot be decoded \(JPEG.*; ValueError\)"):
+        load_image(buffer.getvalue(), 32, PreprocessSpec(max_pixels=1000))
+
+
+def test_a_long_header_hides_no_deflated_bomb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(decoding, "MOST_INFLATED", 1_000_000)
+    content = dicom_bytes(np.zeros((2000, 2000), np.uint8), "deflated")
+    whole = pydicom.dcmread(io.BytesIO(content))
+    whole.file_meta.ImplementationVersionName = "X" * 3000
+    buffer = io.BytesIO()
+    whole.save_as(buffer)
+    with pytest.raises(UnreadableImageError, match="a deflated DICOM file of more than"):
+        load_image(buffer.getvalue(), 32, SPEC)
+    (tmp_path / "bomb").write_bytes(content)
+    assert read_header(tmp_path / "bomb") is None
+
+
+def test_damaged_tables_and_groups_quote_nothing() -> None:
+    damaged = Dataset()
+    damaged.LUTDescriptor, damaged.ModalityLUTType, damaged.LUTData = [256, 0, 16], "HU", b"SECRET77\0"
+    content = dicom_bytes(scan(), ModalityLUTSequence=Sequence([damaged]))
+    with pytest.raises(UnreadableImageError, match="cannot be decoded") as caught:
+        load_image(content, 32, SPEC)
+    assert "SECRET" not in str(caught.value)
+    unknown = dicom_bytes(scan()).replace(b"1.2.840.10008.1.2.1\0", b"1.2.DOE^JANE^SECRET\0")
+    with pytest.raises(UnreadableImageError) as caught:
+        load_image(unknown, 32, SPEC)
+    assert "SECRET" not in str(caught.value)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,6 +116,39 @@ def test_the_process_ends_with_its_input() -> None:
     told = io.BytesIO()
     asked = io.BytesIO(elsewhere._HEADER.pack(0, 4) + b"junk")
     elsewhere.serve(asked, told)
-    kind, size = elsewhere._HEADER.unpack(told.getvalue()[: elsewhere._HEADER.size])
+    ready, answer = told.getvalue()[: elsewhere._HEADER.size], told.getvalue()[elsewhere._HEADER.size :]
+    assert elsewhere._HEADER.unpack(ready) == (elsewhere._GOOD, 0)
+    kind, size = elsewhere._HEADER.unpack(answer[: elsewhere._HEADER.size])
     assert kind == elsewhere._BAD
-    assert len(told.getvalue()) == elsewhere._HEADER.size + size
+    assert len(answer) == elsewhere._HEADER.size + size
+
+
+def test_nothing_of_the_working_folder_is_run(
+    pool: elsewhere._Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy.py").write_text("open('ran', 'w').close()\nraise SystemExit(3)\n")
+    monkeypatch.chdir(tmp_path)
+    with many_files():
+        assert load_image(pictures(1)[0], 32, SPEC).shape == (32, 32, 3)
+    assert pool._started == 1
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_process_that_does_not_begin_leaves_the_work_to_this_one(
+    pool: elsewhere._Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", "pass"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    monkeypatch.setattr(elsewhere, "_start", broken)
+    with many_files():
+        for content in pictures(3):
+            assert load_image(content, 32, SPEC).shape == (32, 32, 3)
+    assert pool._started == 0
+
+
+def test_a_picture_that_takes_far_too_long_is_given_up(pool: elsewhere._Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elsewhere, "LONGEST_S", 0.2)
+    monkeypatch.setattr(elsewhere, "_ask", lambda worker, *_: (worker.wait(20), elsewhere._exactly(worker.stdout, 1)))
+    with many_files(), pytest.raises(UnreadableImageError, match="the decoder crashed"):
+        load_image(pictures(1)[0], 32, SPEC)

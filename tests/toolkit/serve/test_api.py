@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dicom_files import dicom_bytes
 from PIL import Image
 
 from mstl_edge.classifier import Classifier, load_classifier
 from mstl_edge.prediction import to_record
-from mstl_edge.serve.limits import Limits
+from mstl_edge.preprocess import Stored
+from mstl_edge.serve.limits import Budget, Limits
 
 TOKEN = "0123456789abcdef"
 
@@ -86,7 +88,19 @@ def test_a_wrong_upload_is_refused_in_words(client: Callable[..., Any], request_
     assert said in response.json()["error"]
 
 
-@pytest.mark.parametrize("query", ["model=2", "model=-1", "model=x", "model=99999999999999999999", "explain=perhaps"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "model=2",
+        "model=-1",
+        "model=x",
+        "model=99999999999999999999",
+        "model=0000000002",
+        "explain=perhaps",
+        "frame=0",
+        "frame=x",
+    ],
+)
 def test_a_wrong_option_is_refused(client: Callable[..., Any], query: str) -> None:
     response = client().post(f"/v1/predict?{query}", **sent())
     assert response.status_code == 422
@@ -171,6 +185,7 @@ def test_a_token_is_demanded_of_the_interface_and_not_of_the_empty_page(client: 
         ({"host": "["}, 421),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"origin": "http://127.0.0.1:9999"}, 403),
         ({"sec-fetch-site": "cross-site"}, 403),
         ({"sec-fetch-site": "same-site"}, 403),
@@ -244,8 +259,8 @@ def test_an_image_whose_client_has_gone_costs_no_inference(exported: Callable[[s
 
     async def ask() -> None:
         with pytest.raises(GoneError):
-            await model.answer(Asked(picture(), "a.png", explain=False, gone=True))
-        assert (await model.answer(Asked(picture(), "a.png", explain=False)))["image"] == "a.png"
+            await model.answer(Asked(Stored(picture()), "a.png", explain=False, gone=True))
+        assert (await model.answer(Asked(Stored(picture()), "a.png", explain=False)))["image"] == "a.png"
 
     asyncio.run(ask())
     model.close()
@@ -270,3 +285,29 @@ def test_the_document_for_programs_tells_every_status_that_is_given(client: Call
     schema = document["paths"]["/v1/predict"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
     assert given.keys() <= schema["properties"].keys()
     assert set(schema["required"]) <= given.keys()
+
+
+def test_a_frame_of_several_is_named_by_its_number(client: Callable[..., Any]) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 40, 40), dtype=np.uint8)
+    cine, asked = dicom_bytes(frames, NumberOfFrames=3), client()
+    refused = asked.post("/v1/predict", **sent(cine, "cine.dcm"))
+    assert refused.status_code == 422
+    assert "3 frames). Which one? From 1 to 3" in refused.json()["error"]
+    whole = asked.post("/v1/predict", **sent(dicom_bytes(frames[1]))).json()["probabilities"]
+    assert asked.post("/v1/predict?frame=2", **sent(cine)).json()["probabilities"] == whole
+    assert asked.post("/v1/predict?frame=4", **sent(cine)).status_code == 422
+
+
+def test_all_uploads_together_hold_a_bounded_memory() -> None:
+    budget = Budget(100)
+    with budget.held() as one, budget.held() as other:
+        assert one.take(60)
+        assert not other.take(50)
+        assert other.take(40)
+    assert budget.taken == 0
+
+
+def test_more_uploads_than_there_is_memory_for_are_told_to_come_back(client: Callable[..., Any]) -> None:
+    response = client(limits=Limits(memory_bytes=1000, per_second=0)).post("/v1/predict", **sent())
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0

@@ -51,6 +51,13 @@ class LinearHead:
 
 def linear_head(graph: Graph) -> LinearHead | None:
     """Return a classifier's head; None where it is another one than average pooling, one linear layer and softmax."""
+    try:
+        return _linear_head(graph)
+    except (IndexError, ValueError):  # operators that lack what theirs have, scales that do not fit
+        return None
+
+
+def _linear_head(graph: Graph) -> LinearHead | None:
     made_by = {number: operator for operator in graph.operators for number in operator.outputs}
 
     def back_to(number: int, *names: str) -> Operator | None:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from mstl_edge.counted import counted
 from mstl_edge.data.labelled import SPLIT_WORDS, DataSource, LabelledImage, Split, some, sorted_source
 from mstl_edge.data.labels.columns import Wanted
-from mstl_edge.data.labels.rows import images_of_table, told_by_table
+from mstl_edge.data.labels.rows import images_of_table, names_files_indirectly, told_by_table
 from mstl_edge.data.labels.table import is_table
 from mstl_edge.data.masks import find_masks
 from mstl_edge.data.walk import LeftOut, Unreadable, is_image, may_be_image, walk
@@ -80,7 +80,12 @@ def from_listing(source: str, listing: Listing, wanted: Wanted) -> DataSource:
     flat = declared and not any(name.count("/") > 1 for name in listing.files if _top(name) in splits)
     if declared and not (tables and (asked or flat)):
         found = _of_classes(source, listing, splits)
-    elif tables and (asked or flat or len(classes) < 2 or any(_is_labels(table) for table in tables)):
+    elif tables and (
+        asked
+        or flat
+        or len(classes) < 2
+        or any(_is_labels(table) or names_files_indirectly(listing.folder / table, listing.files) for table in tables)
+    ):
         return from_table(source, listing.folder / _only_table(listing, tables, wanted), listing, wanted)
     elif len(classes) < 2 and any(is_image(name) for name in listing.files if "/" not in name):
         raise DataError(
@@ -207,7 +212,8 @@ def _unless_a_table_contradicts(found: DataSource, listing: Listing, tables: Seq
 
 
 def _only_table(listing: Listing, tables: Sequence[str], wanted: Wanted) -> str:
-    named = [table for table in tables if _is_labels(table)] or tables
+    named: Sequence[str] = [table for table in tables if _is_labels(table)]
+    named = named or [one for one in tables if names_files_indirectly(listing.folder / one, listing.files)] or tables
     if len(named) > 1:
         labelling = [table for table in named if told_by_table(listing.folder / table, listing.files, wanted)]
         named = labelling if len(labelling) == 1 else named

@@ -31,6 +31,8 @@ FEWEST = 15
 """Independent images of each class without which nothing is said."""
 MARGIN = 0.05
 """By how much the interval must lie above chance to be called a shortcut."""
+_FEW = 200
+"""Images of a class that are always asked, where there are so many."""
 _RING = 3
 _BLOCKS = 8
 _PENALTIES = np.logspace(-2, 5, 15)
@@ -93,7 +95,7 @@ def find_shortcuts(facts: Sequence[ImageFacts], labels: Sequence[str], groups: S
     }
     if len(names) < 2 or min(independent.values()) < FEWEST:
         return ()
-    chosen = np.sort(np.random.default_rng(_SEED).permutation(len(facts))[:MOST_IMAGES])
+    chosen = _drawn(labels, names)
     classes = np.array([names.index(labels[i]) for i in chosen])
     kept = [groups[i] for i in chosen]
     try:
@@ -109,6 +111,14 @@ def find_shortcuts(facts: Sequence[ImageFacts], labels: Sequence[str], groups: S
         interval = _balanced(answered == classes, classes, kept, len(names))
         found.append(Shortcut(kind, interval, 1 / len(names), len(classes)))
     return tuple(found)
+
+
+def _drawn(labels: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the positions of a seeded choice of at most about `MOST_IMAGES`, each class in proportion and none of them rare."""
+    order, given = np.random.default_rng(_SEED).permutation(len(labels)), np.asarray(labels)
+    share = min(1.0, MOST_IMAGES / len(labels))
+    own = {name: order[given[order] == name] for name in names}
+    return np.sort(np.concatenate([one[: max(_FEW, round(share * len(one)))] for one in own.values()]))
 
 
 def _columns(facts: Sequence[ImageFacts]) -> dict[Kind, NDArray[np.float64]]:

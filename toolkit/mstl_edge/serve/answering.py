@@ -18,6 +18,7 @@ from PIL import Image
 from mstl_edge.classifier import Classifier
 from mstl_edge.errors import DataError
 from mstl_edge.prediction import Explanation, Unreadable, to_record
+from mstl_edge.preprocess import Stored
 
 
 class BusyError(Exception):
@@ -32,7 +33,7 @@ class GoneError(Exception):
 class Asked:
     """One image, and whether anybody still waits for its answer."""
 
-    content: bytes
+    content: Stored
     name: str
     explain: bool
     gone: bool = False

@@ -18,9 +18,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from mstl_edge import __version__
+from mstl_edge.preprocess import Stored
 from mstl_edge.serve.answering import Asked, BusyError, GoneError, Model
 from mstl_edge.serve.guard import Access, Guard
-from mstl_edge.serve.limits import Limits, RateLimiter
+from mstl_edge.serve.limits import Budget, Held, Limits, RateLimiter
 from mstl_edge.serve.openapi import openapi
 from mstl_edge.serve.upload import UploadError, read_upload
 
@@ -46,15 +47,19 @@ def make_app(
         limits: What may be asked for.
         reports: HTML files to link, by what they are called.
     """
-    told, limiter = dict(reports or {}), RateLimiter(limits)
+    told, limiter, budget = dict(reports or {}), RateLimiter(limits), Budget(limits.memory_bytes)
 
     async def predict(request: Request) -> Response:
         client = request.client.host if request.client else ""
         if wait := limiter.wait(client):
             return _refused(429, "fewer images a second", retry=math.ceil(wait))
-        model, explain = _chosen(request, models)
-        upload = await read_upload(request, limits)
-        asked = Asked(upload.content, upload.name, explain)
+        model, explain, frame = _chosen(request, models)
+        with budget.held() as held:
+            return await answered(request, held, model, explain, frame)
+
+    async def answered(request: Request, held: Held, model: Model, explain: bool, frame: int | None) -> Response:
+        upload = await read_upload(request, limits, held)
+        asked = Asked(Stored(upload.content, frame), upload.name, explain)
         listening = asyncio.create_task(_gone(request, asked))
         try:
             record = await model.answer(asked)
@@ -100,7 +105,9 @@ def make_app(
         ],
         middleware=[Middleware(Guard, access=access)],
         exception_handlers={
-            UploadError: lambda _, error: _refused(error.status, str(error)),
+            UploadError: lambda _, error: _refused(
+                error.status, str(error), RETRY_BUSY_S if error.status == 503 else None
+            ),
             BusyError: lambda *_: _refused(503, "expected fewer images at once", retry=RETRY_BUSY_S),
             GoneError: lambda *_: Response(status_code=499),
             HTTPException: lambda _, error: _refused(error.status_code, error.detail),
@@ -118,18 +125,25 @@ def _page(name: str, kind: str) -> Any:
     return served
 
 
-def _chosen(request: Request, models: Sequence[Model]) -> tuple[Model, bool]:
-    """Return the model that is asked, and whether to explain.
+def _chosen(request: Request, models: Sequence[Model]) -> tuple[Model, bool, int | None]:
+    """Return the model that is asked, whether to explain, and which frame of several, counted from 0.
 
     Raises:
         UploadError: There is no such model, or the option is none.
     """
     number, explain = request.query_params.get("model", "0"), request.query_params.get("explain", "").lower()
-    if not number.isdecimal() or int(number[:9]) >= len(models):
+    frame = request.query_params.get("frame", "")
+    if not _is_number(number) or int(number) >= len(models):
         raise UploadError(422, f"expected a model from 0 to {len(models) - 1}. Received: {number[:40]}")
     if explain not in _TRUTH:
         raise UploadError(422, f"expected explain=true or explain=false. Received: {explain[:40]}")
-    return models[int(number)], _TRUTH[explain]
+    if frame and (not _is_number(frame) or int(frame) < 1):
+        raise UploadError(422, f"expected frame=1 or more. Received: {frame[:40]}")
+    return models[int(number)], _TRUTH[explain], int(frame) - 1 if frame else None
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= 9 and text.isascii() and text.isdecimal()
 
 
 async def _gone(request: Request, asked: Asked) -> None:

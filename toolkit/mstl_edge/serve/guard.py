@@ -99,7 +99,7 @@ class Guard:
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and path.startswith(API):
             return _refused(403, "a request that no other site has made")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and origin.partition("://")[2] != host:
             return _refused(403, "a request that no other site has made")
         cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
         if path.startswith(API) and self._access.token and not (self._by_header(headers) or self._is_token(cookie)):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 CLIENTS_KEPT = 10_000
@@ -19,6 +20,7 @@ class Limits:
         per_second: Requests that one client may make, on average; 0 for any number.
         burst: Requests that it may make at once.
         waiting: Images that wait for a model, of all clients.
+        memory_bytes: Of all uploads that are under way or wait.
         upload_seconds: In which an upload must have arrived.
         connections: At once; further ones are told to come back.
     """
@@ -27,8 +29,46 @@ class Limits:
     per_second: float = 10.0
     burst: int = 60
     waiting: int = 32
+    memory_bytes: int = 64_000_000
     upload_seconds: float = 60.0
     connections: int = 64
+
+
+class Held:
+    """What one request has taken of a budget."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.taken = 0
+
+    def take(self, size: int) -> bool:
+        """Take bytes, and say whether there were so many."""
+        if self._budget.taken + size > self._budget.most:
+            return False
+        self._budget.taken += size
+        self.taken += size
+        return True
+
+
+class Budget:
+    """Bytes that all requests together may hold; used by one event loop.
+
+    Args:
+        most: How many.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.taken = 0
+
+    @contextmanager
+    def held(self) -> Iterator[Held]:
+        """Let a request take bytes, and give them back with its answer."""
+        held = Held(self)
+        try:
+            yield held
+        finally:
+            self.taken -= held.taken
 
 
 class RateLimiter:

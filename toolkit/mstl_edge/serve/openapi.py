@@ -62,6 +62,12 @@ def openapi(models: int, limits: Limits, *, token: bool) -> dict[str, Any]:
         "description": "Also where the answer comes from.",
         "schema": {"type": "boolean", "default": False},
     }
+    frame = {
+        "name": "frame",
+        "in": "query",
+        "description": "Which frame of a DICOM file of several, counted from 1.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
     body = {
         "required": True,
         "content": {
@@ -95,7 +101,7 @@ def openapi(models: int, limits: Limits, *, token: bool) -> dict[str, Any]:
             "/v1/predict": {
                 "post": {
                     "summary": "Classify one image.",
-                    "parameters": [which, explain],
+                    "parameters": [which, explain, frame],
                     "requestBody": body,
                     "responses": {"200": _told("The answer.", _ANSWER)}
                     | {code: _told(why, _ERROR) for code, why in sorted((always | refusals).items())},

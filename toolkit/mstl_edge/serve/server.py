@@ -6,11 +6,14 @@ import importlib.util
 import logging
 import socket
 from collections.abc import Callable
+from typing import Any
 
 from mstl_edge.errors import MissingExtraError, MstlEdgeError
 from mstl_edge.installing import install_extra
 
 EXTRA = "serve"
+HEAD_SECONDS = 10.0
+"""In which the head of a request must have arrived."""
 _PACKAGES = ("starlette", "uvicorn", "python_multipart")
 
 
@@ -59,6 +62,22 @@ def run(app: object, on: socket.socket, connections: int, ready: Callable[[], No
         ready: Called when requests are answered.
     """
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Patient(H11Protocol):
+        """Closes a connection whose first request has not begun in time: waiting costs one of few places."""
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._waiting = self.loop.call_later(HEAD_SECONDS, self._give_up)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._waiting.cancel()
+            super().connection_lost(exc)
+
+        def _give_up(self) -> None:
+            if getattr(self, "cycle", None) is None:
+                self.transport.close()
 
     class Announced(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -69,6 +88,7 @@ def run(app: object, on: socket.socket, connections: int, ready: Callable[[], No
         app,  # type: ignore[arg-type]  # Starlette's own type, which is imported where it is used
         log_config=None,
         access_log=False,
+        http=Patient,
         limit_concurrency=connections,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=3,

@@ -10,7 +10,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from mstl_edge.errors import printable
-from mstl_edge.serve.limits import Limits
+from mstl_edge.serve.limits import Held, Limits
 
 FIELD = "image"
 LONGEST_NAME = 200
@@ -68,7 +68,7 @@ class _Reading:
             self.content += data[start:end]
 
 
-async def read_upload(request: Request, limits: Limits) -> Upload:
+async def read_upload(request: Request, limits: Limits, held: Held) -> Upload:
     """Return the one image of a multipart request.
 
     Raises:
@@ -99,6 +99,8 @@ async def read_upload(request: Request, limits: Limits) -> Upload:
                 received += len(chunk)
                 if received > limits.upload_bytes:
                     raise _too_large(limits)
+                if not held.take(len(chunk)):
+                    raise UploadError(503, "expected fewer images at once")
                 parser.write(chunk)
         parser.finalize()
     except TimeoutError:

@@ -55,7 +55,9 @@ class ImageIndex:
             group[Kind.NAME, parts[-1]].append(name)
             if stem.isdecimal():
                 group[Kind.NUMBER, _number(stem)].append(name)
-            elif stem != parts[-1]:
+            elif (
+                stem != parts[-1] and not PurePosixPath(parts[-1]).suffix[1:].isdecimal()
+            ):  # an identifier's last number is none
                 group[Kind.STEM, stem].append(name)
 
     def find(self, cell: str, *, elsewhere: bool = False) -> Found | None:

@@ -24,6 +24,7 @@ from mstl_edge.data.walk import LeftOut, is_image
 from mstl_edge.errors import DataError, printable
 
 _TEST = re.compile(r"(^|[^a-z])test(ing)?([^a-z]|$)")
+_UNNAMED = "a slice that the table does not name"
 _PROBED = 50
 """Lines and columns that are looked at before a table is read whole: sets come with tables of pixels, too."""
 
@@ -56,8 +57,8 @@ def images_of_table(source: str, path: Path, files: Sequence[str], wanted: Wante
     masks = find_masks(files, None)
     index = ImageIndex(files, aside=masks)
     table, reshaped = unmelted(read_table(path), index)
-    table, identified = with_files_of(table, files, index, wanted.image)
-    columns = find_columns(table, index, wanted)
+    identified = with_files_of(table, files, index, wanted.image)
+    columns = find_columns(identified.table, index, wanted)
     labels, notes = _labels(columns, path.name, several=wanted.several)
     rows = [_read(row, label, columns, index) for row, label in zip(columns.rows, labels, strict=True)]
     if all(row.name is None for row in rows):
@@ -72,13 +73,14 @@ def images_of_table(source: str, path: Path, files: Sequence[str], wanted: Wante
         notes.extend(_without_patient(found.images, path.name))
     unlabelled = [name for name in files if is_image(name) and name not in images and name not in masks]
     kept_back = _kept_back(unlabelled, images)
+    kept_back |= {name: LeftOut(name, _UNNAMED) for name in identified.unnamed if name not in images}
     left_out = {name: left for name, left in masks.items() if name not in named} | kept_back
     return replace(
         found,
         missing=tuple(sorted(row.cell or "(empty)" for row in rows if row.name is None)),
         unlabelled=tuple(sorted(printable(name) for name in unlabelled if name not in kept_back)),
         left_out=tuple(left for _, left in sorted(left_out.items())),
-        notes=(*reshaped, *identified, *columns.notes, *notes),
+        notes=(*reshaped, *identified.notes, *columns.notes, *notes),
     )
 
 
@@ -95,6 +97,8 @@ def _kept_back(unlabelled: Sequence[str], images: Mapping[str, LabelledImage]) -
 def told_by_table(path: Path, files: Sequence[str], wanted: Wanted) -> dict[str, str]:
     """Return the labels that a table would give to the files it names, empty where it is no table of labels of these files."""
     index = ImageIndex(files, aside=find_masks(files, None))
+    if names_files_indirectly(path, files, wanted):
+        return {}
     try:
         first = read_table(path, at_most=_PROBED)
         if not any(index.find(cell, elsewhere=True) for line in first.lines for cell in line[:_PROBED]):
@@ -106,6 +110,20 @@ def told_by_table(path: Path, files: Sequence[str], wanted: Wanted) -> dict[str,
         return {}
     found = {row.name: row.label for row in rows if row.name is not None and row.label is not None}
     return found if wanted.label or _speaks_of_labels(columns) else {}
+
+
+def names_files_indirectly(path: Path, files: Sequence[str], wanted: Wanted = Wanted()) -> bool:
+    """Say whether a table surely is one of labels of these files, although no cell names a file; see `melted`, `identifiers`."""
+    index = ImageIndex(files, aside=find_masks(files, None))
+    try:
+        first = read_table(path, at_most=_PROBED)
+        if len(first.lines) < 2 or len(first.lines[0]) > _PROBED:
+            return False
+        return bool(unmelted(first, index, whole=False)[1]) or bool(
+            with_files_of(first, files, index, wanted.image).notes
+        )
+    except DataError:
+        return False
 
 
 def _speaks_of_labels(columns: Columns) -> bool:

@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PATIENCE_S = 0.5
+LONGEST_S = 60.0
+"""For one picture; a mammogram takes one."""
 FIRST_HERE = 12
 """Files that are decoded here before a process is started."""
 _HEADER = struct.Struct("<qQ")
@@ -64,6 +66,8 @@ class _Pool:
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._seen = 0
         self._started = 0
+        self._up: set[int] = set()
+        self._cores = len(os.sched_getaffinity(0))
 
     def decoded(self, content: bytes, frame: int) -> NDArray[np.generic] | None:
         """See `decoded_elsewhere`."""
@@ -71,7 +75,10 @@ class _Pool:
         if worker is None:
             return None
         try:
-            kind, answer = _ask(worker, content, frame)
+            if not self._is_up(worker):
+                return None
+            with _deadline(worker):
+                kind, answer = _ask(worker, content, frame)
         except (OSError, EOFError):
             self._bury(worker)
             raise DecoderError("the decoder crashed") from None
@@ -83,18 +90,29 @@ class _Pool:
             raise DecoderError(answer.decode())
         return cast(NDArray[np.generic], np.load(io.BytesIO(answer), allow_pickle=False))
 
+    def _is_up(self, worker: subprocess.Popen[bytes]) -> bool:
+        """Say whether a process has begun; one that can't leaves the work to this one from now on."""
+        if worker.pid not in self._up:
+            try:
+                _exactly(cast(BinaryIO, worker.stdout), _HEADER.size)
+            except EOFError:
+                self._cores = 0
+                self._bury(worker)
+                return False
+            self._up.add(worker.pid)
+        return True
+
     def _worker(self) -> subprocess.Popen[bytes] | None:
         """Return a process that has nothing to do; None for the first files, on one core, and where none can be started."""
-        cores = len(os.sched_getaffinity(0))
         self._seen += 1  # about right, whichever threads count at once
-        if self._seen <= FIRST_HERE or cores < 2 or not sys.executable:
+        if self._seen <= FIRST_HERE or self._cores < 2 or not sys.executable:
             return None
-        while True:
+        while self._cores > 1:
             with self._lock:
                 try:
                     return self._idle.get_nowait()
                 except queue.Empty:
-                    if self._started < cores:
+                    if self._started < self._cores:
                         try:
                             worker = _start()
                         except OSError:
@@ -104,10 +122,12 @@ class _Pool:
             # All are busy; one that dies is not put back, so that waiting without an end could be for ever.
             with suppress(queue.Empty):
                 return self._idle.get(timeout=_PATIENCE_S)
+        return None
 
     def _bury(self, worker: subprocess.Popen[bytes]) -> None:
         worker.kill()
         worker.wait()
+        self._up.discard(worker.pid)
         with self._lock:
             self._started -= 1
 
@@ -123,12 +143,24 @@ class _Pool:
 def _start() -> subprocess.Popen[bytes]:
     # Not multiprocessing, which would run a user's script once more in each of them. Ctrl-C is this process's to answer.
     return subprocess.Popen(
-        [sys.executable, "-m", __spec__.name],
+        [sys.executable, "-P", "-m", __spec__.name],  # -P: nothing of the working folder is imported
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+@contextmanager
+def _deadline(worker: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill a process that takes far too long over one picture."""
+    timer = threading.Timer(LONGEST_S, worker.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _ask(worker: subprocess.Popen[bytes], content: bytes, frame: int) -> tuple[int, bytes]:
@@ -153,6 +185,8 @@ def serve(asked: BinaryIO, told: BinaryIO) -> None:
     from mstl_edge.preprocess.dicom.values import hush
 
     hush()
+    told.write(_HEADER.pack(_GOOD, 0))
+    told.flush()
     while header := asked.read(_HEADER.size):
         frame, size = _HEADER.unpack(header)
         content = asked.read(size)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mstl_edge.preprocess.dicom.picture import is_dicom, reads_dicom
+from mstl_edge.preprocess.dicom.decoding import inflates_too_far
+from mstl_edge.preprocess.dicom.picture import MOST_FRAMES, is_dicom, reads_dicom
 from mstl_edge.preprocess.dicom.values import hush, text_of, whole_of
 from mstl_edge.preprocess.hearing import heard
 
@@ -59,13 +60,17 @@ def _read(path: Path, changed: int, size: int) -> Header | None:
         with path.open("rb") as file:
             if not is_dicom(file.read(_HEAD_BYTES)):
                 return None
+            file.seek(0)
+            if inflates_too_far(file, size):
+                return None
         with heard():
             dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=_TAGS)
+            frames = max(1, whole_of(dataset, "NumberOfFrames", 1))
             return Header(
                 text_of(dataset, "SOPInstanceUID"),
                 text_of(dataset, "SeriesInstanceUID"),
                 text_of(dataset, "StudyInstanceUID"),
-                max(1, whole_of(dataset, "NumberOfFrames", 1)),
+                frames if frames <= MOST_FRAMES else 1,  # whoever decodes the file refuses it
                 _place(dataset),
             )
     except MemoryError:

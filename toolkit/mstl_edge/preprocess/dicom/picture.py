@@ -100,18 +100,18 @@ class DicomPicture:
         """
         with _decoding(self.dataset):
             stored = self._stored()
-        if stored.ndim == 3:
-            return Image.fromarray(_eight_bits(stored, self.dataset))
-        levels = Levels(self.dataset, self.frame, stored)
-        channels = [levels.through(window) for window in windows_of(spec.window)] or [levels.as_the_file_says()]
-        turned = text_of(self.dataset, "PhotometricInterpretation") == "MONOCHROME1"
-        padding = levels.padding()
-        for pixels in channels:
-            if turned:
-                np.invert(pixels, out=pixels)
-            if padding is not None:
-                pixels[padding] = 0
-        return as_image(channels)
+            if stored.ndim == 3:
+                return Image.fromarray(_eight_bits(stored, self.dataset))
+            levels = Levels(self.dataset, self.frame, stored)
+            channels = [levels.through(window) for window in windows_of(spec.window)] or [levels.as_the_file_says()]
+            turned = text_of(self.dataset, "PhotometricInterpretation") == "MONOCHROME1"
+            padding = levels.padding()
+            for pixels in channels:
+                if turned:
+                    np.invert(pixels, out=pixels)
+                if padding is not None:
+                    pixels[padding] = 0
+            return as_image(channels)
 
 
 def is_dicom(content: bytes) -> bool:
@@ -166,7 +166,9 @@ def open_dicom(content: bytes, name: str, frame: int | None = None) -> DicomPict
                 "one picture in a file, since an answer is about one",
                 name,
                 f"{frames:,} frames",
-                f"Name one of them: {name}#1 to {name}#{frames}.",
+                f"Name one of them: {name}#1 to {name}#{frames}."
+                if name != "image"
+                else f"Which one? From 1 to {frames}.",
             )
         if frame is not None and not 0 <= frame < frames:
             raise UnreadableImageError(f"a frame from 1 to {frames:,}", name, f"frame {frame + 1:,}")
@@ -210,7 +212,9 @@ def _decoding(dataset: Any) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        syntax = getattr(dataset.file_meta.TransferSyntaxUID, "name", "unknown")
+        from pydicom.uid import UID_dictionary
+
+        syntax = UID_dictionary.get(str(dataset.file_meta.TransferSyntaxUID), ("an unknown transfer syntax",))[0]
         raised = str(error) if isinstance(error, DecoderError) else type(error).__name__
         raise _NotDecodedError(f"a DICOM file whose picture cannot be decoded ({syntax}; {raised})") from error
 
