@@ -45,6 +45,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "own-images-classes": own_images.classes,
     "doubt-sets": doubt.sets,
     "doubt-familiarity": doubt.familiarity,
+    "doubt-instructions": doubt.instructions,
     "pointing": where_it_looks.pointing,
     "faithful-maps": where_it_looks.faithful,
     "sane-maps": where_it_looks.sane,

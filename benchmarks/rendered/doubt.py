@@ -31,6 +31,22 @@ def familiarity() -> str:
     return table(("recipe", "file", *(f"{name} ({kinds[name]})" for name in names)), rows)
 
 
+def instructions() -> str:
+    """Return what doubt adds to an inference on emulated cores."""
+    rows = [
+        [
+            row["name"],
+            row["scheme"],
+            f"{row['board']} ({row['core']})",
+            f"{row['invoke'] / 1e6:.1f} M",
+            f"{row['doubt'] / 1e6:.2f} M",
+            f"{100 * row['share']:.1f}",
+        ]
+        for row in read("doubt-instructions.json")["counts"]
+    ]
+    return table(("recipe", "file", "core", "inference, instructions", "doubt, instructions", "% more"), rows)
+
+
 def _files() -> Iterator[tuple[Any, str, Any]]:
     for recipe in read(RESULT)["recipes"]:
         for scheme, told in recipe["files"].items():

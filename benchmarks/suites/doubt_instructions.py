@@ -29,18 +29,20 @@ def main() -> None:
     parser.add_argument("--litert", type=Path, required=True, metavar="SYSROOT")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    named = dict(pair.split("=", 1) for pair in options.models)
+    named = [tuple(pair.split("=", 1)) for pair in options.models]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         plugin = compile_plugin(Path(folder))
         for core, board in CORES.items():
             counts = plugin.with_name(f"{core}.txt")
             environment = os.environ | {"QEMU_CPU": core, "QEMU_ARGS": f"-plugin {plugin},out={counts}"}
-            runtime = run([options.litert / "python", ARM64 / "doubt_marked.py", *named.values()], environment).strip()
+            runtime = run(
+                [options.litert / "python", ARM64 / "doubt_marked.py", *(model for _, model in named)], environment
+            ).strip()
             marks = [int(line.split()[1]) for line in counts.read_text(encoding="utf-8").splitlines()]
             spans = [end - start for start, end in zip(marks[::2], marks[1::2], strict=True)]
             turns = len(spans) // (2 * len(named))
-            for number, (name, model) in enumerate(named.items()):
+            for number, (name, model) in enumerate(named):
                 own = spans[2 * turns * number : 2 * turns * (number + 1)]
                 invoke, doubt = int(statistics.median_low(own[::2])), int(statistics.median_low(own[1::2]))
                 artifact = open_artifact(Path(model))
