@@ -16,7 +16,7 @@ from mstl_edge.data.duplicates import SIDE, fingerprint
 from mstl_edge.data.labelled import DataSource, LabelledImage
 from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.data.workers import in_order
-from mstl_edge.preprocess import Opened, Stored, UnreadableImageError, heard, open_image, upright
+from mstl_edge.preprocess import Opened, Stored, UnreadableImageError, frame_of, heard, open_image, upright
 from mstl_edge.preprocess.dicom import NOT_INSTALLED, DicomPicture, missing_reader
 from mstl_edge.recipe import PreprocessSpec
 
@@ -164,7 +164,7 @@ def owners_of(facts: Sequence[ImageFacts]) -> Owners:
 
 
 def _facts(image: LabelledImage, preprocess: PreprocessSpec) -> ImageFacts:
-    stored = Stored(_content(image), image.frame)
+    stored = _stored(image)
     opened = open_image(stored, preprocess, name=image.name)
     (width, height), mode = opened.size, opened.mode
     decoded = upright(opened, preprocess, name=image.name)
@@ -184,6 +184,15 @@ def _owners(opened: Opened) -> tuple[bytes, bytes, bytes] | None:
         for text in (whose.patient, whose.study, whose.series)
     )
     return patient, study, series
+
+
+def _stored(image: LabelledImage) -> Stored:
+    if image.frame is None:
+        return Stored(_content(image))
+    try:
+        return frame_of(image.path, image.frame, lambda: _content(image))
+    except OSError as error:
+        raise UnreadableImageError("a file that can be read", image.name, error.strerror or str(error)) from error
 
 
 def _content(image: LabelledImage) -> bytes:

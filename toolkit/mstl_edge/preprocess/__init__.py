@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mstl_edge.preprocess.hearing import heard
-from mstl_edge.preprocess.opening import Opened, Source, Stored, file_name, frame_name, open_image, read_stored
+from mstl_edge.preprocess.opening import (
+    Opened,
+    Source,
+    Stored,
+    file_name,
+    frame_name,
+    frame_of,
+    open_image,
+    read_stored,
+)
 from mstl_edge.preprocess.picture import upright
 from mstl_edge.preprocess.unreadable import UnreadableImageError, readable
 from mstl_edge.recipe import PreprocessSpec, in_numbers
@@ -26,6 +35,7 @@ __all__ = [
     "UnreadableImageError",
     "decode",
     "frame_name",
+    "frame_of",
     "heard",
     "load_image",
     "normalize",

@@ -7,13 +7,17 @@ import io
 import os
 import re
 import stat
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from mstl_edge.preprocess.dicom import DicomPicture, is_dicom, open_dicom
+from mstl_edge.preprocess.dicom.decoding import parsed
 from mstl_edge.preprocess.exif import jpeg_without_exif
 from mstl_edge.preprocess.foreign import UNKNOWN, identify, unusual_jpeg
 from mstl_edge.preprocess.pixel_limit import own_pixel_limit
@@ -31,23 +35,48 @@ _NOT_PICTURES = frozenset({"EPS", "WMF", "PDF", "MPEG", "HDF5", "BUFR", "GRIB"})
 """What Pillow names without decoding it, or hands to another program."""
 
 
+_last = threading.local()
+"""The file of several frames that a thread has read last."""
 _FRAME = re.compile(r"(.+)#([1-9]\d{0,8})")
 Opened = Image.Image | DicomPicture
 """An opened picture: `size`, `width`, `height`, `mode` and `format`; `picture.upright` decodes it."""
 
 
+class Whole:
+    """A file of several frames, hashed and parsed once for all of them."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    @cached_property
+    def hashed(self) -> Any:
+        """SHA-256 of the content, to which a frame's number may be added."""
+        return hashlib.sha256(self.content)
+
+    @cached_property
+    def elements(self) -> Any:
+        """What pydicom reads of it."""
+        return parsed(self.content, "image")
+
+
 @dataclass(frozen=True)
 class Stored:
-    """A file's bytes, and which of its frames is meant, counted from 0; None: it holds one picture."""
+    """A file's bytes, and which of its frames is meant, counted from 0; None: it holds one picture.
+
+    `whole` is the file where further frames of it were, or will be, read.
+    """
 
     content: bytes
     frame: int | None = None
+    whole: Whole | None = None
 
     @cached_property
     def sha256(self) -> str:
         """What stands for exactly this picture, in hexadecimal: the file's hash, of a frame with its number."""
-        number = b"" if self.frame is None else f"#{self.frame + 1}".encode()
-        return hashlib.sha256(self.content + number).hexdigest()
+        found = hashlib.sha256(self.content) if self.whole is None else self.whole.hashed.copy()
+        if self.frame is not None:
+            found.update(f"#{self.frame + 1}".encode())
+        return str(found.hexdigest())
 
 
 Source = Path | bytes | Stored
@@ -57,6 +86,23 @@ Source = Path | bytes | Stored
 def file_name(source: Source) -> str:
     """Return what an error calls `source`: a file's own name, without its folder."""
     return source.name if isinstance(source, Path) else "image"
+
+
+def frame_of(path: Path, frame: int, read: Callable[[], bytes]) -> Stored:
+    """Return one frame of a file, which is read once by a thread that asks for its frames one after the other.
+
+    Args:
+        path: The file.
+        frame: Counted from 0.
+        read: Gives its bytes.
+    """
+    facts = path.stat()
+    key = (path, facts.st_mtime_ns, facts.st_size)
+    known, whole = getattr(_last, "file", (None, None))
+    if whole is None or known != key:
+        whole = Whole(read())
+        _last.file = (key, whole)
+    return Stored(whole.content, frame, whole)
 
 
 def frame_name(name: str, frame: int) -> str:
@@ -104,7 +150,8 @@ def read_stored(path: Path, spec: PreprocessSpec, *, name: str = "") -> Stored:
     with readable(name):
         framed = _FRAME.fullmatch(path.name)
         if framed and not path.exists():
-            return Stored(_read(path.with_name(framed[1]), spec, name), int(framed[2]) - 1)
+            file = path.with_name(framed[1])
+            return frame_of(file, int(framed[2]) - 1, lambda: _read(file, spec, name))
         return Stored(_read(path, spec, name))
 
 
@@ -114,7 +161,12 @@ def _stored(source: bytes | Stored) -> Stored:
 
 def _one_picture(stored: Stored, name: str) -> Opened:
     if is_dicom(stored.content):
-        return open_dicom(stored.content, name, stored.frame)
+        return open_dicom(
+            stored.content,
+            name,
+            stored.frame,
+            lambda: stored.whole.elements if stored.whole else parsed(stored.content, name),
+        )
     if stored.frame is not None:
         raise UnreadableImageError("a DICOM file where a frame is named", name, "another one")
     image = _opened(stored.content, name)

@@ -6,7 +6,7 @@ Nothing of a file's own text goes into a message: it may name a patient.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -81,7 +81,8 @@ class DicomPicture:
 
     def _stored(self) -> NDArray[Any]:
         """Return the picture as it is stored; compressed ones are decoded on other cores, where there are many."""
-        if self.dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        # Of several frames the whole file would go there for each.
+        if self.frames == 1 and self.dataset.file_meta.TransferSyntaxUID.is_encapsulated:
             elsewhere = decoded_elsewhere(self.content, self.frame)
             if elsewhere is not None:
                 return elsewhere
@@ -137,13 +138,16 @@ def missing_reader(files: int, example: str) -> MissingExtraError:
     )
 
 
-def open_dicom(content: bytes, name: str, frame: int | None = None) -> DicomPicture:
+def open_dicom(
+    content: bytes, name: str, frame: int | None = None, read: Callable[[], Any] | None = None
+) -> DicomPicture:
     """Read what a file says of its picture.
 
     Args:
         content: The file's bytes.
         name: What to call it in an error.
         frame: Which picture of several, counted from 0; None where there may be one alone.
+        read: Gives the file's elements, where somebody keeps them; else they are parsed.
 
     Raises:
         UnreadableImageError: pydicom is not installed, the file is damaged, holds no picture, or several and `frame` names none.
@@ -151,7 +155,7 @@ def open_dicom(content: bytes, name: str, frame: int | None = None) -> DicomPict
     if not reads_dicom():
         raise UnreadableImageError("an image file", name, NOT_INSTALLED, f"Install it: {install_extra(EXTRA)}")
     with _quiet(name):
-        dataset = parsed(content, name)
+        dataset = parsed(content, name) if read is None else read()
         samples, bits = whole_of(dataset, "SamplesPerPixel", 1), whole_of(dataset, "BitsAllocated", 0)
         size = (whole_of(dataset, "Columns", 0), whole_of(dataset, "Rows", 0))
         frames = max(1, whole_of(dataset, "NumberOfFrames", 1))
