@@ -21,6 +21,8 @@ def serving(*words: str | Path, **environment: str) -> Iterator[tuple[str, subpr
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | environment,
+        # A shell's background jobs ignore Ctrl-C, and hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     line = process.stdout.readline()
