@@ -281,6 +281,11 @@ def test_a_stream_of_another_size_than_the_file_says_is_refused_before_it_is_dec
         load_image(buffer.getvalue(), 32, PreprocessSpec(max_pixels=1000))
 
 
+def test_bytes_that_look_like_a_header_are_none_in_another_syntax() -> None:
+    levels = np.frombuffer(b"\xff\x4f\xff\x51" * 256, np.uint8).reshape(32, 32)
+    np.testing.assert_array_equal(grey(dicom_bytes(levels, "rle")), levels)
+
+
 def test_a_long_header_hides_no_deflated_bomb(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(decoding, "MOST_INFLATED", 1_000_000)
     content = dicom_bytes(np.zeros((2000, 2000), np.uint8), "deflated")

@@ -21,6 +21,8 @@ _MOST_DEFLATED = 1032
 """Bytes that zlib can hold in one."""
 _CHUNK = 1 << 20
 _HEAD = 1 << 12
+_JPEGS = "1.2.840.10008.1.2.4."
+"""What identifiers of the transfer syntaxes of JPEG, JPEG-LS and JPEG 2000 begin with."""
 _J2K = b"\xff\x4f\xff\x51"
 """Start of a codestream, and its sizes behind it (ISO/IEC 15444-1, A.5.1)."""
 _FRAME_MARKERS = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {0xF7}
@@ -79,7 +81,7 @@ def decoded(dataset: Any, frame: int) -> NDArray[Any]:
     """Return one picture as stored, `(rows, columns)`, or in colour `(rows, columns, 3)`."""
     from pydicom.pixels import apply_color_lut, pixel_array
 
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+    if dataset.file_meta.TransferSyntaxUID.startswith(_JPEGS):
         _check_size(dataset, frame)
     # Its own decoder: the one of pylibjpeg-rle panics over damaged files, and prints where.
     plugin = "pydicom" if dataset.file_meta.TransferSyntaxUID == _RLE else ""
@@ -104,9 +106,9 @@ def _check_size(dataset: Any, frame: int) -> None:
 
 
 def _stream_size(stream: bytes) -> tuple[int, int] | None:
-    """Return rows and columns that the header of a JPEG, JPEG-LS or JPEG 2000 stream tells; None of any other."""
-    begin = stream.find(_J2K, 0, _HEAD)
-    if begin >= 0 and not stream.startswith(b"\xff\xd8"):
+    """Return rows and columns that the header of a JPEG, JPEG-LS or JPEG 2000 stream tells; None where none is found."""
+    begin = -1 if stream.startswith(b"\xff\xd8") else stream.find(_J2K, 0, _HEAD)
+    if begin >= 0:
         right, bottom, left, top = struct.unpack_from(">4I", stream, begin + len(_J2K) + 4)
         return bottom - top, right - left
     place = 2
