@@ -42,11 +42,6 @@ class Access:
     host: str
     token: str = ""
 
-    @property
-    def loopback(self) -> bool:
-        """Whether programs of this machine alone can reach it."""
-        return is_loopback(self.host)
-
 
 def is_loopback(host: str) -> bool:
     """Say whether an address is reached from this machine alone."""
