@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mstl_edge.counted import counted
+from mstl_edge.data.labels.columns import plain
 from mstl_edge.data.labels.names import ImageIndex, Kind
 from mstl_edge.data.labels.table import Table
 from mstl_edge.data.volumes import dicom_header
@@ -70,7 +71,7 @@ def _column(table: Table, index: ImageIndex, image_column: str) -> tuple[int, st
     """Return the column of identifiers, and of what; None where the cells of a column name files, or there is none."""
     if len(table.lines) < 2:
         return None
-    header = [re.sub(r"[\s_.#-]+", "", name).casefold() for name in table.lines[0]]
+    header = [plain(name) for name in table.lines[0]]
     columns = [place for place, name in enumerate(table.lines[0]) if not image_column or name == image_column]
     for line in table.lines[1:_PROBED]:
         found = (index.find(line[place], elsewhere=True) for place in columns)
