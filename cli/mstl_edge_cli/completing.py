@@ -1,13 +1,12 @@
 """What the shell offers when Tab is pressed: recipes, runs, models, keys, backbones, classes.
 
 Each function gets what was typed so far and returns what may stand there, with a word about it where there is one. All of them are
-quick: nothing here imports NumPy. What cannot be read offers nothing.
+quick: nothing here imports NumPy, and `--help`, which imports this, needs no parser. What cannot be read offers nothing.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -169,6 +168,8 @@ def _names(tree: dict[str, Any]) -> list[str]:
 
 
 def _tree(recipe: str) -> dict[str, Any]:
+    import tomllib
+
     from mstl_edge_models import recipes
 
     if recipe in recipes.names():
@@ -180,6 +181,8 @@ def _tree(recipe: str) -> dict[str, Any]:
 
 
 def _built_in(name: str) -> dict[str, Any]:
+    import tomllib
+
     from mstl_edge_models import recipes
 
     return tomllib.loads(recipes.read(name))

@@ -104,6 +104,17 @@ def test_what_a_device_calls_is_built_without_the_other_commands(name):
     assert done.stdout.splitlines()[-1].split()[1:] == [f"mstl_edge_cli.commands.{name}"]
 
 
+def test_the_overview_loads_no_architecture_and_no_parser():
+    code = (
+        "import sys; from mstl_edge_cli.app import main; sys.argv = ['mstl-edge', '--help']\n"
+        "try: main()\n"
+        "except SystemExit as ended: assert not ended.code, ended.code\n"
+        "print('modules:', *({'mstl_edge_models', 'tomllib', 'csv', 'numpy', 'msgspec', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].split()[1:] == []
+
+
 def test_a_misspelt_command_is_answered_with_the_nearest_name(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["mstl-edge", "prdict"])
     with pytest.raises(SystemExit) as ended:

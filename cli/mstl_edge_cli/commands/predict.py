@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -193,6 +192,8 @@ def _write_json(image: str, outcome: Prediction | Explanation | Unreadable) -> N
 
 
 def _csv_writer(labels: Sequence[str]) -> WriteRow:
+    import csv
+
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow(
         ["image", "label", "probability", *(f"p_{label}" for label in labels), "error", "warning", "set", "familiar"]

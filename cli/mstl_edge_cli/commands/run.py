@@ -18,7 +18,6 @@ from mstl_edge_cli.console import Terminal, print_json, print_text, say
 from mstl_edge_cli.endings.ending import print_ending
 from mstl_edge_cli.resuming import resumable
 from mstl_edge_cli.subject import asked_of
-from mstl_edge_models.backbones import REGISTRY
 
 if TYPE_CHECKING:
     from mstl_edge.runs import RunFolder
@@ -127,6 +126,8 @@ def _say_what_helps(run: RunFolder) -> None:
 
 def _next_wider(name: str, variant: str) -> str:
     """Return the published variant with the next more parameters and the same cut points; empty where there is none."""
+    from mstl_edge_models.backbones import REGISTRY
+
     backbone = REGISTRY[name]
     own, points = backbone.parameters(variant), backbone.cut_names(variant)
     wider = [one for one in backbone.variants if backbone.parameters(one) > own and backbone.cut_names(one) == points]
