@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,6 @@ pytestmark = [
     pytest.mark.real_data,
     pytest.mark.skipif(not REAL, reason="MSTL_EDGE_REAL_DATA is not set: it names a folder with data/ and weights/"),
 ]
-CONVERTER = Path(__file__).parents[2] / "models" / "convert" / "mobilenet_v3_folded.py"
 FILES = {
     ("mobilenet_v1", "0.25"): "mobilenet_2_5_224_tf_no_top.h5",
     ("mobilenet_v2", "0.35"): "mobilenet_v2_0.35_224_no_top.h5",
@@ -31,18 +28,13 @@ FILES = {
 
 
 @pytest.mark.parametrize(("name", "variant"), FILES)
-def test_first_weights_of_each_architecture_load_and_know_pictures(name: str, variant: str, tmp_path: Path) -> None:
+def test_first_weights_of_each_architecture_load_and_know_pictures(name: str, variant: str) -> None:
     from mstl_edge.training.network.classifier import classifier
     from mstl_edge.training.network.cut import up_to
     from mstl_edge.training.network.keras import to_keras
     from mstl_edge.training.weights import loaded_backbone
 
     file = Path(REAL) / "weights" / FILES[name, variant]
-    if name == "mobilenet_v3":
-        subprocess.run(
-            [sys.executable, str(CONVERTER), str(file), str(tmp_path / "v3.h5")], check=True, capture_output=True
-        )
-        file = tmp_path / "v3.h5"
     pictures = sorted((Path(REAL) / "data" / "brain-mri-tumor").rglob("*.jpg"))[::15][:8]
     assert len(pictures) == 8
     pixels = [np.asarray(Image.open(picture).convert("RGB").resize((96, 96))) for picture in pictures]

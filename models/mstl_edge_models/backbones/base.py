@@ -103,6 +103,7 @@ class Backbone:
         normalization: What its weights expect of pixels, in Keras' words: `tf` [−1, 1]; `torch` [0, 1], less the mean of
             ImageNet, over its standard deviation; `caffe` blue, green, red, less their means; `bgr` blue, green, red in
             [0, 1].
+        normalization_of: Variant → what its weights expect, where that differs: others trained them.
         bundled: Variant → file in `mstl_edge_models/weights`.
         smallest: Pixels that it needs.
         any_width: Whether a variant is a width multiplier, of which any positive number can be built.
@@ -116,6 +117,7 @@ class Backbone:
     parameters: Callable[[str], int]
     weights: Callable[[Spec], Published | None]
     normalization: Normalization = "tf"
+    normalization_of: Mapping[str, Normalization] = field(default_factory=dict)
     bundled: Mapping[str, str] = field(default_factory=dict)
     smallest: int = 32
     any_width: bool = False
@@ -130,6 +132,10 @@ class Backbone:
             return None
         published = {float(name): name for name in self.variants if _is_number(name)}
         return published.get(number) or (str(number) if self.any_width and 0.0 < number < float("inf") else None)
+
+    def pixels(self, variant: str) -> Normalization:
+        """Return what the weights of a variant expect of pixels."""
+        return self.normalization_of.get(variant, self.normalization)
 
     def cut_names(self, variant: str) -> tuple[str, ...]:
         """Return the names of a variant's cut points, from input to output."""

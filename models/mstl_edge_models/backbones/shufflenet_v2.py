@@ -82,5 +82,6 @@ BACKBONE = Backbone(
     build=build,
     parameters=_PARAMETERS.__getitem__,
     weights=lambda spec: None,
-    normalization="bgr",
+    normalization="torch",
+    normalization_of={"0.5-no-conv5": "bgr"},
 )

@@ -141,7 +141,10 @@ def test_a_weights_file_tells_its_network(folder, tmp_path, name, variant):
 def test_what_is_no_weights_file_is_one_clear_line(folder, tmp_path):
     pytest.importorskip("h5py")
     (tmp_path / "text.h5").write_text("no weights")
-    with pytest.raises(WeightsError, match=r"a Keras weights file \(\.h5, no_top\)\. Received: text\.h5"):
+    with pytest.raises(
+        WeightsError,
+        match=r"or a checkpoint of PyTorch \(\.pth\)\. Received: text\.h5",
+    ):
         plan_recipe(str(folder("a", "b")), Asked(weights=str(tmp_path / "text.h5")))
 
 

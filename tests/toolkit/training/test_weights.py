@@ -75,7 +75,7 @@ def test_weights_of_another_width_name_the_first_tensor_that_differs_and_their_o
 def test_weights_on_a_disk_without_file_locks_name_the_variable_that_helps(
     half_width_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def locked(*_: object) -> None:
+    def locked(*_: object, **__: object) -> None:
         raise OSError("Unable to synchronously open file (unable to lock file, errno = 37)")
 
     assert os.environ["HDF5_USE_FILE_LOCKING"] == "FALSE"  # unless the user has said otherwise

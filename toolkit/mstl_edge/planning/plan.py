@@ -14,7 +14,8 @@ from mstl_edge.planning import rules
 from mstl_edge.planning.asked import Asked, parse_backbone
 from mstl_edge.planning.facts import facts_of
 from mstl_edge.planning.naming import name_after
-from mstl_edge.planning.weights_at_hand import can_download, first_weights, has_bundled, network_of, not_downloaded
+from mstl_edge.planning.weights_at_hand import can_download, first_weights, has_bundled, not_downloaded
+from mstl_edge.planning.weights_file import network_of
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.recipe import LAST, NAMED_WEIGHTS, BackboneSpec, Recipe, StageSpec, absolute_source, changed
 from mstl_edge.schemas.choices import CHOICES, Choice, Choices, SetFacts

@@ -13,8 +13,7 @@ from urllib.request import getproxies
 
 from msgspec.structs import replace
 
-from mstl_edge.errors import MissingExtraError, WeightsError, typed
-from mstl_edge.installing import install_extra
+from mstl_edge.errors import WeightsError, typed
 from mstl_edge.recipe import BackboneSpec
 from mstl_edge.storage import expanded
 from mstl_edge_models import backbones
@@ -127,26 +126,3 @@ def not_downloaded(name: str, reason: str, *, bundled: bool = False) -> WeightsE
 def has_bundled(spec: BackboneSpec) -> bool:
     """Return whether weights of this variant ship with the project."""
     return spec.variant in backbones.REGISTRY[spec.name].bundled
-
-
-def network_of(path: Path) -> tuple[str, str] | None:
-    """Return name and variant of the network that a weights file is of, by how many numbers it holds; None of one unknown here.
-
-    Raises:
-        WeightsError: It is no HDF5 file.
-        MissingExtraError: Nothing here reads HDF5.
-    """
-    try:
-        import h5py  # a training-side package
-    except ImportError as error:
-        raise MissingExtraError("h5py to read weights", hint=f"Install it with: {install_extra('train')}") from error
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            sizes: list[int] = []
-            file.visititems(lambda _, held: sizes.append(held.size) if isinstance(held, h5py.Dataset) else None)
-    except OSError as error:
-        raise WeightsError(
-            "a Keras weights file (.h5, no_top)", received=f"{path.name} ({str(error).splitlines()[0][:160]})"
-        ) from error
-    every = ((one, variant) for one in backbones.REGISTRY.values() for variant in one.variants)
-    return next(((one.name, variant) for one, variant in every if one.parameters(variant) == sum(sizes)), None)

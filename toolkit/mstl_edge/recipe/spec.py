@@ -42,8 +42,8 @@ class BackboneSpec(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = 224
     weights: Annotated[
         str,
-        Meta(description="First weights: Keras' own of ImageNet, the small ones in this package, random ones, or a Keras "
-             "no_top weights file.", extra={"range": "imagenet, bundled, none or a file"}),
+        Meta(description="First weights: Keras' own of ImageNet, the small ones in this package, random ones, or a file: "
+             "Keras' (no_top), or a PyTorch checkpoint of torchvision's.", extra={"range": "imagenet, bundled, none or a file"}),
     ] = "imagenet"  # fmt: skip
 
 

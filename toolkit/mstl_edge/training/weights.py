@@ -1,24 +1,29 @@
-"""First weights of a backbone: Keras' ImageNet files, the bundled one, any `no_top` file, or none."""
+"""First weights of a backbone: Keras' ImageNet files, the bundled one, any `no_top` file, another's layout, or none."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.errors import WeightsError
-from mstl_edge.planning.weights_at_hand import FirstWeights, first_weights, network_of, not_downloaded
+from mstl_edge.planning.weights_at_hand import FirstWeights, first_weights, not_downloaded
+from mstl_edge.planning.weights_file import network_of, shapes_of, tensors_of, unreadable
 from mstl_edge.recipe import BackboneSpec
 from mstl_edge.training._keras import keras
 from mstl_edge.training.network.classifier import build_backbone
+from mstl_edge_models.convert import LAYOUTS, Layout, converted, layout_of
+from mstl_edge_models.convert.checkpoint import is_checkpoint
 
-_LOCKING = "HDF5_USE_FILE_LOCKING"
+_OF_NEWER_KIND = "/vars/"
+"""In the names of every tensor of a `.weights.h5`."""
 
 
 def loaded_backbone(spec: BackboneSpec, seed: int) -> Any:
@@ -38,13 +43,9 @@ def loaded_backbone(spec: BackboneSpec, seed: int) -> Any:
     source = _weights_file(spec)
     try:
         _load(source, backbone, spec)
-    except (ValueError, OSError, KeyError) as error:
-        if "lock" in str(error):
-            raise WeightsError(
-                f"a weights file that HDF5 can lock, or {_LOCKING}=FALSE in the environment",
-                received=f"{source} ({str(error).splitlines()[0][:160]})",
-                hint=f"Set {_LOCKING}=FALSE: the file is only read.",
-            ) from error
+    except OSError as error:
+        raise unreadable(source, error) from error
+    except (ValueError, KeyError) as error:
         raise _refused(spec, source, str(error).splitlines()[0][:160]) from error
     return backbone
 
@@ -52,8 +53,8 @@ def loaded_backbone(spec: BackboneSpec, seed: int) -> Any:
 def _load(source: Path, backbone: Any, spec: BackboneSpec) -> None:
     """Give a network the weights of a file, held against it tensor by tensor.
 
-    Layers are found by their names where the file has the same ones, else by their order, as Keras does. Keras checks a
-    `.weights.h5`, its newer kind, itself.
+    A layout of others is converted by the names of its tensors. Else layers are found by their names where the file has the same
+    ones, or by their order, as Keras does. Keras checks a `.weights.h5`, its newer kind, itself.
 
     Raises:
         WeightsError: It is another network's: the first tensor that does not fit is named.
@@ -62,32 +63,51 @@ def _load(source: Path, backbone: Any, spec: BackboneSpec) -> None:
         ValueError: Keras refuses it.
     """
     layers = {layer.name: layer for layer in backbone.layers if layer.weights}
-    held = _held(source)
-    if held is None:
+    shapes = shapes_of(source)
+    found = layout_of(shapes)
+    if found is not None:
+        _convert(source, layers, spec, *found)
+        return
+    if is_checkpoint(source):
+        raise _refused(spec, source, f"a checkpoint of none of {', '.join(dict.fromkeys(one.name for one in LAYOUTS))}")
+    if any(_OF_NEWER_KIND in name for name in shapes):
         backbone.load_weights(str(source))
         return
+    held: dict[str, dict[str, NDArray[Any]]] = {}
+    for name, array in tensors_of(source).items():
+        held.setdefault(name.rpartition("/")[0], {})[name] = array
     order = list(layers) if layers.keys() == held.keys() else list(held)
     _check_fits(
         spec,
         source,
         [(v.name.split(":")[0], tuple(v.shape)) for layer in layers.values() for v in layer.weights],
-        [(one.split(":")[0], array.shape) for name in order for one, array in held[name].items()],
+        [(one, array.shape) for name in order for one, array in held[name].items()],
     )
     for layer, name in zip(layers.values(), order, strict=True):
         layer.set_weights(list(held[name].values()))
 
 
-def _held(source: Path) -> dict[str, dict[str, NDArray[Any]]] | None:
-    """Return the tensors of a file by layer, of those that have any; None of a `.weights.h5`."""
-    with h5py.File(source, "r") as file:
-        if "layer_names" not in file.attrs:
-            return None
-        groups = {_text(name): file[_text(name)] for name in file.attrs["layer_names"]}
-        return {
-            name: {_text(one): np.asarray(group[_text(one)]) for one in group.attrs["weight_names"]}
-            for name, group in groups.items()
-            if len(group.attrs["weight_names"])
-        }
+def _convert(source: Path, layers: Mapping[str, Any], spec: BackboneSpec, layout: Layout, variant: str) -> None:
+    """Give layers the weights of a file in the layout of others.
+
+    Raises:
+        WeightsError: It is another network's; or a tensor is missing, unknown, or of another shape.
+    """
+    if (layout.backbone, variant) != (spec.name, spec.variant):
+        raise _refused(spec, source, f"{layout.name}, {layout.backbone}:{variant} here")
+    try:
+        arrays = converted(layout, variant, tensors_of(source))
+    except KeyError as error:
+        raise _refused(spec, source, str(error.args[0])) from error
+    wanted = [
+        (f"{name}/{v.name.rpartition('/')[2].split(':')[0]}", tuple(v.shape))
+        for name, layer in layers.items()
+        for v in layer.weights
+    ]
+    _check_fits(spec, source, wanted, [(name, arrays[name].shape) for name, _ in wanted])
+    values = iter([arrays[name] for name, _ in wanted])
+    for layer in layers.values():
+        layer.set_weights(list(itertools.islice(values, len(layer.weights))))
 
 
 Tensor = tuple[str, tuple[int, ...]]
@@ -117,10 +137,6 @@ def _own(spec: BackboneSpec, source: Path) -> str:
         name, variant = network_of(source) or (spec.name, spec.variant)
         return f"{name}:{variant}" if (name, variant) != (spec.name, spec.variant) else ""
     return ""
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
 
 
 def _weights_file(spec: BackboneSpec) -> Path:

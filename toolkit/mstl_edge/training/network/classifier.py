@@ -46,7 +46,7 @@ def classifier(spec: BackboneSpec, backbone: Any, classes: int) -> Graph:
         backbone: From `build_backbone`, with the weights that the network begins with.
         classes: How many.
     """
-    graph = normalized(from_keras(backbone), backbones.REGISTRY[spec.name].normalization)
+    graph = normalized(from_keras(backbone), backbones.REGISTRY[spec.name].pixels(spec.variant))
     return replace(with_head(graph, classes), name=spec.name)
 
 
