@@ -15,7 +15,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Every table, and every column of it.")]
 
 
-def _limit_tensorflow(threads: int | None) -> int | None:
+def limit_tensorflow(threads: int | None) -> int | None:
     """Tell TensorFlow, which takes every core unless told before it is imported."""
     if threads is not None:
         os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads)
@@ -37,7 +37,7 @@ def at_home(path: Path | None) -> Path | None:
 
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="CPU threads; default all.", show_default=False, callback=_limit_tensorflow),
+    typer.Option(min=1, help="CPU threads; default all.", show_default=False, callback=limit_tensorflow),
 ]
 RunArgument = Annotated[
     Path | None,

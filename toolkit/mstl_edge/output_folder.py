@@ -58,8 +58,12 @@ def check_unused(out: Path | None, command: str = "") -> None:
 
 
 @contextmanager
-def working_alone(folder: Path) -> Iterator[None]:
+def working_alone(folder: Path, *, beside_others: bool = False) -> Iterator[None]:
     """Keep a second process from working on the same run or study.
+
+    Args:
+        folder: Of the run or study.
+        beside_others: Let others work there who say the same, each on a part of its own.
 
     Raises:
         RunError: Another process is at work there.
@@ -68,7 +72,7 @@ def working_alone(folder: Path) -> Iterator[None]:
     if command is None:
         yield
         return
-    with alone_in(folder / _MARKS[command][0]) as alone:
+    with alone_in(folder / _MARKS[command][0], beside_others=beside_others) as alone:
         if not alone:
             raise RunError(
                 "a folder that no other process is working on",

@@ -19,14 +19,18 @@ from mstl_edge_cli.study_tables import print_study
 from mstl_edge_cli.subject import Subject, asked_of, subject_of
 
 if TYPE_CHECKING:
+    from mstl_edge.cluster import Place
     from mstl_edge.planning import Asked
     from mstl_edge.recipe import Recipe
     from mstl_edge.schemas.bench import BenchReport
     from mstl_edge.schemas.study import Study
     from mstl_edge.schemas.study_plan import Arm, StudyPlan
     from mstl_edge.study.folder import StudyFolder
+    from mstl_edge.study.shares import Share
 
 FOLDS, REPEATS = 5, 2
+THREADS_OF_A_TASK = 1
+"""On a cluster, unless --threads says otherwise: many tasks of one thread are faster than a few of many."""
 ALL_ARMS = ""
 _ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ARM_OR_BACKBONE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]*")
@@ -117,6 +121,25 @@ def study(
             callback=options.at_home,
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|ray://HOST:PORT|local:N",
+            help="Train on a Ray cluster, or with N workers on this machine; see docs/cluster.md.",
+            show_default=False,
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="With --resume, do the I-th of N parts alone: an element of an array of jobs on a shared folder.",
+            show_default=False,
+        ),
+    ] = None,
+    plan_only: Annotated[
+        bool, typer.Option("--plan-only", help="Make the study's folder and train nothing, for parts of it by --task.")
+    ] = False,
     threads: options.Threads = None,
     json: options.Json = False,
     verbose: options.Verbose = False,
@@ -127,6 +150,7 @@ def study(
 
     Example: mstl-edge study ct-hemorrhage --data bridge=./chest_xray --data target=./head-ct --learning-curve 20,40,80
     """
+    place, share = _elsewhere(cluster, task, resume, threads)
     networks = _listed(backbones)
     files = _first_weights(weights, [*(_named(pair)[0] for pair in arm or []), *networks])
     for_all = files.pop(ALL_ARMS, None)
@@ -168,7 +192,13 @@ def study(
         say(f"arms {', '.join(one.name for one in built)}; starting TensorFlow")
         opened = _started(plan, subject, out)
     say(f"study: {opened.path}")
-    finished = _finished(opened, threads)
+    if plan_only:
+        _tell_plan(opened, as_json=json)
+        return
+    if share is not None:
+        _do_share(opened, share, threads, as_json=json)
+        return
+    finished = _finished(opened, threads, place)
     if json:
         import msgspec
 
@@ -294,11 +324,63 @@ def _started(plan: StudyPlan, subject: Subject, out: Path | None) -> StudyFolder
     return start_study(plan, out, reporter=Terminal(), seen=subject.seen)
 
 
-def _finished(opened: StudyFolder, threads: int | None) -> Study:
-    from mstl_edge.training.study.run import run_study
+def _elsewhere(
+    cluster: str | None, task: str | None, resume: Path | None, threads: int | None
+) -> tuple[Place | None, Share | None]:
+    """Read where the work is done, and which part of it."""
+    if task is not None and (cluster is not None or resume is None):
+        raise RunError(
+            "--task with --resume STUDY and without --cluster: its parts share a folder that is there already",
+            received=f"--task {task}" + (f" and --cluster {cluster}" if cluster else " without --resume"),
+            hint="Make it first with --plan-only, or leave --task out.",
+        )
+    from mstl_edge.study.shares import parse_share
+
+    if cluster is None:
+        return None, None if task is None else parse_share(task)
+    from mstl_edge.cluster import parse_place
+
+    place = parse_place(cluster)
+    if threads is None:
+        options.limit_tensorflow(THREADS_OF_A_TASK)  # bridges are trained here, and equal bytes need equal counts
+    return place, None
+
+
+def _tell_plan(opened: StudyFolder, *, as_json: bool) -> None:
+    plan = opened.plan()
+    trainings = len(plan.arms) * len(plan.places) * (1 + len(plan.learning_curve))
+    if as_json:
+        print_json({"study": str(opened.path), "trainings": trainings})
+        return
+    say(f"{trainings} trainings are planned; all of them here: {typed('mstl-edge', 'study', '--resume', opened.path)}")
+    say(f"the first of four parts: {typed('mstl-edge', 'study', '--resume', opened.path, '--task', '1/4')}")
+
+
+def _do_share(opened: StudyFolder, share: Share, threads: int | None, *, as_json: bool) -> None:
+    from mstl_edge.training.study.run import run_share
 
     with resumable("study", opened.path):
-        return run_study(opened, threads=threads, bench=_bench, reporter=Terminal())
+        done, total = run_share(opened, share, threads=threads, reporter=Terminal())
+    if as_json:
+        print_json(
+            {"study": str(opened.path), "task": share.number, "of": share.of, "finished": done, "trainings": total}
+        )
+        return
+    say(f"part {share.number} of {share.of} is done; {done} of {total} trainings are finished")
+    say(f"when all parts are: {typed('mstl-edge', 'study', '--resume', opened.path)}")
+
+
+def _finished(opened: StudyFolder, threads: int | None, place: Place | None) -> Study:
+    from mstl_edge.training.study.run import run_study
+
+    executor = None
+    if place is not None:
+        from mstl_edge.cluster import OnRay
+
+        threads = threads or THREADS_OF_A_TASK
+        executor = OnRay(place, threads, Terminal())
+    with resumable("study", opened.path):
+        return run_study(opened, threads=threads, executor=executor, bench=_bench, reporter=Terminal())
 
 
 def _bench(models: Sequence[Path]) -> BenchReport:

@@ -37,7 +37,7 @@ def load_pixels(
         DataError: A file is gone, damaged, or another one than when the split was made.
         MstlEdgeError: No space for the pixels.
     """
-    store = RowStore(cache_folder("pixels", spec_digest(size, spec).hex()), (size, size, 3), np.uint8)
+    store = _store(size, spec)
     keys = [bytes.fromhex(row.sha256) for row in rows]
     decoded = 0
 
@@ -53,6 +53,33 @@ def load_pixels(
     if advance is not None and decoded < len(rows):
         advance(len(rows) - decoded)
     return store.rows(keys)
+
+
+def keep_pixels(
+    keys: Sequence[bytes], size: int, spec: PreprocessSpec, decoded: Callable[[], NDArray[np.uint8]]
+) -> None:
+    """Put images that were decoded elsewhere into the cache here; those that it has stay.
+
+    Args:
+        keys: SHA-256 of each file.
+        size: Height and width in pixels.
+        spec: The preprocessing.
+        decoded: Asked for `(len(keys), size, size, 3) uint8` where any is missing.
+
+    Raises:
+        MstlEdgeError: No space for the pixels.
+    """
+
+    def rows(positions: Sequence[int]) -> Iterator[NDArray[np.generic]]:
+        pixels = decoded()
+        for position in positions:
+            yield pixels[position]
+
+    _store(size, spec).ensure(keys, rows)
+
+
+def _store(size: int, spec: PreprocessSpec) -> RowStore:
+    return RowStore(cache_folder("pixels", spec_digest(size, spec).hex()), (size, size, 3), np.uint8)
 
 
 def _checked_pixels(folder: Path, row: ManifestRow, size: int, spec: PreprocessSpec) -> NDArray[np.uint8]:

@@ -168,10 +168,11 @@ class ArmOrigin(Struct, frozen=True, kw_only=True):
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
-    """Where a study's numbers come from."""
+    """Where a study's numbers come from; with several kinds of CPU, equal arms may differ in the last bits of their answers."""
 
     manifest_sha256: str = ""
     versions: dict[str, str] = {}
+    cpus: tuple[str, ...] = ()
     arms: tuple[ArmOrigin, ...] = ()
 
 

@@ -44,15 +44,16 @@ def waiting_for_others(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone_in(file: Path) -> Iterator[bool]:
+def alone_in(file: Path, *, beside_others: bool = False) -> Iterator[bool]:
     """Yield whether nobody else holds `file`, and hold it until the end.
 
-    True as well where the file system has no locks, or the file cannot be written.
+    `beside_others` holds it together with others who do so, against whoever wants it alone. True as well where the file system
+    has no locks, or the file cannot be written.
     """
     with _opened(file) as handle:
         try:
             if handle is not None:
-                _lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(handle, (fcntl.LOCK_SH if beside_others else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in _TAKEN:
                 raise explained(error, file) from error

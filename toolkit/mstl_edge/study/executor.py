@@ -1,8 +1,8 @@
-"""Where folds run. Locally one after the other; a cluster engine implements the same protocol."""
+"""Where folds run: here one after the other, or wherever another executor takes them (`mstl_edge.cluster`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,7 @@ class FoldTask:
     """One arm in one fold. All a worker needs beside the study's folder, so that it can travel to another machine.
 
     Attributes:
-        study: The study's folder; a worker on another machine needs it on a shared disk.
+        study: The study's folder, where this task runs.
         arm: Name of the arm.
         repeat: From 1.
         fold: From 1.
@@ -41,15 +41,21 @@ class FoldResult:
         task: What was done.
         correct: Share of right answers by scheme.
         seconds: How long it took.
+        host: Where it ran; empty for here.
     """
 
     task: FoldTask
     correct: dict[Scheme, float]
     seconds: float
+    host: str = ""
 
 
 class Executor(Protocol):
     """Runs tasks in any order and on any machine; results come as they are finished."""
+
+    @property
+    def running(self) -> Mapping[str, int]:
+        """How many tasks run at this moment, by host; empty where they run here, one after the other."""
 
     def run(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
         """Run every task once.
@@ -72,14 +78,19 @@ class OneAfterTheOther:
 
     work: Callable[[FoldTask], FoldResult]
 
+    @property
+    def running(self) -> Mapping[str, int]:
+        """Nothing beside what runs here."""
+        return {}
+
     def run(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
         """Run every task in turn."""
         for task in tasks:
             yield self.work(task)
 
 
-def seconds_left(finished: Sequence[FoldResult], waiting: Sequence[FoldTask]) -> float:
-    """Return how long the waiting tasks will take together, from what finished tasks of their kind took.
+def seconds_left(finished: Sequence[FoldResult], waiting: Sequence[FoldTask], at_once: int = 1) -> float:
+    """Return how long the waiting tasks will take, so many at once, from what finished tasks of their kind took.
 
     A kind is an arm with its number of schemes; a kind that never ran is taken to be average. 0 where nothing has finished.
     """
@@ -90,7 +101,7 @@ def seconds_left(finished: Sequence[FoldResult], waiting: Sequence[FoldTask]) ->
         by_kind.setdefault(_kind(result.task), []).append(result.seconds)
     average = sum(result.seconds for result in finished) / len(finished)
     means = {kind: sum(seconds) / len(seconds) for kind, seconds in by_kind.items()}
-    return sum(means.get(_kind(task), average) for task in waiting)
+    return sum(means.get(_kind(task), average) for task in waiting) / max(at_once, 1)
 
 
 def _kind(task: FoldTask) -> tuple[str, int]:

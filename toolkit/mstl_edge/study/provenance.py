@@ -21,7 +21,8 @@ from mstl_edge.study.folds import EVERYTHING
 
 
 class TrainingRecord(Struct, frozen=True):
-    """One arm in one fold: seconds over all its schemes and sessions, and versions by package; the rest as in `ArmOrigin`.
+    """One arm in one fold: seconds over all its schemes and sessions, versions by package, and the kind of CPU; the rest as in
+    `ArmOrigin`.
 
     Of a training that was stopped and gone on with, nobody knows `training_seconds` and `peak_bytes`.
     """
@@ -31,6 +32,7 @@ class TrainingRecord(Struct, frozen=True):
     training_seconds: float | None = None
     peak_bytes: int | None = None
     moved: dict[str, float] = {}
+    cpu: str = ""
 
 
 def write_record(path: Path, record: TrainingRecord) -> None:
@@ -52,6 +54,7 @@ def provenance(study: StudyFolder) -> Provenance:
     }
     return Provenance(
         manifest_sha256=manifest_hash(study.manifest()),
+        cpus=tuple(sorted({one.cpu for several in records.values() for one in several if one is not None and one.cpu})),
         versions=_versions(record for several in records.values() for record in several if record is not None),
         arms=tuple(_origin(arm, records[arm.name]) for arm in plan.arms),
     )

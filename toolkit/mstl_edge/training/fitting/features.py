@@ -142,9 +142,8 @@ def view_features(
         MstlEdgeError: The features would not fit on the disk, or into the cache's limit.
     """
     half = precision == "float16"
-    folder = cache_folder("features", f"{prefix.key}-float16" if half else prefix.key)
     keys = [views.keys() for views in wanted]
-    store = RowStore(folder, prefix.shape(wanted[0].images), np.float16 if half else np.float32)
+    store = feature_store(feature_folder(prefix, precision), prefix.shape(wanted[0].images), precision)
     known = set(store.index())
     lacking = [set(own) - known for own in keys]
     missing = set().union(*lacking)
@@ -154,6 +153,16 @@ def view_features(
             for views, own in zip(wanted, keys, strict=True):
                 store.ensure(own, partial(_computed, prefix, views, advance))
     return [_by_view(store, own, len(views.images), half) for views, own in zip(wanted, keys, strict=True)]
+
+
+def feature_folder(prefix: FrozenPrefix, precision: FeaturePrecision) -> str:
+    """Return what the features of a prefix are called in the cache."""
+    return f"{prefix.key}-float16" if precision == "float16" else prefix.key
+
+
+def feature_store(folder: str, shape: tuple[int, ...], precision: FeaturePrecision) -> RowStore:
+    """Return where features of that name are kept."""
+    return RowStore(cache_folder("features", folder), shape, np.float16 if precision == "float16" else np.float32)
 
 
 def _computed(

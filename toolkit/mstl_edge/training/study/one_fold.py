@@ -23,7 +23,7 @@ from mstl_edge.metrics import softmax
 from mstl_edge.planning.positive import positive_class
 from mstl_edge.progress import SILENT
 from mstl_edge.recipe import Recipe
-from mstl_edge.runs import RunFolder, StageFolder
+from mstl_edge.runs import StageFolder
 from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.schemas.study_plan import Arm, Scheme, StudyPlan
 from mstl_edge.storage import digest, write_bytes
@@ -33,6 +33,7 @@ from mstl_edge.study.folder import StudyFolder
 from mstl_edge.study.folds import EVERYTHING, Fold, deal_folds
 from mstl_edge.study.peak_memory import forget_peak, peak_bytes
 from mstl_edge.study.predictions import FoldAnswers, answered, read_answers, write_answers
+from mstl_edge.study.processor import cpu_kind
 from mstl_edge.study.provenance import TrainingRecord, write_record
 from mstl_edge.training import stages
 from mstl_edge.training._keras import keras, versions
@@ -60,14 +61,12 @@ class OpenArm:
         plan: The study's plan.
         arm: The arm.
         data: All images of the target.
-        bridge: The run of the stages before the target, or None.
-        carried: Weights that bridge leaves, or None.
+        carried: Weights that the stages before the target leave, or None.
     """
 
     plan: StudyPlan
     arm: Arm
     data: StageData
-    bridge: RunFolder | None
     carried: Weights | None
 
 
@@ -79,7 +78,7 @@ def run_fold(task: FoldTask) -> FoldResult:
     """
     started = time.monotonic()
     study = StudyFolder(task.study)
-    opened = _open_arm(task.study, task.arm)
+    opened = open_arm(task.study, task.arm)
     labels = opened.data.manifest.labels
     files = {s: study.answers(task.arm, s, task.repeat, task.fold, task.images) for s in task.schemes}
     if not all(path.is_file() for path in files.values()):
@@ -96,6 +95,7 @@ def run_fold(task: FoldTask) -> FoldResult:
             training_seconds=round(network.seconds, 1) if whole else None,
             peak_bytes=network.peak_bytes if whole else None,
             moved=network.moved,
+            cpu=cpu_kind(),
         )
         write_record(study.training(*place), record)
         shutil.rmtree(network.trained.run.path)
@@ -120,7 +120,12 @@ def _versions() -> dict[str, str]:
 
 
 @functools.cache  # of any size: all arms of a fold come before the next fold, so that a full cache would never hit
-def _open_arm(study_path: Path, name: str) -> OpenArm:
+def open_arm(study_path: Path, name: str) -> OpenArm:
+    """Return what all folds of an arm share, read once.
+
+    Raises:
+        MstlEdgeError: Images are gone or others, or the weights that a bridge leaves are.
+    """
     study = StudyFolder(study_path)
     plan = study.plan()
     arm = plan.arm(name)
@@ -128,7 +133,7 @@ def _open_arm(study_path: Path, name: str) -> OpenArm:
     data = stages.read_images(arm.recipe, arm.stage, study.manifest(), folder, SILENT)
     bridge = study.bridge(arm)
     carried = None if bridge is None else _carried(bridge.stage(arm.recipe.stages[-2].name).weights)
-    return OpenArm(plan, arm, data, bridge, carried)
+    return OpenArm(plan, arm, data, carried)
 
 
 @functools.cache
@@ -165,7 +170,8 @@ def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
     fold = _find_fold(plan, opened.data.manifest, task)
     data = fold_data(opened.data, fold)
     recipe = msgspec.structs.replace(arm.recipe, seed=_seed(arm.recipe, plan, task))
-    work = _work_folder(study, task, opened.bridge)
+    work = study.work(task.arm, task.repeat, task.fold, task.images)
+    work.path.mkdir(parents=True, exist_ok=True)
     labels = data.manifest.labels
     positive = positive_class(arm.stage, labels)
     forget_peak()
@@ -261,12 +267,3 @@ def _seed(recipe: Recipe, plan: StudyPlan, task: FoldTask) -> int:
     """Return a seed of the fold's own, the same for every arm whose recipe has the same."""
     parts = (recipe.seed, plan.fold_seed, task.repeat, task.fold)
     return int.from_bytes(digest(*map(str, parts))[:4], "little")
-
-
-def _work_folder(study: StudyFolder, task: FoldTask, bridge: RunFolder | None) -> RunFolder:
-    """Return the fold's own run folder; it knows the images of earlier stages, since quantization learns from them."""
-    work = study.work(task.arm, task.repeat, task.fold, task.images)
-    work.path.mkdir(parents=True, exist_ok=True)
-    if bridge is not None:
-        shutil.copytree(bridge.path / "splits", work.path / "splits", dirs_exist_ok=True)
-    return work

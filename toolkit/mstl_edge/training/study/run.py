@@ -6,22 +6,25 @@ import csv
 import io
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from mstl_edge.counted import counted
 from mstl_edge.data.seen import Seen
+from mstl_edge.errors import RunError
 from mstl_edge.output_folder import check_unused, working_alone
 from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.schemas.study import STUDY, Study
 from mstl_edge.schemas.study_plan import StudyPlan
-from mstl_edge.storage import write_text
+from mstl_edge.storage import alone_in, waiting_for_others, write_text
 from mstl_edge.study.costs import Bench, bench_models
 from mstl_edge.study.executor import Executor, FoldResult, FoldTask, OneAfterTheOther, seconds_left
 from mstl_edge.study.folder import StudyFolder, create_study, with_absolute_places
 from mstl_edge.study.folds import EVERYTHING, Fold
+from mstl_edge.study.shares import Share
 from mstl_edge.study.summary import summarize
 from mstl_edge.training.study.images import deal_bridges, gather_images, make_bridges, train_bridges
 from mstl_edge.training.study.one_fold import plan_folds, run_fold
@@ -103,6 +106,53 @@ def run_study(
         return summary
 
 
+def run_share(
+    study: StudyFolder, share: Share, *, threads: int | None = None, reporter: Reporter = SILENT
+) -> tuple[int, int]:
+    """Do one element's part of a study that several processes share by its folder; `run_study` puts the parts together.
+
+    Args:
+        study: From `open_study`.
+        share: Which part.
+        threads: CPU threads; default all.
+        reporter: Told of progress.
+
+    Returns:
+        How many trainings of the study are finished, and how many it has.
+
+    Raises:
+        RunError: The same part is being worked on already, or the whole study is.
+        MstlEdgeError: Images or disk do not allow it; what is finished stays.
+    """
+    with working_alone(study.path, beside_others=True), _alone_with(study, share):
+        used = threads or os.cpu_count() or 1
+        with waiting_for_others(_made(study.path / "work" / "bridges")):
+            train_bridges(study, used, reporter)
+        tasks = plan_tasks(study, used)
+        waiting = [task for task in share.tasks(tasks) if not _is_done(study, task)]
+        _run(OneAfterTheOther(run_fold), waiting, reporter)
+        return sum(_is_done(study, task) for task in tasks), len(tasks)
+
+
+@contextmanager
+def _alone_with(study: StudyFolder, share: Share) -> Iterator[None]:
+    mark = _made(study.path / "work") / f"share-{share.number}-of-{share.of}"
+    mark.touch()
+    with alone_in(mark) as alone:
+        if not alone:
+            raise RunError(
+                f"a part that no other process is working on (--task {share.number}/{share.of})",
+                received=study.path,
+                hint="Give each element of an array of jobs a number of its own.",
+            )
+        yield
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _run_folds(study: StudyFolder, threads: int, executor: Executor, reporter: Reporter) -> None:
     for leftover in study.path.rglob("*.partial"):  # of a process that was killed while it wrote
         leftover.unlink(missing_ok=True)
@@ -165,14 +215,22 @@ def _run(executor: Executor, waiting: Sequence[FoldTask], reporter: Reporter) ->
         for result in executor.run(waiting):
             finished.append(result)
             del left[result.task]
-            advance(1, _told(result, len(finished), len(waiting), seconds_left(finished, list(left))))
+            running = executor.running
+            seconds = seconds_left(finished, list(left), sum(running.values()))
+            advance(1, _told(result, f"{len(finished)}/{len(waiting)}", _left(seconds) + _where(running)))
 
 
-def _told(result: FoldResult, done: int, total: int, seconds: float) -> str:
+def _told(result: FoldResult, done: str, left: str) -> str:
     task = result.task
     on = f" on {task.images} images" if task.images else ""
     right = ", ".join(f"{scheme} {100 * share:.1f} %" for scheme, share in result.correct.items())
-    return f"{done}/{total} {task.arm}{on}, repeat {task.repeat} fold {task.fold}: {right}; {_left(seconds)}"
+    at = f" at {result.host}" if result.host else ""
+    return f"{done} {task.arm}{on}, repeat {task.repeat} fold {task.fold}{at}: {right}; {left}"
+
+
+def _where(running: Mapping[str, int]) -> str:
+    """Say how many tasks run where; nothing where they run here."""
+    return "".join(f"; {count} running at {host}" for host, count in sorted(running.items()))
 
 
 def _left(seconds: float) -> str:
