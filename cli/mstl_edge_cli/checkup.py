@@ -28,6 +28,7 @@ EXTRAS = {
     "train": "run, train, export, study and kaggle: data",
     "dicom": "DICOM files, in training and on the device",
     "serve": "the page of serve",
+    "cluster": "study --cluster, on Ray",
     "tflite-runtime": "the runtime of 32-bit boards",
     "dev": "tests, linters and types of this project",
 }

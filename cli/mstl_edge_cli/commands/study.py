@@ -338,9 +338,10 @@ def _elsewhere(
 
     if cluster is None:
         return None, None if task is None else parse_share(task)
-    from mstl_edge.cluster import parse_place
+    from mstl_edge.cluster import check_reachable, parse_place
 
     place = parse_place(cluster)
+    check_reachable(place)
     if threads is None:
         options.limit_tensorflow(THREADS_OF_A_TASK)  # bridges are trained here, and equal bytes need equal counts
     return place, None

@@ -25,10 +25,21 @@ def study_ending(study: Study, folder: Path) -> Ending:
         *([] if choice is None else [Fact("network", choice.words)]),
         *(Fact("bridge", _words(step), _meaning(step)) for step in _bridge(study)),
         *_int8(study),
+        *_cpus(study),
         Fact("best", f"{best.title}: {share(best.accuracy)} accuracy on {counted(best.n, 'image')}, each out of fold"),
         Fact("study", str(folder)),
     )
     return Ending(facts, typed("mstl-edge", "report", folder))
+
+
+def _cpus(study: Study) -> list[Fact]:
+    """Say that trainings ran on CPUs of several kinds, where they did: equal ones may then differ in their last bits."""
+    kinds = study.provenance.cpus
+    return (
+        [Fact("cpus", f"of {len(kinds)} kinds, so that last bits may differ: {'; '.join(kinds)}")]
+        if len(kinds) > 1
+        else []
+    )
 
 
 def _bridge(study: Study) -> list[Comparison]:

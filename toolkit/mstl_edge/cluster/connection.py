@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ from mstl_edge.installing import install_extra
 from mstl_edge.progress import Reporter
 
 POLL_S = 1.0
+REACHED_WITHIN_S = 5.0
 PROBE_S = 120.0
 _DECIDING = (PROJECT, "tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy")
 """Packages whose versions decide what a task answers."""
@@ -48,31 +50,40 @@ def connected(place: Place, threads: int, reporter: Reporter) -> Iterator[Connec
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the lab
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray = _imported()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    shared: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    connection = Connection(_imported(), place, threads)
+    connection.open({"env_vars": pinned(threads)})
     try:
-        if place.workers:
-            ray.init(num_cpus=place.workers * threads, include_dashboard=False, **shared)
-        else:
-            ray.init(address=place.address, **shared)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
-        raise RunError(
-            f"a Ray cluster at {place.address or 'this machine'}",
-            received=str(error).splitlines()[0][:200] if str(error) else type(error).__name__,
-            hint="Start one with 'ray start --head', or take workers on this machine: --cluster local:2",
-        ) from error
-    finally:
-        for number, handler in before.items():  # Ray puts its own in place
-            with suppress(ValueError):  # not the main thread
-                signal.signal(number, handler)
-    with tempfile.TemporaryDirectory(prefix="mstl-edge-wheel-") as folder:
-        try:
-            connection = Connection(ray, place, threads)
+        with tempfile.TemporaryDirectory(prefix="mstl-edge-wheel-") as folder:
             connection.equip(Path(folder), reporter)
             yield connection
-        finally:
-            ray.shutdown()
+    finally:
+        connection.ray.shutdown()
+
+
+def check_reachable(place: Place) -> None:
+    """Look whether a cluster answers, before anything is trained for it.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        RunError: Nothing answers at that address.
+    """
+    _imported()
+    host, _, port = place.address.removeprefix("ray://").rpartition(":")
+    if not host:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=REACHED_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(place, error) from error
+
+
+def _unreachable(place: Place, error: Exception) -> RunError:
+    return RunError(
+        f"a Ray cluster at {place.address or 'this machine'}",
+        received=str(error).splitlines()[0][:200] if str(error) else type(error).__name__,
+        hint="Start one with 'ray start --head'; where it asks for a token, set RAY_AUTH_MODE=token and have its token; "
+        "or take workers on this machine: --cluster local:2",
+    )
 
 
 def _imported() -> Any:
@@ -99,8 +110,26 @@ class Connection:
     place: Place
     threads: int
 
-    def __post_init__(self) -> None:
-        self._environment: dict[str, Any] = {"env_vars": pinned(self.threads)}
+    def open(self, environment: Mapping[str, Any]) -> None:
+        """Connect, or start workers here; every worker gets an environment of Ray's kind.
+
+        Raises:
+            RunError: No cluster answers there.
+        """
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        shared = {"log_to_driver": False, "logging_level": logging.ERROR, "runtime_env": dict(environment)}
+        try:
+            if self.place.workers:
+                count = self.place.workers * self.threads
+                self.ray.init(address="local", num_cpus=count, include_dashboard=False, **shared)
+            else:
+                self.ray.init(address=self.place.address, **shared)
+        except (ConnectionError, RuntimeError, ValueError, TimeoutError, OSError) as error:
+            raise _unreachable(self.place, error) from error
+        finally:
+            for number, handler in before.items():  # Ray puts its own in place
+                with suppress(ValueError):  # not the main thread
+                    signal.signal(number, handler)
 
     @property
     def one_cache(self) -> bool:
@@ -125,9 +154,12 @@ class Connection:
         own = _versions(_DECIDING)
         lacking = [node for node, found in self._probed(nodes).items() if found != own]
         if lacking:
-            told = f"lack {PROJECT} {own[PROJECT]} or its packages as they are here; they are installed there"
+            told = f"without {PROJECT} {own[PROJECT]} or its packages as they are here; they are installed there"
             reporter.say(f"cluster: {', '.join(sorted(lacking))} {told}")
-            self._environment |= {"py_modules": [str(write_wheel(folder))], "pip": _requirements(own)}
+            # For the whole connection: a head that is spoken to from afar unpacks what is sent, and has to know it too.
+            self.ray.shutdown()
+            packed = {"py_modules": [str(write_wheel(folder))], "pip": _requirements(own)}
+            self.open({"env_vars": pinned(self.threads), **packed})
 
     def _probed(self, nodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return by machine the versions that it has; a function of its own code is asked, since the project may not be there."""
@@ -164,10 +196,7 @@ class Connection:
 
     def options(self, memory: int, retries: int, results: int = 1) -> dict[str, Any]:
         """Return how a task is handed out: what it needs, and what becomes of it when its worker dies."""
-        return {
-            "num_cpus": self.threads, "memory": memory, "max_retries": retries, "num_returns": results,
-            "runtime_env": self._environment,
-        }  # fmt: skip
+        return {"num_cpus": self.threads, "memory": memory, "max_retries": retries, "num_returns": results}
 
     def remote(self, function: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:
         """Return what hands a function out."""

@@ -33,7 +33,7 @@ def parse_place(text: str) -> Place:
     local = _LOCAL.fullmatch(text)
     if local:
         return Place(workers=int(local[1]))
-    if text == "auto" or _REMOTE.fullmatch(text):
+    if text == "auto" or (_REMOTE.fullmatch(text) and not text.startswith("local:")):
         return Place(address=text)
     raise RunError(
         "--cluster auto, ray://HOST:PORT or local:N",

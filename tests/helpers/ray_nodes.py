@@ -1,0 +1,42 @@
+"""Two machines of a Ray cluster as real processes on this one, each with a cache of its own; and killing their workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def two_nodes(folder: Path, cpus: int = 1) -> Iterator[Any]:
+    """Start a head without CPUs and two nodes with some; yield the cluster, whose `address` is to be named."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for name in ("a", "b"):
+            cluster.add_node(num_cpus=cpus, env_vars={"MSTL_EDGE_CACHE": str(folder / f"cache-{name}")})
+        cluster.wait_for_nodes()
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def workers(of: str = "_fold") -> list[int]:
+    """Return the processes that do a task of that name at this moment."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError, ValueError):
+            if (entry / "cmdline").read_bytes().startswith(f"ray::{of}".encode()):
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def kill(process: int) -> None:
+    """Kill a worker as the system does when memory is short."""
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
