@@ -16,6 +16,7 @@ from pathlib import Path
 from mstl_edge.storage import write_text
 from rendered import (
     backbones,
+    cluster,
     cross_fit,
     doubt,
     fine_tuning,
@@ -52,6 +53,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "promises": promises.promises,
     "promises-in-short": promises.in_short,
     "agreement-of-lite": models.agreement_of_lite,
+    "cluster": cluster.cluster,
+    "two-trainers": cluster.two_trainers,
     "cross-fit-time": cross_fit.cross_fit_time,
     "runtimes": models.runtimes,
     "other-programs": programs.answers,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable
 from typing import Any
 
-from rendered.markdown import RESULTS, share, table
+from rendered.markdown import RESULTS, read, share, table
 
 FOLDER = RESULTS / "studies"
 VERDICT_COLUMNS = [
@@ -20,7 +21,9 @@ VERDICT_COLUMNS = [
 
 
 def tables() -> dict[str, Callable[[], str]]:
-    """Return the tables of every committed study: `study-NAME`, and it with `-verdicts`, `-curve` or `-against-first`."""
+    """Return the tables of every committed study: `study-NAME`, and it with `-verdicts`, `-curve`,
+    `-against-first` or `-networks`.
+    """
     drawn: dict[str, Callable[[], str]] = {}
     for path in sorted(FOLDER.glob("*.json")):
         tree = json.loads(path.read_text(encoding="utf-8"))
@@ -29,6 +32,7 @@ def tables() -> dict[str, Callable[[], str]]:
             ("-verdicts", _verdicts),
             ("-curve", _curve),
             ("-against-first", _against_first),
+            ("-networks", _networks),
         ):
             drawn[f"study-{path.stem}{suffix}"] = lambda draw=draw, tree=tree: draw(tree)  # type: ignore[misc]
     return drawn
@@ -102,6 +106,64 @@ def _against_first(tree: Any) -> str:
     ]
     columns = ["accuracy %", "AUC", "log-loss", f"points from `{first}` (95 %)", "images that would tell"]
     return table([f"arm ({_dealt(tree)})", *columns], rows)
+
+
+def _networks(tree: Any) -> str:
+    """Return what decides between networks, the smallest int8 file first: accuracy, agreement and cost of each."""
+    arms = {(arm["name"], arm["scheme"]): arm for arm in tree["arms"]}
+    costs = {(row["arm"], row["scheme"]): row for row in tree["costs"]["rows"]}
+    int8 = sorted((row for row in costs.values() if row["scheme"] != "float32"), key=lambda row: row["size_bytes"])
+    origins = {arm["name"]: arm for arm in tree["provenance"]["arms"]}
+    counted = {(one["arm"], one["scheme"], one["core"]): one for one in read("network-instructions.json")["counts"]}
+    cores = dict.fromkeys(core for arm, _, core in counted if arm in origins)
+    rows = [
+        [
+            f"`{row['arm']}`",
+            share(arms[row["arm"], "float32"]["accuracy"]),
+            share(arms[row["arm"], row["scheme"]]["accuracy"]),
+            _agreement(arms[row["arm"], row["scheme"]]["float_agreement"]),
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['macs'] / 1e6:.0f}",
+            f"{row['size_bytes'] / 1000:,.0f}",
+            _milliseconds(costs[row["arm"], "float32"]),
+            _milliseconds(row),
+            *(
+                " / ".join(
+                    f"{counted[row['arm'], scheme, core]['instructions'] / 1e6:.0f}"
+                    for scheme in ("float32", row["scheme"])
+                )
+                for core in cores
+            ),
+            f"{origins[row['arm']]['training_seconds']:.0f}",
+            f"{100 * statistics.median(origins[row['arm']]['moved'].values()):.1f}",
+        ]
+        for row in int8
+    ]
+    where = f"{tree['costs']['host']}, {tree['costs']['runtime']}, one thread"
+    columns = [
+        f"network ({_dealt(tree)})",
+        "float32 accuracy % (95 %)",
+        "int8",
+        "int8 answers as float32 %",
+        "parameters, M",
+        "MACs, M",
+        "int8 kB",
+        f"float32 ms ({where})",
+        "int8 ms",
+        *(f"M instructions, emulated {core}, float32 / int8" for core in cores),
+        "training a fold, s",
+        "layers moved by, % (median)",
+    ]
+    return table(columns, rows)
+
+
+def _agreement(by_class: Any) -> str:
+    n = sum(one["n"] for one in by_class)
+    return f"{100 * sum(one['n'] * one['agreement']['value'] for one in by_class) / n:.1f}"
+
+
+def _milliseconds(row: Any) -> str:
+    return f"{'' if row['valid'] else '~'}{row['latency_ms']['value']:.3g}"
 
 
 def _apart(told: Any) -> tuple[str, str]:

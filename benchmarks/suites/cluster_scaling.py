@@ -12,7 +12,10 @@ from __future__ import annotations
 import argparse
 import heapq
 import json
+import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from mstl_edge.cluster import OnRay, Place
+from mstl_edge.cluster.connection import pinned
 from mstl_edge.progress import SILENT
 from mstl_edge.storage import write_text
 from mstl_edge.study.folder import StudyFolder, open_study
@@ -37,27 +41,32 @@ SHARES = 4
 
 
 def main() -> None:
-    """Measure, and write the result; a study that is there already is taken as it is."""
+    """Measure, and write the result; what it holds already, and whose study is there, is not measured again."""
     options = _options()
     plan = _planned(options)
-    measured: dict[str, Any] = {"cpu": cpu_kind(), "trainings": len(list(_places(plan)))}
-    alone = _copy(plan, options.work / "alone")
-    measured["one_process_s"] = _timed(lambda: _resume(alone, options.work / "cache-alone"))
-    measured["task_s"] = sorted(_task_seconds(alone))
-    one = _copy(plan, options.work / "one-node")
-    measured["one_worker_s"] = _on_nodes(one, options.work / "nodes-1", 1)
-    two = _copy(plan, options.work / "two-nodes")
-    measured["two_workers_s"] = _on_nodes(two, options.work / "nodes-2", 2)
-    shared = _copy(plan, options.work / "shares")
-    measured["four_shares_s"] = _timed(lambda: _in_shares(shared, options.work / "cache-shares"))
-    killed = _copy(plan, options.work / "killed")
+    measured: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {}
+    measured |= {"cpu": cpu_kind(), "trainings": len(list(_places(plan)))}
+    studies = {name: options.work / name for name in ("alone", "one-node", "two-nodes", "shares", "killed")}
+
+    def step(key: str, name: str, work: Callable[[StudyFolder, Path], float]) -> None:
+        if key not in measured or not studies[name].is_dir():
+            measured[key] = work(_copy(plan, studies[name]), options.work / f"caches-{name}")
+            write_text(options.out, json.dumps(measured, indent=1) + "\n")
+
     deaths: list[int] = []
-    measured["killed_s"] = _on_nodes(killed, options.work / "nodes-killed", 2, deaths)
-    measured["workers_killed"] = len(deaths)
+    step("one_process_s", "alone", lambda study, cache: _timed(lambda: _alone(study, cache)))
+    step("one_worker_s", "one-node", lambda study, caches: _on_nodes(study, caches, 1))
+    step("two_workers_s", "two-nodes", lambda study, caches: _on_nodes(study, caches, 2))
+    step("four_shares_s", "shares", lambda study, cache: _timed(lambda: _in_shares(study, cache)))
+    step("killed_s", "killed", lambda study, caches: _on_nodes(study, caches, 2, deaths))
+    measured["workers_killed"] = len(deaths) or measured["workers_killed"]
+    opened = {name: open_study(path) for name, path in studies.items()}
+    measured["task_s"] = sorted(_task_seconds(opened["alone"]))
+    measured["task_s_beside_another"] = sorted(_task_seconds(opened["two-nodes"]))
     measured["equal_bytes"] = {
-        name: _answers(alone) == _answers(study)
-        for name, study in {
-            "one worker": one, "two workers": two, "four array tasks": shared, "two workers, killed": killed
+        title: _answers(opened["alone"]) == _answers(opened[name])
+        for title, name in {
+            "one worker": "one-node", "two workers": "two-nodes", "four array tasks": "shares", "two workers, killed": "killed"
         }.items()
     }  # fmt: skip
     serial = measured["one_process_s"] - sum(measured["task_s"])
@@ -92,15 +101,11 @@ def _planned(options: argparse.Namespace) -> StudyFolder:
 
 
 def _study(arguments: Sequence[str], cache: Path) -> None:
-    import os
-
     environment = {**os.environ, "MSTL_EDGE_CACHE": str(cache)}
     subprocess.run([sys.executable, "-m", "mstl_edge_cli", "study", *arguments], check=True, env=environment)
 
 
 def _copy(plan: StudyFolder, path: Path) -> StudyFolder:
-    import shutil
-
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(plan.path, path)
     return open_study(path)
@@ -115,6 +120,16 @@ def _timed(work: Callable[[], Any]) -> float:
     started = time.perf_counter()
     work()
     return round(time.perf_counter() - started, 1)
+
+
+def _alone(study: StudyFolder, cache: Path) -> None:
+    """Do a study in a process of its own, without the times of an inference that the command line takes behind it."""
+    code = (
+        "import sys; from pathlib import Path; from mstl_edge.study.folder import open_study; "
+        "from mstl_edge.training.study.run import run_study; run_study(open_study(Path(sys.argv[1])), threads=1)"
+    )
+    pins = {**pinned(1), "MSTL_EDGE_CACHE": str(cache)}
+    subprocess.run([sys.executable, "-c", code, str(study.path)], check=True, env={**os.environ, **pins})
 
 
 def _resume(study: StudyFolder, cache: Path) -> None:
@@ -169,9 +184,6 @@ def _cluster(caches: Path, nodes: int) -> Iterator[str]:
 
 def _kill(deaths: list[int], stopped: threading.Event) -> None:
     """Kill the worker of a task at seeded moments."""
-    import os
-    import signal
-
     rng = random.Random(24)
     while len(deaths) < KILLS and not stopped.wait(rng.uniform(1.0, 12.0)):
         at_work = [

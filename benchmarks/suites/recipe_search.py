@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from mstl_edge.cluster import OnRay, parse_place
 from mstl_edge.recipe import Recipe, StageSpec, load_recipe, resolve, to_tree
 from mstl_edge.schemas.study_plan import Arm, StudyPlan
 from mstl_edge.storage import write_text
@@ -55,7 +56,9 @@ def main() -> None:
     study = (
         _opened(options.study, plan) if options.study.is_dir() else start_study(plan, options.study, reporter=reporter)
     )
-    tree = msgspec.to_builtins(run_study(study, threads=os.cpu_count(), reporter=reporter))
+    executor = OnRay(parse_place(options.cluster), reporter=reporter) if options.cluster else None
+    threads = 1 if executor else os.cpu_count()
+    tree = msgspec.to_builtins(run_study(study, threads=threads, executor=executor, reporter=reporter))
     write_text(options.out, json.dumps(_in_short(tree), indent=1, ensure_ascii=False) + "\n")
     shutil.copyfile(study.all_answers, options.out.with_name(f"{options.out.stem}-answers.csv"))
 
@@ -72,6 +75,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="*", help=f"Arms beside {AS_IT_IS}, with + between changes made together; all by default."
     )
+    parser.add_argument("--cluster", help="auto, ray://HOST:PORT or local:N, as of mstl-edge study.")
     parser.add_argument("--study", type=Path, required=True, help="Folder that the study works in.")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()

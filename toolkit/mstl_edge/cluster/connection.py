@@ -50,6 +50,7 @@ def connected(place: Place, threads: int, reporter: Reporter) -> Iterator[Connec
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing leaves the lab
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    check_reachable(place)  # Ray itself would go on trying for minutes
     connection = Connection(_imported(), place, threads)
     connection.open({"env_vars": pinned(threads)})
     try:

@@ -7,7 +7,7 @@ done here: the same code on the same bytes. No file name leads out of that folde
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mstl_edge.data.pixels import keep_pixels, load_pixels
 from mstl_edge.data.sources import source_folder
 from mstl_edge.data.splits import Manifest
 from mstl_edge.planning.weights_at_hand import first_weights
-from mstl_edge.recipe import PreprocessSpec, Recipe
+from mstl_edge.recipe import NAMED_WEIGHTS, PreprocessSpec, Recipe
 from mstl_edge.schemas.study_plan import STUDY_PLAN, Arm, StudyPlan
 from mstl_edge.storage import cache_folder, digest, write_bytes
 from mstl_edge.study.folder import StudyFolder, bridge_key, bridge_recipe
@@ -28,6 +28,8 @@ from mstl_edge.study.folder import StudyFolder, bridge_key, bridge_recipe
 Content = bytes | NDArray[Any]
 HERE = "crate:"
 """In front of a path below the folder that a worker unpacks into."""
+DONE = "done:"
+"""In front of what stands for a place that no worker looks at."""
 IMAGES = "images"
 WEIGHTS = "first-weights"
 
@@ -83,13 +85,14 @@ def pack(study: StudyFolder) -> tuple[Crate, dict[str, Content]]:
         contents[key] = content
         return key
 
-    files = {study.manifest_file.name: held(study.manifest_file.read_bytes())}
+    unnamed = replace(manifest, source="")
+    files = {study.manifest_file.name: held(msgspec.json.encode(unnamed))}
     arms = []
     for arm in plan.arms:
         travelling, extra = _travelling(arm, study)
         files |= {name: held(path.read_bytes()) for name, path in extra.items()}
         arms.append(travelling)
-    carried = msgspec.structs.replace(plan, recipe=_with_images_there(plan.recipe), arms=tuple(arms))
+    carried = msgspec.structs.replace(plan, recipe=_without_places(plan.recipe), arms=tuple(arms))
     files[study.plan_file.name] = held(msgspec.json.encode(carried))
     pixels = []
     for size, spec in {(arm.recipe.backbone.input_size, arm.recipe.preprocess): None for arm in plan.arms}:
@@ -133,21 +136,32 @@ def _array(content_of: Callable[[str], Content], content: str) -> NDArray[np.uin
 
 def _travelling(arm: Arm, study: StudyFolder) -> tuple[Arm, dict[str, Path]]:
     """Return an arm that finds its weights and images below a worker's folder, and the files that it takes along."""
-    recipe, extra = _with_images_there(arm.recipe), {}
-    bridge, earlier = study.bridge(arm), bridge_recipe(arm.recipe)
+    recipe, extra = _without_places(arm.recipe), {}
+    bridge, earlier = study.bridge(arm), bridge_recipe(recipe)
     if bridge is not None and earlier is not None:
         weights = bridge.stage(arm.recipe.stages[-2].name).weights
         extra[f"bridges/{bridge_key(earlier)}/{weights.relative_to(bridge.path)}"] = weights
-    elif (path := first_weights(recipe.backbone).path) is not None and recipe.backbone.weights != "bundled":
+    elif (path := first_weights(arm.recipe.backbone).path) is not None and arm.recipe.backbone.weights != "bundled":
         name = f"{WEIGHTS}/{digest(path.read_bytes()).hex()[:16]}/{path.name}"
         extra[name] = path
         recipe = msgspec.structs.replace(recipe, backbone=msgspec.structs.replace(recipe.backbone, weights=HERE + name))
     return msgspec.structs.replace(arm, recipe=recipe), extra
 
 
-def _with_images_there(recipe: Recipe) -> Recipe:
-    last = msgspec.structs.replace(recipe.stages[-1], data=HERE + IMAGES)
-    return msgspec.structs.replace(recipe, stages=(*recipe.stages[:-1], last))
+def _without_places(recipe: Recipe) -> Recipe:
+    """Return a recipe that names no file of this machine: the last stage's images travel, what comes before them is done."""
+    *earlier, last = recipe.stages
+    done = [msgspec.structs.replace(stage, data=_unnamed(stage.data)) for stage in earlier]
+    stages = (*done, msgspec.structs.replace(last, data=HERE + IMAGES))
+    spec = recipe.backbone
+    if spec.weights not in NAMED_WEIGHTS:
+        spec = msgspec.structs.replace(spec, weights=_unnamed(spec.weights))
+    return msgspec.structs.replace(recipe, backbone=spec, stages=stages)
+
+
+def _unnamed(place: str) -> str:
+    """Return what tells two places apart and names neither."""
+    return DONE + digest(place).hex()[:16]
 
 
 def _found_there(plan: bytes, folder: Path) -> StudyPlan:

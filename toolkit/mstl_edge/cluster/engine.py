@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import msgspec
@@ -74,8 +75,11 @@ class OnRay:
         with connected(self.place, self.threads, self.reporter) as connection:
             handing = _Handing(self, connection, study, crate, contents)
             try:
-                yield from handing.results(tasks)
+                for result in handing.results(tasks):
+                    self._where = handing.where
+                    yield result
             finally:
+                self._where = {}
                 handing.stop()
 
 
@@ -95,29 +99,42 @@ class _Handing:
         self._in_flight: dict[Any, FoldTask] = {}
         self._features: dict[str, list[tuple[Any, Any]]] = {}
         self._failed: list[tuple[FoldTask, Failed]] = []
+        self._seconds: dict[tuple[str, int], list[float]] = {}
+        self.where: dict[FoldTask, str] = {}
+        """The tasks that run at this moment, and on which machine."""
 
     def results(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
-        waiting = deque(tasks)
+        waiting = list(tasks)
         while waiting or self._in_flight:
             slots = self._connection.slots()
             while waiting and len(self._in_flight) < AHEAD * slots:
-                self._hand_out(waiting.popleft(), slots)
+                self._hand_out(waiting.pop(self._next(waiting)), slots)
             for reference in self._connection.wait(list(self._in_flight)):
                 task = self._in_flight.pop(reference)
                 outcome = self._connection.outcome(reference)
-                self._executor._where = self._connection.shown(self._board, task)
+                self.where = self._connection.shown(self._board, task)
                 if isinstance(outcome, Failed):
                     self._note(task, outcome)
                 else:
                     self._bring_home(task, outcome)
+                    self._seconds.setdefault(_kind(task), []).append(outcome.seconds)
                     yield FoldResult(task, outcome.correct, outcome.seconds, outcome.host)
         self._refuse_failures(len(tasks))
+
+    def _next(self, waiting: Sequence[FoldTask]) -> int:
+        """Return the place of the task to hand out: the longest by what its kind took, so that none is left over at the end.
+
+        A kind that nobody knows yet comes first (Graham 1969: longest processing time).
+        """
+        expected = [self._seconds.get(_kind(task)) for task in waiting]
+        return max(
+            range(len(waiting)), key=lambda place: math.inf if (known := expected[place]) is None else fmean(known)
+        )
 
     def stop(self) -> None:
         """Call back what is still out."""
         for reference in self._in_flight:
             self._connection.cancel(reference)
-        self._executor._where = {}
 
     def _hand_out(self, task: FoldTask, slots: int) -> None:
         features = self._features_of(task.arm, slots)
@@ -172,6 +189,10 @@ class _Handing:
             hint=f"Its log: {_log(self._study, task)}. The others are kept; try again with "
             + typed("mstl-edge", "study", "--resume", self._study.path),
         )
+
+
+def _kind(task: FoldTask) -> tuple[str, int]:
+    return task.arm, task.images
 
 
 def _named(task: FoldTask) -> str:

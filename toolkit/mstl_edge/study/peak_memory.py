@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -12,12 +11,7 @@ _FORGET_PEAK = "5"
 
 
 def forget_peak() -> None:
-    """Begin anew; where the system does not allow it, the peak is that of the whole process.
-
-    What earlier work has freed is handed back first: the C library keeps gigabytes of it, which would count as this work's.
-    """
-    with suppress(OSError, AttributeError):  # another C library than GNU's
-        ctypes.CDLL(None).malloc_trim(0)
+    """Begin anew; where the system does not allow it, the peak is that of the whole process."""
     with suppress(OSError):
         _CLEAR.write_text(_FORGET_PEAK)
 
