@@ -33,12 +33,14 @@ def _measured(found: Any) -> str:
 def _told(found: Any) -> str:
     share = found["one_worker_s"] / found["one_process_s"] - 1
     slower = sum(found["task_s_beside_another"]) / sum(found["task_s"]) - 1
-    trainings = f"{found['trainings']} trainings of {min(found['task_s']):.0f} to {max(found['task_s']):.0f} s"
-    return (
-        f"{trainings} on {found['cpu']}; the engine, starting its processes and sending the study included, costs "
-        f"{100 * share:+.0f} % with one worker, and {found['serial_s']:.0f} s are serial whatever the workers (start, plan, images, "
-        f"summary). Both workers share this machine's memory: a training takes {100 * slower:.0f} % longer with another beside it, "
-        f"so that no more than {2 / (1 + slower):.2f} times could be had."
+    return " ".join(
+        (
+            f"{found['trainings']} trainings of {min(found['task_s']):.0f} to {max(found['task_s']):.0f} s on {found['cpu']}.",
+            "The engine, starting its processes and sending the study included, costs",
+            f"{100 * share:+.0f} % with one worker, and {found['serial_s']:.0f} s are serial whatever the workers",
+            "(start, plan, images, summary). Both workers share this machine's memory: a training takes",
+            f"{100 * slower:.0f} % longer with another beside it, so that no more than {2 / (1 + slower):.2f} times could be had.",
+        )
     )
 
 
