@@ -33,8 +33,6 @@ FIRST_BYTES = 2_000_000_000
 """Memory that a task is taken to need before one of its arm was measured: TensorFlow, and a batch of features."""
 ROOM = 1.25
 """Declared over measured memory."""
-AHEAD = 2
-"""Tasks that are handed out for each that can run, so that no worker waits for the next one."""
 SMALLEST_SHARD = 16
 """Images whose features are worth a task of their own."""
 
@@ -107,7 +105,8 @@ class _Handing:
         waiting = list(tasks)
         while waiting or self._in_flight:
             slots = self._connection.slots()
-            while waiting and len(self._in_flight) < AHEAD * slots:
+            # No more than can run: Ray does not keep the order of those that wait.
+            while waiting and len(self._in_flight) < slots:
                 self._hand_out(waiting.pop(self._next(waiting)), slots)
             for reference in self._connection.wait(list(self._in_flight)):
                 task = self._in_flight.pop(reference)
