@@ -24,6 +24,7 @@ _OLDER = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 """How a checkpoint of the older kind begins."""
 _COUNT_BYTES = 8
 """In front of each storage of the older kind stands how many numbers it has."""
+_DAMAGED = (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, ValueError, OverflowError)
 Shapes = dict[str, tuple[int, ...]]
 Tensors = dict[str, NDArray[Any]]
 
@@ -78,7 +79,7 @@ def _in_memory(path: Path) -> io.BytesIO:
 def _opened(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise CheckpointError(f"a damaged zip ({error})") from error
 
 
@@ -88,7 +89,7 @@ def _member(file: zipfile.ZipFile, name: str) -> bytes:
         if file.getinfo(name).compress_type != zipfile.ZIP_STORED:
             raise CheckpointError(f"{name} is compressed, which PyTorch does not do")
         return file.read(name)
-    except (KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except (*_DAMAGED, OSError) as error:  # a damaged offset leads in front of the file, which the system refuses
         raise CheckpointError(f"a damaged zip ({error})") from error
 
 
@@ -131,7 +132,7 @@ def _named_in_older(file: IO[bytes]) -> dict[str, Stored]:
     return _named(told)
 
 
-def _storages(file: IO[bytes], named: Mapping[str, Stored]) -> dict[str, bytes]:
+def _storages(file: io.BytesIO, named: Mapping[str, Stored]) -> dict[str, bytes]:
     """Return the raw bytes of each storage, by its name."""
     kinds = {stored.key: stored.kind for stored in named.values()}
     raw = {}
@@ -140,9 +141,9 @@ def _storages(file: IO[bytes], named: Mapping[str, Stored]) -> dict[str, bytes]:
         if key not in kinds or count < 0:
             raise CheckpointError(f"a storage {key} that no tensor is of")
         size = count * kinds[key].itemsize
-        raw[key] = file.read(size)
-        if len(raw[key]) < size:
+        if size > file.getbuffer().nbytes - file.tell():
             raise CheckpointError("fewer bytes than its tensors have")
+        raw[key] = file.read(size)
     if missing := sorted(kinds.keys() - raw.keys()):
         raise CheckpointError(f"no storage {missing[0]}")
     return raw
