@@ -24,7 +24,7 @@ def files_of(study: StudyFolder) -> Files:
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory, draw_classes: Callable[..., Path]) -> StudyPlan:
-    """Two stages and one, both from a file of first weights, two folds: four trainings, and int8 of each."""
+    """Two stages and one, both from a file of first weights, two folds: four trainings."""
     base = tmp_path_factory.mktemp("images")
     file = base / "first.h5"
     file.write_bytes(weights.path("mobilenet_v1_0.25_bundled.h5").read_bytes())
@@ -39,7 +39,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory, draw_classes: Callable[..., P
             "quantize": {"epochs": 1, "calibration_images": 8},
         }
     )
-    arms = build_arms(recipe, wanted=("single", "multi"), schemes=["float32", "int8-ptq"])
+    arms = build_arms(recipe, wanted=("single", "multi"), schemes=["float32"])
     return StudyPlan(recipe=recipe, arms=arms, folds=2, repeats=1)
 
 

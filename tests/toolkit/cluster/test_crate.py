@@ -83,7 +83,7 @@ def test_a_task_done_from_a_crate_leaves_the_bytes_that_it_leaves_here(
     from mstl_edge.training.study.one_fold import run_fold
 
     crate, contents = pack(bridged)
-    task = FoldTask(bridged.path, "multi", 1, 2, 0, ("float32", "int8-ptq"), 1)
+    task = FoldTask(bridged.path, "multi", 1, 2, 0, ("float32",), 1)
     result = run_fold(task)
     here = {path.name: path.read_bytes() for path in (bridged.path / "folds").iterdir()}
     monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path / "worker"))

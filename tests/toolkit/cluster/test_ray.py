@@ -60,7 +60,7 @@ def test_two_machines_with_a_cache_each_answer_as_one_process_does(
     study, told = planned(), Told()
     run_on(address, study, told)
     assert files_of(study) == by_one_process
-    assert len(by_one_process) == 2 * 2 * 2
+    assert len(by_one_process) == 2 * 2
     assert any("2 tasks at once, 1 thread each" in line for line in told.lines)
     assert not any("without mstl-edge" in line for line in told.lines), "both have it already"
 
