@@ -152,7 +152,7 @@ class Connection:
         )
         if self.place.workers:
             return
-        own = _versions(_DECIDING)
+        own = _version_reader()(_DECIDING)
         lacking = [node for node, found in self._probed(nodes).items() if found != own]
         if lacking:
             told = f"without {PROJECT} {own[PROJECT]} or its packages as they are here; they are installed there"
@@ -166,19 +166,8 @@ class Connection:
         """Return by machine the versions that it has; a function of its own code is asked, since the project may not be there."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        def versions(names: Sequence[str]) -> dict[str, str]:
-            from importlib import metadata as there
-
-            found = {}
-            for name in names:
-                try:
-                    found[name] = there.version(name)
-                except there.PackageNotFoundError:
-                    found[name] = ""
-            return found
-
         asked = {
-            self.ray.remote(num_cpus=0, max_retries=0)(versions)
+            self.ray.remote(num_cpus=0, max_retries=0)(_version_reader())
             .options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False))
             .remote(_DECIDING): str(node["NodeManagerHostname"])
             for node in nodes
@@ -247,14 +236,21 @@ class Connection:
         return found
 
 
-def _versions(names: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = ""
-    return found
+def _version_reader() -> Callable[[Sequence[str]], dict[str, str]]:
+    """Return what looks up versions by package, empty where there is none; a function inside another travels by its code."""
+
+    def versions(names: Sequence[str]) -> dict[str, str]:
+        from importlib import metadata
+
+        found = {}
+        for name in names:
+            try:
+                found[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:
+                found[name] = ""
+        return found
+
+    return versions
 
 
 def _requirements(own: Mapping[str, str]) -> list[str]:

@@ -175,8 +175,8 @@ class _Handing:
 
     def _note(self, task: FoldTask, failed: Failed) -> None:
         self._failed.append((task, failed))
-        write_text(_log(self._study, task), f"{_named(task)} at {failed.host or 'an unknown host'}\n{failed.log}\n")
-        self._executor.reporter.say(f"{_named(task)} failed: {failed.message}")
+        write_text(_log(self._study, task), f"{task.title} at {failed.host or 'an unknown host'}\n{failed.log}\n")
+        self._executor.reporter.say(f"{task.title} failed: {failed.message}")
 
     def _refuse_failures(self, total: int) -> None:
         if not self._failed:
@@ -184,7 +184,7 @@ class _Handing:
         task, failed = self._failed[0]
         raise RunError(
             f"all of {counted(total, 'training')} to finish; {len(self._failed)} did not",
-            received=f"{_named(task)}: {failed.message}",
+            received=f"{task.title}: {failed.message}",
             hint=f"Its log: {_log(self._study, task)}. The others are kept; try again with "
             + typed("mstl-edge", "study", "--resume", self._study.path),
         )
@@ -194,14 +194,8 @@ def _kind(task: FoldTask) -> tuple[str, int]:
     return task.arm, task.images
 
 
-def _named(task: FoldTask) -> str:
-    on = f" on {task.images} images" if task.images else ""
-    return f"{task.arm}{on}, repeat {task.repeat} fold {task.fold}"
-
-
 def _log(study: StudyFolder, task: FoldTask) -> Path:
-    behind = f"-n{task.images}" if task.images else ""
-    return study.path / "failed" / f"{task.arm}-{task.repeat}-{task.fold}{behind}.txt"
+    return study.failure(task.arm, task.repeat, task.fold, task.images)
 
 
 def _measured(study: StudyFolder, task: FoldTask | None = None) -> dict[str, int]:

@@ -108,8 +108,7 @@ def _taken(study: StudyFolder, task: FoldTask) -> dict[str, bytes]:
     for path in written_by(study, task):
         if path.is_file():
             found[str(path.relative_to(study.path))] = path.read_bytes()
-            if path.parent.name != "models":
-                path.unlink()
+            path.unlink()
     return found
 
 

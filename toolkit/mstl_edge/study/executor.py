@@ -32,6 +32,12 @@ class FoldTask:
     schemes: tuple[Scheme, ...]
     threads: int
 
+    @property
+    def title(self) -> str:
+        """What a line about it calls it."""
+        on = f" on {self.images} images" if self.images else ""
+        return f"{self.arm}{on}, repeat {self.repeat} fold {self.fold}"
+
 
 @dataclass(frozen=True)
 class FoldResult:

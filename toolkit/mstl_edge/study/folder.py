@@ -6,6 +6,7 @@ images.json  folds.csv                  the images, and which fold each is teste
 bridges/KEY/                            a run folder for the stages before the target, shared by folds and arms
 folds/ARM-SCHEME-REPEAT-FOLD.csv        out-of-fold answers; -nIMAGES behind it for a point of the learning curve
 trainings/ARM-REPEAT-FOLD.json          seconds and package versions of one training, all its schemes together
+failed/ARM-REPEAT-FOLD.txt              why a training on a cluster failed
 models/ARM-SCHEME.tflite                the files of the first fold, where the arms are of different networks
 bench.json                              what these cost on this machine
 work/                                   checkpoints of the fold at hand
@@ -100,6 +101,10 @@ class StudyFolder:
     def training(self, arm: str, repeat: int, fold: int, images: int) -> Path:
         """What one training took, and the packages that it ran in."""
         return self.path / "trainings" / f"{arm}-{repeat}-{fold}{_suffix(images)}.json"
+
+    def failure(self, arm: str, repeat: int, fold: int, images: int) -> Path:
+        """Why one training failed that was done elsewhere."""
+        return self.path / "failed" / f"{arm}-{repeat}-{fold}{_suffix(images)}.txt"
 
     def model(self, arm: str, scheme: Scheme) -> Path:
         """The file of an arm's first fold, without a card: its times tell what the arm costs."""

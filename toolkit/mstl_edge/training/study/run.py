@@ -221,11 +221,9 @@ def _run(executor: Executor, waiting: Sequence[FoldTask], reporter: Reporter) ->
 
 
 def _told(result: FoldResult, done: str, left: str) -> str:
-    task = result.task
-    on = f" on {task.images} images" if task.images else ""
     right = ", ".join(f"{scheme} {100 * share:.1f} %" for scheme, share in result.correct.items())
     at = f" at {result.host}" if result.host else ""
-    return f"{done} {task.arm}{on}, repeat {task.repeat} fold {task.fold}{at}: {right}; {left}"
+    return f"{done} {result.task.title}{at}: {right}; {left}"
 
 
 def _where(running: Mapping[str, int]) -> str:
