@@ -39,8 +39,8 @@ def walk(command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, object]]:
 
 COMMANDS = {name: options_of(command) for name, command in walk(typer.main.get_command(app)) if name}
 EVERY_OPTION = set().union(*COMMANDS.values())
-# Of other programs: pip's, and an option of the library's own programs.
-FOREIGN = {"--force-reinstall"}
+# Of other programs: pip's and Ray's.
+FOREIGN = {"--force-reinstall", "--head"}
 
 
 def text_of(node: ast.AST) -> str:

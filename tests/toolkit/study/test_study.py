@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -38,6 +39,8 @@ class KilledError(Exception):
 
 class StopsAfter:
     """Runs some tasks, then dies as a killed process would."""
+
+    running: ClassVar[dict[str, int]] = {}
 
     def __init__(self, count):
         self.count = count
