@@ -32,7 +32,7 @@ def test_a_program_reads_what_design_promises(mstl_edge: Callable[..., Any]) -> 
     assert (one["cut_points"][0], one["cut_points"][-1]) == ("conv1", "head")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_variant_is_listed_at_a_size_that_all_can_read(mstl_edge: Callable[..., Any]) -> None:
     told = json.loads(mstl_edge("backbones", "--size", "128", "--json").stdout)["backbones"]
     assert [(one["name"], one["variant"]) for one in told] == [

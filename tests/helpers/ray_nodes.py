@@ -27,13 +27,23 @@ def two_nodes(folder: Path, cpus: int = 1) -> Iterator[Any]:
 
 
 def workers(of: str = "_fold") -> list[int]:
-    """Return the processes that do a task of that name at this moment."""
+    """Return the processes that this one started, or those that it started, which do a task of that name at this moment."""
     found = []
     for entry in Path("/proc").iterdir():
         with suppress(OSError, ValueError):
-            if (entry / "cmdline").read_bytes().startswith(f"ray::{of}".encode()):
+            if (entry / "cmdline").read_bytes().startswith(f"ray::{of}".encode()) and _is_ours(int(entry.name)):
                 found.append(int(entry.name))
     return sorted(found)
+
+
+def _is_ours(process: int) -> bool:
+    """Whether it descends from this process: others may have a cluster on the same machine."""
+    while process > 1:
+        if process == os.getpid():
+            return True
+        # "PID (NAME) STATE PARENT ...", and a name may hold blanks and brackets.
+        process = int((Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[1])
+    return False
 
 
 def kill(process: int) -> None:

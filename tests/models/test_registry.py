@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -14,11 +15,16 @@ from mstl_edge_models import backbones
 LARGEST_BUNDLED_BYTES = 2_000_000
 
 
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    from mstl_edge.training._keras import keras
+@cache
+def built(name: str, variant: str) -> Any:
+    """Return a backbone's Keras model at a size that it reads; the large ones take seconds, and several tests ask for them."""
+    from mstl_edge.training.network.classifier import build_backbone
 
-    return keras
+    return build_backbone(spec_of(name, variant))
+
+
+def spec_of(name: str, variant: str) -> BackboneSpec:
+    return BackboneSpec(name=name, variant=variant, input_size=max(64, backbones.REGISTRY[name].smallest))
 
 
 VARIANTS = [(backbone, variant) for backbone in backbones.REGISTRY.values() for variant in backbone.variants]
@@ -33,13 +39,13 @@ def test_every_name_is_its_own() -> None:
 
 @every_variant
 def test_every_cut_point_parts_the_network_where_and_with_as_many_values_as_it_says(
-    backbone: backbones.Backbone, variant: str, keras: Any
+    backbone: backbones.Backbone, variant: str
 ) -> None:
     from mstl_edge.training.network.classifier import classifier
     from mstl_edge.training.network.cut import cut_at
 
-    spec = BackboneSpec(name=backbone.name, variant=variant, input_size=max(64, backbone.smallest))
-    network = classifier(spec, backbone.build(keras, spec), 3)
+    spec = spec_of(backbone.name, variant)
+    network = classifier(spec, built(backbone.name, variant), 3)
     points = backbone.cut_points(variant)
     assert points[-1].name == backbones.HEAD
     trained = len(network.nodes) + 1
@@ -51,19 +57,15 @@ def test_every_cut_point_parts_the_network_where_and_with_as_many_values_as_it_s
 
 
 @every_variant
-def test_a_weights_file_holds_as_many_numbers_as_it_says(
-    backbone: backbones.Backbone, variant: str, keras: Any
-) -> None:
-    spec = BackboneSpec(name=backbone.name, variant=variant, input_size=max(64, backbone.smallest))
-    assert backbone.build(keras, spec).count_params() == backbone.parameters(variant)
+def test_a_weights_file_holds_as_many_numbers_as_it_says(backbone: backbones.Backbone, variant: str) -> None:
+    assert built(backbone.name, variant).count_params() == backbone.parameters(variant)
 
 
 @pytest.mark.parametrize(
     "backbone", [one for one in backbones.REGISTRY.values() if one.any_width], ids=lambda one: one.name
 )
-def test_a_width_that_nobody_published_has_its_own_number(backbone: backbones.Backbone, keras: Any) -> None:
-    spec = BackboneSpec(name=backbone.name, variant="0.6", input_size=64)
-    assert backbone.build(keras, spec).count_params() == backbone.parameters("0.6")
+def test_a_width_that_nobody_published_has_its_own_number(backbone: backbones.Backbone) -> None:
+    assert built(backbone.name, "0.6").count_params() == backbone.parameters("0.6")
 
 
 def test_no_two_networks_have_as_many_numbers_so_that_a_file_tells_its_own() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from mstl_edge.recipe import BackboneSpec
@@ -13,6 +15,7 @@ from mstl_edge.training.network.keras import from_keras
 CLASSES = 1000
 
 
+@cache
 def graph_of(name: str, variant: str, size: int = 224) -> Graph:
     return from_keras(build_backbone(BackboneSpec(name=name, variant=variant, input_size=size)))
 
