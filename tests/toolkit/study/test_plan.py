@@ -36,6 +36,8 @@ def test_features_are_those_of_the_first_weights_and_only_a_head_is_trained_on_t
 def test_only_transfer_arms_are_quantized_and_float32_is_always_measured():
     scratch, single, _ = build_arms(load_recipe("phantom"), schemes=["int8-qat"])
     assert scratch.schemes == ("float32",)
+    random = msgspec.structs.replace(scratch.recipe, name="random")
+    assert build_arms(random, wanted=["single"], schemes=["int8-qat"])[0].schemes == ("float32", "int8-qat")
     assert single.schemes == ("float32", "int8-qat")
 
 

@@ -56,7 +56,7 @@ class OnRay:
 
     @property
     def running(self) -> Mapping[str, int]:
-        """How many tasks run at this moment, by host."""
+        """How many tasks run at this moment, by host; empty for those handed out that have not said where they began."""
         return Counter(self._where.values())
 
     def run(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
@@ -99,26 +99,33 @@ class _Handing:
         self._failed: list[tuple[FoldTask, Failed]] = []
         self._seconds: dict[tuple[str, int], list[float]] = {}
         self.where: dict[FoldTask, str] = {}
-        """The tasks that run at this moment, and on which machine."""
+        """The tasks that are handed out at this moment, and on which machine; empty where it has not said so yet."""
 
     def results(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
         waiting = list(tasks)
         while waiting or self._in_flight:
-            slots = self._connection.slots()
-            # No more than can run: Ray does not keep the order of those that wait.
-            while waiting and len(self._in_flight) < slots:
-                self._hand_out(waiting.pop(self._next(waiting)), slots)
+            self._hand_out_more(waiting)  # machines may have come
             for reference in self._connection.wait(list(self._in_flight)):
                 task = self._in_flight.pop(reference)
                 outcome = self._connection.outcome(reference)
-                self.where = self._connection.shown(self._board, task)
                 if isinstance(outcome, Failed):
                     self._note(task, outcome)
                 else:
                     self._bring_home(task, outcome)
                     self._seconds.setdefault(_kind(task), []).append(outcome.seconds)
+                # Before anybody hears of it, so that no worker waits for that.
+                self._hand_out_more(waiting)
+                if not isinstance(outcome, Failed):
+                    told = self._connection.shown(self._board, task)
+                    self.where = {running: told.get(running, "") for running in self._in_flight.values()}
                     yield FoldResult(task, outcome.correct, outcome.seconds, outcome.host)
         self._refuse_failures(len(tasks))
+
+    def _hand_out_more(self, waiting: list[FoldTask]) -> None:
+        """Hand out as many as can run, and no more: Ray does not keep the order of those that wait."""
+        slots = self._connection.slots()
+        while waiting and len(self._in_flight) < slots:
+            self._hand_out(waiting.pop(self._next(waiting)), slots)
 
     def _next(self, waiting: Sequence[FoldTask]) -> int:
         """Return the place of the task to hand out: the longest by what its kind took, so that none is left over at the end.

@@ -61,7 +61,7 @@ class Executor(Protocol):
 
     @property
     def running(self) -> Mapping[str, int]:
-        """How many tasks run at this moment, by host; empty where they run here, one after the other."""
+        """How many tasks run at this moment, by host, empty for those that only start; nothing where they run here."""
 
     def run(self, tasks: Sequence[FoldTask]) -> Iterator[FoldResult]:
         """Run every task once.

@@ -31,7 +31,7 @@ def build_arms(
             `features` only the head is trained.
         wanted: Which of the four; `multi` is left out where the recipe has one stage only.
         extra: More arms by name.
-        schemes: What transfer arms are judged in; float32 is always among them, an arm from scratch has nothing else.
+        schemes: What arms are judged in; float32 is always among them, and `scratch`, a control, has nothing else.
 
     Raises:
         MstlEdgeError: An unknown arm or scheme, no arm at all, or two of one name.
@@ -45,21 +45,22 @@ def build_arms(
         "single": _single,
         "multi": _whole,
     }
+    chosen = tuple(scheme for scheme in SCHEMES if scheme == "float32" or scheme in schemes)
     own = [
-        (name, made[name](recipe)) for name in OWN_ARMS if name in wanted and (name != "multi" or _has_bridge(recipe))
+        Arm(name, made[name](recipe), ("float32",) if name == "scratch" else chosen)
+        for name in OWN_ARMS
+        if name in wanted and (name != "multi" or _has_bridge(recipe))
     ]
-    named = [*own, *extra]
-    check_names([name for name, _ in named])
-    for name, given in named:
-        if given.stages[-1].split.subset:
+    arms = (*own, *(Arm(name, given, chosen) for name, given in extra))
+    check_names([arm.name for arm in arms])
+    for arm in arms:
+        if arm.stage.split.subset:
             raise RecipeError(
-                f"arm {name} to use all images of its target, since the study deals them out",
-                received=f"split.subset={given.stages[-1].split.subset}",
+                f"arm {arm.name} to use all images of its target, since the study deals them out",
+                received=f"split.subset={arm.stage.split.subset}",
                 hint="Use --learning-curve 20,40,80 to train on fewer.",
             )
-    chosen = tuple(scheme for scheme in SCHEMES if scheme == "float32" or scheme in schemes)
-    arms = [Arm(name, given, chosen) for name, given in named]
-    return tuple(msgspec.structs.replace(arm, schemes=("float32",)) if arm.from_scratch else arm for arm in arms)
+    return arms
 
 
 def on_backbone(recipe: Recipe, name: str, variant: str, weights: str | None = None) -> Recipe:

@@ -228,7 +228,8 @@ def _told(result: FoldResult, done: str, left: str) -> str:
 
 def _where(running: Mapping[str, int]) -> str:
     """Say how many tasks run where; nothing where they run here."""
-    return "".join(f"; {count} running at {host}" for host, count in sorted(running.items()))
+    begun = "".join(f"; {count} running at {host}" for host, count in sorted(running.items()) if host)
+    return begun + (f"; {starting} starting" if (starting := running.get("", 0)) else "")
 
 
 def _left(seconds: float) -> str:
