@@ -8,79 +8,33 @@ registry. A table stands between
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from mstl_edge.storage import write_text
-from rendered import (
-    backbones,
-    cluster,
-    cross_fit,
-    doubt,
-    fine_tuning,
-    models,
-    own_images,
-    pictures,
-    programs,
-    promises,
-    recipe_keys,
-    speed,
-    studies,
-    suites,
-    two_versions,
-    where_it_looks,
-)
+from rendered import backbones, recipe_keys, studies, suites
 
-ROOT = Path(__file__).parents[1]
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+EXPERIMENTS = [
+    importlib.import_module(f"experiments.{path.parent.name}.render")
+    for path in sorted((HERE / "experiments").glob("*/render.py"))
+]
 TABLES: dict[str, Callable[[], str]] = {
     "suites": suites.suites,
-    "phantom": models.phantom,
-    "real-runs": models.real_runs,
-    "real-int8": models.real_int8,
-    "quantization": models.quantization_in_short,
-    "quantization-steps": models.quantization,
-    "instructions": models.instructions,
-    "own-images": own_images.runs,
-    "own-images-classes": own_images.classes,
-    "doubt-sets": doubt.sets,
-    "doubt-familiarity": doubt.familiarity,
-    "doubt-instructions": doubt.instructions,
-    "pointing": where_it_looks.pointing,
-    "faithful-maps": where_it_looks.faithful,
-    "sane-maps": where_it_looks.sane,
-    "promises": promises.promises,
-    "promises-in-short": promises.in_short,
-    "agreement-of-lite": models.agreement_of_lite,
-    "cluster": cluster.cluster,
-    "two-trainers": cluster.two_trainers,
-    "cross-fit-time": cross_fit.cross_fit_time,
-    "runtimes": models.runtimes,
-    "other-programs": programs.answers,
-    "weight-bits": programs.weight_bits,
-    "training-speed": speed.training_speed,
-    "whole-run": speed.whole_run,
-    "two-versions": two_versions.two_versions,
-    "training-equality": speed.training_equality,
-    "training-pairs": speed.training_pairs,
-    "fine-tuning": fine_tuning.seconds,
-    "fine-tuning-pairs": fine_tuning.pairs,
-    "decoding": speed.decoding,
-    "dicom-decoding": speed.dicom_decoding,
-    "growth": speed.growth,
-    "profile": speed.profile,
-    "peak": speed.peak,
     "backbones": backbones.registry,
     "operators": backbones.operators,
     **recipe_keys.tables(),
     **studies.tables(),
+    **{name: draw for experiment in EXPERIMENTS for name, draw in experiment.TABLES.items()},
+}
+PICTURES: dict[str, Callable[[], str]] = {
+    name: draw for experiment in EXPERIMENTS for name, draw in getattr(experiment, "PICTURES", {}).items()
 }
 _MARK = re.compile(r"<!-- (\S+):(begin|end) -->")
-PICTURES: dict[str, Callable[[], str]] = {
-    "docs/growth-time.svg": pictures.growth_time,
-    "docs/growth-memory.svg": pictures.growth_memory,
-}
 
 
 def main() -> int:

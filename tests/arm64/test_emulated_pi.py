@@ -186,6 +186,6 @@ def test_nothing_of_tensorflow_is_installed_on_the_device(runtime: str, sysroot:
 def test_instructions_per_inference_are_those_committed_within_1_percent(sysroot: Callable) -> None:
     pytest.importorskip("tf_keras", reason="making the models needs the extra 'train'")
     named = [part for runtime in ("litert", "tflite-runtime") for part in (f"--{runtime}", str(sysroot(runtime)))]
-    script = REPOSITORY / "benchmarks" / "suites" / "instructions.py"
+    script = REPOSITORY / "benchmarks" / "experiments" / "instructions" / "measure.py"
     done = subprocess.run([sys.executable, str(script), *named, "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
+import importlib
 import json
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SUITES = Path(__file__).parents[2] / "benchmarks" / "suites"
-
 
 @pytest.fixture(scope="module")
 def instructions() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("instructions_suite", SUITES / "instructions.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("experiments.instructions.measure")
 
 
 @pytest.fixture

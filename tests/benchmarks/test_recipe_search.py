@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,18 +12,12 @@ import pytest
 
 from mstl_edge.recipe import load_recipe, resolve, to_tree
 
-SUITE = Path(__file__).parents[2] / "benchmarks" / "suites" / "recipe_search.py"
 SEARCHED = ("ct-hemorrhage", "ct-hemorrhage-best", "ct-hemorrhage-lite")
 
 
 @pytest.fixture(scope="module")
 def search() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("recipe_search", SUITE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("experiments.recipe_search.measure")
 
 
 @pytest.mark.parametrize("name", SEARCHED)
