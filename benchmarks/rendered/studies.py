@@ -114,8 +114,11 @@ def _networks(tree: Any) -> str:
     costs = {(row["arm"], row["scheme"]): row for row in tree["costs"]["rows"]}
     int8 = sorted((row for row in costs.values() if row["scheme"] != "float32"), key=lambda row: row["size_bytes"])
     origins = {arm["name"]: arm for arm in tree["provenance"]["arms"]}
-    counted = {(one["arm"], one["scheme"], one["core"]): one for one in read("network-instructions.json")["counts"]}
-    cores = dict.fromkeys(core for arm, _, core in counted if arm in origins)
+    counts = read("network-instructions.json")
+    counted = {
+        (one["arm"], one["scheme"], one["core"]): one for one in counts["counts"] if counts["study"] == tree["recipe"]
+    }
+    cores = dict.fromkeys(core for _, _, core in counted)
     rows = [
         [
             f"`{row['arm']}`",

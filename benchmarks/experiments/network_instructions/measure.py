@@ -49,7 +49,8 @@ def main() -> None:
     ]
     runtimes = sorted({runtime for runtime, _ in counted.values()})
     about = "instructions of one inference, batch 1, one thread, counted by qemu-user; not cycles, not time"
-    write_text(options.out, json.dumps({"about": about, "runtimes": runtimes, "counts": rows}, indent=1) + "\n")
+    told = {"about": about, "study": study.plan().recipe.name, "runtimes": runtimes, "counts": rows}
+    write_text(options.out, json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":
