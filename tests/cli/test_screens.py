@@ -36,7 +36,7 @@ from mstl_edge_cli.endings.export import export_ending
 from mstl_edge_cli.endings.run import run_ending
 from mstl_edge_cli.endings.study import study_ending
 from mstl_edge_cli.endings.train import train_ending
-from mstl_edge_cli.study_tables import print_study
+from mstl_edge_cli.study.tables import print_study
 
 SCREENS = Path(__file__).parent / "screens"
 RECORDS = Path(__file__).parents[1] / "data" / "screens"

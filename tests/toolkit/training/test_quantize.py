@@ -17,7 +17,7 @@ from mstl_edge.storage import Rows
 from mstl_edge.training.asking import answers
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.fitting.features import Images
-from mstl_edge.training.judging.gate import promise_breaches
+from mstl_edge.training.judging.promises import promise_breaches
 from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.biases import with_corrected_biases
 from mstl_edge.training.network.classifier import classifier, fresh_head, with_softmax

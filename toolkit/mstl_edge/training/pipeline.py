@@ -19,7 +19,7 @@ from mstl_edge.recipe import Recipe, StageSpec, with_absolute_paths
 from mstl_edge.runs import RunFolder, create_run
 from mstl_edge.schemas.choices import Choices
 from mstl_edge.schemas.metrics import METRICS, RunMetrics, read_stage_metrics
-from mstl_edge.training import stages
+from mstl_edge.training import stage_data, stages
 from mstl_edge.training._keras import versions
 from mstl_edge.training.fitting.checkpoint import seconds_spent
 from mstl_edge.training.network.graph import Weights
@@ -64,7 +64,7 @@ def deal_out(
     for stage in recipe.stages:
         known = (kept or {}).get(stage.name)
         found = (seen or {}).get(stage.name)
-        manifests[stage.name] = known or stages.deal_stage(recipe, stage, manifests, found, reporter)
+        manifests[stage.name] = known or stage_data.deal_stage(recipe, stage, manifests, found, reporter)
     return manifests
 
 
@@ -168,7 +168,7 @@ def _train_stage(
         )
     folder = run.stage(stage.name)
     started = time.monotonic() - seconds_spent(folder.checkpoint)
-    data = stages.prepare_stage(recipe, stage, run, reporter)
+    data = stage_data.prepare_stage(recipe, stage, run, reporter)
     begun = stages.begin_network(recipe, stage, data, carried)
     network, history, scores = stages.fine_tune(begun, data, recipe, stage, folder, threads, reporter)
     entry = stages.measure_stage(stage, data, scores, history, network)

@@ -15,7 +15,7 @@ from mstl_edge.recipe import StageSpec
 from mstl_edge.training._keras import keras, tf
 from mstl_edge.training.convert import to_int8_flatbuffer
 from mstl_edge.training.fitting.fit import _optimizer, _training_step
-from mstl_edge.training.judging.gate import promise_breaches
+from mstl_edge.training.judging.promises import promise_breaches
 from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.biases import with_corrected_biases
 from mstl_edge.training.network.cut import borders, cut_behind

@@ -12,7 +12,7 @@ from mstl_edge.preprocess import normalize
 from mstl_edge.recipe import BackboneSpec
 from mstl_edge.runtime import load_runtime, to_input
 from mstl_edge.training.convert import to_int8_flatbuffer
-from mstl_edge.training.judging.gate import promise_breaches
+from mstl_edge.training.judging.promises import promise_breaches
 from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.biases import with_corrected_biases
 from mstl_edge.training.network.classifier import build_backbone, classifier, fresh_head, with_softmax

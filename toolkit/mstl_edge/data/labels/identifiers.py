@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mstl_edge.counted import counted
-from mstl_edge.data.labels.columns import plain
+from mstl_edge.data.labels.column_names import plain
 from mstl_edge.data.labels.names import ImageIndex, Kind
 from mstl_edge.data.labels.table import Table
 from mstl_edge.data.volumes import dicom_header

@@ -26,6 +26,7 @@ from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.quantize.candidates import Candidate, Kind, build_candidates, keras_answers
+from mstl_edge.training.quantize.lessons import calibration_warnings
 from mstl_edge.training.trained import Trained, open_trained
 from mstl_edge.training.unseen.cross_fit import CrossFitted, cross_fit
 from mstl_edge.training.unseen.doubt import Doubted, fit_doubt
@@ -200,7 +201,7 @@ def _float_files(
 def _calibration_warnings(trained: Trained, reporter: Reporter) -> list[str]:
     pixels, classes, keys = trained.calibration(trained.recipe.quantize.calibration_images)
     judged_keys = {*trained.data.part("validation")[0].keys, *trained.data.part("test")[0].keys}
-    warnings = gate.calibration_warnings(pixels, classes, keys, judged_keys)
+    warnings = calibration_warnings(pixels, classes, keys, judged_keys)
     for warning in warnings:
         reporter.say(f"calibration: {warning}")
     return warnings

@@ -18,7 +18,7 @@ from mstl_edge.progress import Reporter
 from mstl_edge.runs import create_run
 from mstl_edge.schemas.study_plan import Arm, StudyPlan
 from mstl_edge.study.folder import StudyFolder, bridge_key, bridge_recipe
-from mstl_edge.training import pipeline, stages
+from mstl_edge.training import pipeline, stage_data
 from mstl_edge.training._keras import versions
 
 
@@ -123,7 +123,7 @@ def make_bridges(study: StudyFolder, dealt: Mapping[str, Mapping[str, Manifest]]
 def _refuse_target_images(arm: Arm, manifest: Manifest, bridge: Mapping[str, Manifest]) -> None:
     # Whatever part of the manifest an image was dealt to, some fold tests it.
     judged = tuple(replace(row, split="test") for row in manifest.rows)
-    stages.refuse_overlap(arm.stage, replace(manifest, rows=judged), bridge)
+    stage_data.refuse_overlap(arm.stage, replace(manifest, rows=judged), bridge)
 
 
 def train_bridges(study: StudyFolder, threads: int, reporter: Reporter) -> None:

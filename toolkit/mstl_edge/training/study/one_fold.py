@@ -35,7 +35,7 @@ from mstl_edge.study.peak_memory import forget_peak, peak_bytes
 from mstl_edge.study.predictions import FoldAnswers, answered, read_answers, write_answers
 from mstl_edge.study.processor import cpu_kind
 from mstl_edge.study.provenance import TrainingRecord, write_record
-from mstl_edge.training import stages
+from mstl_edge.training import stage_data, stages
 from mstl_edge.training._keras import keras, versions
 from mstl_edge.training.asking import answers as int8_answers
 from mstl_edge.training.convert import to_float_flatbuffer
@@ -46,7 +46,7 @@ from mstl_edge.training.network.classifier import LOGITS, with_softmax
 from mstl_edge.training.network.distance import relative_distances
 from mstl_edge.training.network.graph import Weights
 from mstl_edge.training.quantize.candidates import Kind, build_candidates
-from mstl_edge.training.stages import StageData
+from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.trained import Trained
 
 Keep = Callable[[Scheme, bytes], None]
@@ -130,7 +130,7 @@ def open_arm(study_path: Path, name: str) -> OpenArm:
     plan = study.plan()
     arm = plan.arm(name)
     folder = source_folder(plan.target.data)
-    data = stages.read_images(arm.recipe, arm.stage, study.manifest(), folder, SILENT)
+    data = stage_data.read_images(arm.recipe, arm.stage, study.manifest(), folder, SILENT)
     bridge = study.bridge(arm)
     carried = None if bridge is None else _carried(bridge.stage(arm.recipe.stages[-2].name).weights)
     return OpenArm(plan, arm, data, carried)

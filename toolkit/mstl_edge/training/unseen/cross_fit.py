@@ -31,7 +31,7 @@ from mstl_edge.training.judging.evidence import Paired, pair, viewed_panel
 from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
 from mstl_edge.training.quantize.candidates import Kind, build_candidates
-from mstl_edge.training.stages import StageData
+from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.trained import Trained
 from mstl_edge.training.unseen.doubt import Unseen, look_at_seen, look_at_unseen
 
