@@ -38,11 +38,11 @@ from mstl_edge.training._keras import import_tfmot, keras, tf, versions
 from mstl_edge.training.asking import answers
 from mstl_edge.training.convert import convert, converter_of_keras, to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.judging.evidence import Panel, pair, validation_panel
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
-from mstl_edge.training.network.equalize import equalized
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.network.passes.equalize import equalized
 from mstl_edge.training.quantize import qat
 from mstl_edge.training.quantize.lessons import correction_views, lessons_of
 from mstl_edge.training.trained import Trained, open_trained

@@ -18,7 +18,7 @@ import pytest
 import typer.main
 
 from mstl_edge.data.audit import Audit, FewImages, Leak, NearDuplicate, SizeCount
-from mstl_edge.data.walk import LeftOut, Unreadable
+from mstl_edge.data.files.walk import LeftOut, Unreadable
 from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge.schemas.export import EXPORT, Export
 from mstl_edge.schemas.metrics import METRICS, RunMetrics

@@ -16,7 +16,7 @@ from mstl_edge_cli.endings.ending import print_ending
 
 if TYPE_CHECKING:
     from mstl_edge.data.audit import Audit
-    from mstl_edge.data.labelled import DataSource
+    from mstl_edge.data.files.labelled import DataSource
     from mstl_edge.data.scan import Scan
     from mstl_edge.metrics import Interval
     from mstl_edge.training.unseen.doubtful import DoubtfulLabel
@@ -82,7 +82,7 @@ def check(
     """
     from mstl_edge.counted import counted
     from mstl_edge.data.audit import audit_source
-    from mstl_edge.data.labelled import left_out_lines
+    from mstl_edge.data.files.labelled import left_out_lines
     from mstl_edge.data.labels.choosing import Choice, parsed
     from mstl_edge.data.scan import scan_source
     from mstl_edge.data.sources import open_source

@@ -72,7 +72,7 @@ def predict(
     patches of the image are covered one after the other, which takes 82 inferences.
     """
     from mstl_edge.classifier import load_classifier
-    from mstl_edge.data.chosen import PassedOver, chosen_files
+    from mstl_edge.data.files.chosen import PassedOver, chosen_files
     from mstl_edge.errors import printable
     from mstl_edge.prediction import Unreadable
 

@@ -176,7 +176,7 @@ def test_int8_answers_come_from_the_converted_file(recipe, tmp_path):
 def test_random_kernels_are_scaled_until_the_signal_reaches_the_head(recipe):
     from mstl_edge.training.network.classifier import classifier
     from mstl_edge.training.network.keras import probe
-    from mstl_edge.training.network.scratch import normalized_from_data
+    from mstl_edge.training.network.passes.scratch import normalized_from_data
     from mstl_edge.training.weights import loaded_backbone
 
     (scratch,) = build_arms(recipe("target"), wanted=["scratch"])
@@ -192,7 +192,7 @@ def test_a_channel_that_is_silent_on_the_batch_is_not_made_loud(recipe):
     from dataclasses import replace
 
     from mstl_edge.training.network.classifier import classifier
-    from mstl_edge.training.network.scratch import normalized_from_data
+    from mstl_edge.training.network.passes.scratch import normalized_from_data
     from mstl_edge.training.weights import loaded_backbone
 
     (scratch,) = build_arms(recipe("target"), wanted=["scratch"])

@@ -18,14 +18,14 @@ from mstl_edge.training.asking import answers
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.fitting.features import Images
 from mstl_edge.training.judging.promises import promise_breaches
-from mstl_edge.training.network.absorb import absorb_batch_norm
-from mstl_edge.training.network.biases import with_corrected_biases
 from mstl_edge.training.network.classifier import classifier, fresh_head, with_softmax
 from mstl_edge.training.network.cut import cut_at
-from mstl_edge.training.network.equalize import equalized
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import layers_of, probe, to_keras
-from mstl_edge.training.network.quantized import as_float, fake_quantized, unrounded
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.network.passes.biases import with_corrected_biases
+from mstl_edge.training.network.passes.equalize import equalized
+from mstl_edge.training.network.passes.quantized import as_float, fake_quantized, unrounded
 from mstl_edge.training.quantize import qat
 from mstl_edge.training.quantize.candidates import build_mixed
 from mstl_edge.training.weights import loaded_backbone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mstl_edge.data.labelled import DataSource
+from mstl_edge.data.files.labelled import DataSource
 from mstl_edge.data.scan import Scan, scan_source
 from mstl_edge.data.sources import open_stage
 from mstl_edge.progress import SILENT, Reporter

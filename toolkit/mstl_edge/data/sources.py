@@ -10,16 +10,16 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from mstl_edge.counted import counted
-from mstl_edge.data.kaggle import kaggle_folder
-from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split
+from mstl_edge.data.files.kaggle import kaggle_folder
+from mstl_edge.data.files.labelled import SPLITS, DataSource, LabelledImage, Split
+from mstl_edge.data.files.patients import with_patients, with_public_patients
+from mstl_edge.data.files.volumes import Slices, with_slices
+from mstl_edge.data.files.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.data.labels.choosing import Choice, with_chosen_classes
 from mstl_edge.data.labels.classes import check_names, check_spellings
 from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.table import is_table
 from mstl_edge.data.layout import LAYOUTS, from_listing, from_table, list_files, unwrapped
-from mstl_edge.data.patients import with_patients, with_public_patients
-from mstl_edge.data.volumes import Slices, with_slices
-from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.errors import DataError, printable
 from mstl_edge.recipe import StageSpec
 from mstl_edge.storage import expanded

@@ -30,7 +30,7 @@ from mstl_edge.training.network.classifier import build_backbone, classifier, fr
 from mstl_edge.training.network.cut import cut_at, trained_nodes
 from mstl_edge.training.network.graph import Graph, Weights
 from mstl_edge.training.network.keras import to_keras, weights_of
-from mstl_edge.training.network.scratch import normalized_from_data
+from mstl_edge.training.network.passes.scratch import normalized_from_data
 from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.weights import loaded_backbone
 

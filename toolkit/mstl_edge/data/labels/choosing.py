@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mstl_edge.data.labelled import DataSource, LabelledImage, some
+from mstl_edge.data.files.labelled import DataSource, LabelledImage, some
+from mstl_edge.data.files.walk import LeftOut
 from mstl_edge.data.labels.classes import folded
-from mstl_edge.data.walk import LeftOut
 from mstl_edge.errors import DataError
 
 SEVERAL = "|"

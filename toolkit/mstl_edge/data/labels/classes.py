@@ -7,7 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from mstl_edge.data.labelled import some
+from mstl_edge.data.files.labelled import some
 from mstl_edge.errors import DataError, printable
 
 LONGEST = 200

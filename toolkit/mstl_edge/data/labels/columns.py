@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mstl_edge.data.files.walk import is_image
 from mstl_edge.data.labels.classes import as_number
 from mstl_edge.data.labels.column_names import (
     CALLED_SPLIT,
@@ -21,7 +22,6 @@ from mstl_edge.data.labels.names import ImageIndex, Kind
 from mstl_edge.data.labels.split_column import find_split_columns
 from mstl_edge.data.labels.table import Table
 from mstl_edge.data.labels.values import is_missing
-from mstl_edge.data.walk import is_image
 from mstl_edge.errors import DataError
 
 

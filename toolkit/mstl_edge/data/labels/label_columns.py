@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from mstl_edge.data.labelled import some
+from mstl_edge.data.files.labelled import some
 from mstl_edge.data.labels.column_names import LABEL_COLUMNS, plain
 from mstl_edge.data.labels.values import is_missing
 from mstl_edge.errors import DataError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mstl_edge.data.labelled import SPLIT_WORDS, some
+from mstl_edge.data.files.labelled import SPLIT_WORDS, some
 from mstl_edge.data.labels.column_names import CALLED_SPLIT, plain
 from mstl_edge.data.labels.values import is_missing
 from mstl_edge.errors import DataError

@@ -22,9 +22,9 @@ from mstl_edge.training.exporting.seal import SUMMARY, FloatScheme, Judged, drop
 from mstl_edge.training.judging import evidence, gate
 from mstl_edge.training.judging.held_out import paired_test
 from mstl_edge.training.judging.jury import Jury, gather_jury
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
 from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
 from mstl_edge.training.quantize.candidates import Candidate, Kind, build_candidates, keras_answers
 from mstl_edge.training.quantize.lessons import calibration_warnings
 from mstl_edge.training.trained import Trained, open_trained

@@ -29,7 +29,7 @@ from mstl_edge.training.convert import (
 from mstl_edge.training.fitting.checkpoint import history_csv
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras
-from mstl_edge.training.network.quantized import as_float, unrounded, weight_bits_of
+from mstl_edge.training.network.passes.quantized import as_float, unrounded, weight_bits_of
 from mstl_edge.training.quantize import qat
 from mstl_edge.training.quantize.lessons import correction_views, lessons_of
 from mstl_edge.training.trained import Trained

@@ -28,13 +28,13 @@ from mstl_edge.training.fitting.augment import PixelRows
 from mstl_edge.training.fitting.checkpoint import Epoch
 from mstl_edge.training.fitting.features import Images
 from mstl_edge.training.fitting.fit import Features, Samples, fit_tail
-from mstl_edge.training.network.biases import with_corrected_biases
 from mstl_edge.training.network.classifier import FLAT
 from mstl_edge.training.network.cut import cut_at, up_to
-from mstl_edge.training.network.equalize import equalized
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras, weights_of
-from mstl_edge.training.network.quantized import fake_quantized
+from mstl_edge.training.network.passes.biases import with_corrected_biases
+from mstl_edge.training.network.passes.equalize import equalized
+from mstl_edge.training.network.passes.quantized import fake_quantized
 
 CALIBRATION_BATCH = 16
 CORRECTION_IMAGES = 64

@@ -41,10 +41,10 @@ from mstl_edge.training.asking import answers as int8_answers
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.fitting.checkpoint import seconds_spent
 from mstl_edge.training.fitting.features import Images
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import LOGITS, with_softmax
 from mstl_edge.training.network.distance import relative_distances
 from mstl_edge.training.network.graph import Weights
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
 from mstl_edge.training.quantize.candidates import Kind, build_candidates
 from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.trained import Trained

@@ -28,8 +28,8 @@ from mstl_edge.training.asking import tell
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.fitting.features import Images
 from mstl_edge.training.judging.evidence import Paired, pair, viewed_panel
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
 from mstl_edge.training.quantize.candidates import Kind, build_candidates
 from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.trained import Trained
