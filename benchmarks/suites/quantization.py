@@ -32,11 +32,12 @@ import numpy as np
 from mstl_edge.artifact import inspect_flatbuffer
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
-from mstl_edge.runs import open_run
+from mstl_edge.runs import StageFolder, open_run
 from mstl_edge.storage import CACHE_VARIABLE, write_text
 from mstl_edge.training._keras import import_tfmot, keras, tf, versions
 from mstl_edge.training.asking import answers
 from mstl_edge.training.convert import convert, converter_of_keras, to_float_flatbuffer, to_int8_flatbuffer
+from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.judging.evidence import Panel, pair, validation_panel
 from mstl_edge.training.network.classifier import with_softmax
 from mstl_edge.training.network.graph import Graph
@@ -232,12 +233,8 @@ def _fine_tuned(
             quantized,
             chosen,
             qat.Lesson(*trained.data.part("validation")),
-            trained.stage,
-            trained.recipe.quantize,
-            seed=trained.seed,
-            folder=Path(folder),
-            threads=THREADS,
-            reporter=SILENT,
+            qat.Tuning(trained.stage, trained.recipe.quantize, trained.seed),
+            Workshop(StageFolder(Path(folder)), THREADS),
         )
         seconds = _since(started, fitting)
     return to_int8_flatbuffer(tuned), seconds

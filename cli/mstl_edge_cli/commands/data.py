@@ -84,6 +84,7 @@ def check(
     from mstl_edge.data.audit import audit_source
     from mstl_edge.data.files.labelled import left_out_lines
     from mstl_edge.data.labels.choosing import Choice, parsed
+    from mstl_edge.data.labels.columns import Wanted
     from mstl_edge.data.scan import scan_source
     from mstl_edge.data.sources import open_source
     from mstl_edge.recipe import PreprocessSpec, SplitSpec
@@ -91,10 +92,8 @@ def check(
     choice = Choice(parsed(map), parsed(only))
     opened = open_source(
         source,
+        Wanted(image=image_column or "", label=label_column or "", patient=column),
         patient=patient,
-        column=column,
-        image_column=image_column or "",
-        label_column=label_column or "",
         choice=choice,
         slices=slices or "all",
     )

@@ -37,10 +37,8 @@ def open_stage(stage: StageSpec) -> DataSource:
     """
     return open_source(
         stage.data,
+        Wanted(image=stage.labels.image, label=stage.labels.label, patient=stage.split.column),
         patient=stage.split.patient,
-        column=stage.split.column,
-        image_column=stage.labels.image,
-        label_column=stage.labels.label,
         choice=Choice(stage.labels.map, stage.labels.only),
         slices=stage.labels.slices,
     )
@@ -48,11 +46,9 @@ def open_stage(stage: StageSpec) -> DataSource:
 
 def open_source(
     source: str,
+    columns: Wanted = Wanted(),
     *,
     patient: str = "",
-    column: str = "",
-    image_column: str = "",
-    label_column: str = "",
     choice: Choice = Choice(),
     slices: Slices = "all",
     seed: int = 0,
@@ -62,11 +58,10 @@ def open_source(
     Args:
         source: A folder (one folder per class; `train/ val/ test/` with classes inside; or images beside a CSV), a CSV file,
             `kaggle:owner/name`, or `phantom:chest` / `phantom:head-ct` (with `?count=300&seed=4` if wanted).
+        columns: Columns of the CSV: which names the image (else found by its cells), holds the label (else found by its name), and
+            names the patient.
         patient: Regular expression over the file name; its first group, or the whole match, is the patient. Empty: the names
             of well-known public sets tell it, and that is noted.
-        column: Column of the CSV that names the patient.
-        image_column: Column of the CSV that names the image; empty: found by its cells.
-        label_column: Column of the CSV that holds the label; empty: found by its name.
         choice: Findings that become classes; without any, each is one.
         slices: Which slices of DICOM series, and of files of several frames, are images.
         seed: Draws the phantoms.
@@ -77,8 +72,7 @@ def open_source(
         MissingExtraError: `kaggle:` without kagglehub.
     """
     path, drawn = _located(source, seed)
-    wanted = Wanted(image=image_column, label=label_column, patient=column, several=bool(choice))
-    found = with_chosen_classes(_open_path(source, path, wanted), choice)
+    found = with_chosen_classes(_open_path(source, path, replace(columns, several=bool(choice))), choice)
     if not found.images:
         raise DataError("images with labels", received=f"none in {source}{_lost(found)}", hint=LAYOUTS)
     counts = Counter(image.label for image in found.images)
@@ -90,9 +84,9 @@ def open_source(
         )
     options = {
         "--patient": patient,
-        "--column": column,
-        "--image-column": image_column,
-        "--label-column": label_column,
+        "--column": columns.patient,
+        "--image-column": columns.image,
+        "--label-column": columns.label,
         "--map": ",".join(choice.renamed),
         "--only": ",".join(choice.only),
         "--slices": slices if slices != "all" else "",

@@ -22,6 +22,7 @@ from mstl_edge.schemas.metrics import METRICS, RunMetrics, read_stage_metrics
 from mstl_edge.training import stage_data, stages
 from mstl_edge.training._keras import versions
 from mstl_edge.training.fitting.checkpoint import seconds_spent
+from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.network.graph import Weights
 from mstl_edge_models.backbones import HEAD
 
@@ -170,7 +171,7 @@ def _train_stage(
     started = time.monotonic() - seconds_spent(folder.checkpoint)
     data = stage_data.prepare_stage(recipe, stage, run, reporter)
     begun = stages.begin_network(recipe, stage, data, carried)
-    network, history, scores = stages.fine_tune(begun, data, recipe, stage, folder, threads, reporter)
+    network, history, scores = stages.fine_tune(begun, data, recipe, stage, Workshop(folder, threads, reporter))
     entry = stages.measure_stage(stage, data, scores, history, network)
     entry = msgspec.structs.replace(entry, seconds=round(time.monotonic() - started, 1))
     stages.save_stage(folder, data, network, history, scores, entry)

@@ -18,7 +18,6 @@ from mstl_edge.errors import RunError, typed
 from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature, softmax
 from mstl_edge.planning.positive import positive_class
 from mstl_edge.preprocess import normalize
-from mstl_edge.progress import Reporter
 from mstl_edge.recipe import Recipe, StageSpec
 from mstl_edge.runs import StageFolder
 from mstl_edge.schemas.metrics import Parameters, StageMetrics, UnreadableFile, write_stage_metrics
@@ -26,6 +25,7 @@ from mstl_edge.storage import digest, load_arrays, save_arrays, write_text
 from mstl_edge.training.fitting.checkpoint import Epoch, history_csv
 from mstl_edge.training.fitting.features import FrozenPrefix, Views, view_features
 from mstl_edge.training.fitting.fit import Samples, fit_tail, predict_logits
+from mstl_edge.training.fitting.workshop import Logbook, Workshop
 from mstl_edge.training.network.classifier import build_backbone, classifier, fresh_head, with_backbone_of
 from mstl_edge.training.network.cut import cut_at, trained_nodes
 from mstl_edge.training.network.graph import Graph, Weights
@@ -84,18 +84,16 @@ def fine_tune(
     data: StageData,
     recipe: Recipe,
     stage: StageSpec,
-    folder: StageFolder,
-    threads: int,
-    reporter: Reporter,
+    workshop: Workshop,
 ) -> tuple[Graph, list[Epoch], Scores]:
     """Return the network trained from `unfreeze_from` on, with the selected weights, its history and its scores."""
     cut = cut_at(network, stage.unfreeze_from)
-    prefix = FrozenPrefix(cut.prefix, threads)
+    prefix = FrozenPrefix(cut.prefix, workshop.threads)
     parts = {split: data.part(split) for split in ("train", "validation", "test")}
     once = msgspec.structs.replace(stage.augment, views=1)
     wanted = [Views(split, images, stage.augment if split == "train" else once) for split, (images, _) in parts.items()]
     features = view_features(
-        prefix, wanted, precision=stage.feature_precision, reporter=reporter, title=f"features, {stage.name}"
+        prefix, wanted, precision=stage.feature_precision, reporter=workshop.reporter, title=f"features, {stage.name}"
     )
     samples = {
         split: Samples(views, classes) for (split, (_, classes)), views in zip(parts.items(), features, strict=True)
@@ -106,10 +104,8 @@ def fine_tune(
         samples["train"],
         samples["validation"],
         stage,
+        Logbook(workshop.folder.checkpoint, workshop.reporter, stage.name),
         seed=stage_seed(recipe, stage),
-        checkpoint=folder.checkpoint,
-        reporter=reporter,
-        title=stage.name,
     )
     scores = {split: predict_logits(tail, samples[split].views[0]) for split in ("validation", "test")}
     return network.with_weights(weights_of(tail)), history, Scores(**scores)

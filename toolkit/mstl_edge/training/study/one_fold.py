@@ -41,11 +41,12 @@ from mstl_edge.training.asking import answers as int8_answers
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.fitting.checkpoint import seconds_spent
 from mstl_edge.training.fitting.features import Images
+from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.network.classifier import LOGITS, with_softmax
 from mstl_edge.training.network.distance import relative_distances
 from mstl_edge.training.network.graph import Weights
 from mstl_edge.training.network.passes.absorb import absorb_batch_norm
-from mstl_edge.training.quantize.candidates import Kind, build_candidates
+from mstl_edge.training.quantize.candidates import FloatTwin, Kind, build_candidates
 from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.trained import Trained
 
@@ -178,7 +179,7 @@ def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
     started = time.monotonic()
     begun = stages.begin_network(recipe, arm.stage, data, opened.carried)
     folder = work.stage(arm.stage.name)
-    network, history, scores = stages.fine_tune(begun, data, recipe, arm.stage, folder, task.threads, SILENT)
+    network, history, scores = stages.fine_tune(begun, data, recipe, arm.stage, Workshop(folder, task.threads))
     seconds, peak = time.monotonic() - started, peak_bytes()
     moved = {name: far for name, far in relative_distances(begun, network).items() if name != LOGITS}
     decision = fit_decision(
@@ -222,10 +223,8 @@ def _probabilities(
     if not kinds:
         return
     pixels = trained.pixels(trained.data.part("test")[0])
-    folder = StageFolder(trained.run.path / "stages" / "quantize")
-    for made in build_candidates(
-        trained, absorbed, twin, kinds, folder, threads=threads, reporter=SILENT, signature=False
-    ):
+    workshop = Workshop(StageFolder(trained.run.path / "stages" / "quantize"), threads)
+    for made in build_candidates(trained, FloatTwin(absorbed, twin), kinds, workshop, signature=False):
         scheme: Scheme = "int8-ptq" if made.kind == "ptq" else "int8-qat"
         if keep is not None:
             keep(scheme, made.flatbuffer)
