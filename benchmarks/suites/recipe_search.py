@@ -28,7 +28,7 @@ from mstl_edge.storage import write_text
 from mstl_edge.study.folder import StudyFolder, open_study
 from mstl_edge.study.plan import build_arms
 from mstl_edge.training.study.run import run_study, start_study
-from mstl_edge_cli.console import Terminal
+from mstl_edge_cli.terminal import Terminal
 
 Change = Callable[[Recipe], Recipe]
 AS_IT_IS = "as-it-is"

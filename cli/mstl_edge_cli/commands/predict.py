@@ -13,7 +13,8 @@ import typer
 
 from mstl_edge_cli import options
 from mstl_edge_cli.completing import complete_model
-from mstl_edge_cli.console import print_json_line, progress_bar, say
+from mstl_edge_cli.console import print_json_line, say
+from mstl_edge_cli.terminal import progress_bar
 
 if TYPE_CHECKING:
     from mstl_edge.errors import DataError

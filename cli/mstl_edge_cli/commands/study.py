@@ -10,12 +10,13 @@ import typer
 
 from mstl_edge.errors import RunError, typed
 from mstl_edge_cli import options
-from mstl_edge_cli.console import Terminal, print_json, say
+from mstl_edge_cli.console import print_json, say
 from mstl_edge_cli.endings.ending import print_ending
 from mstl_edge_cli.study.arms import arms_asked, build, image_counts
 from mstl_edge_cli.study.tables import print_study
 from mstl_edge_cli.study.work import do_share, finish, tell_plan, where
 from mstl_edge_cli.subject import Subject, asked_of, subject_of
+from mstl_edge_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mstl_edge.schemas.study_plan import StudyPlan

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from mstl_edge.errors import RunError, typed
 from mstl_edge_cli import options
-from mstl_edge_cli.console import Terminal, print_json, say
+from mstl_edge_cli.console import print_json, say
 from mstl_edge_cli.resuming import resumable
+from mstl_edge_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mstl_edge.cluster import Place
