@@ -44,7 +44,7 @@ from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras
 from mstl_edge.training.network.passes.absorb import absorb_batch_norm
 from mstl_edge.training.network.passes.equalize import equalized
-from mstl_edge.training.quantize import qat
+from mstl_edge.training.quantize import post_training, qat
 from mstl_edge.training.quantize.lessons import correction_views, lessons_of
 from mstl_edge.training.trained import Trained, open_trained
 
@@ -136,7 +136,9 @@ class _Answered:
 
 def _equalized(trained: Trained, absorbed: Graph, calibration: Any) -> tuple[bytes, Seconds]:
     started = time.perf_counter()
-    quantized = qat.ranged(equalized(absorbed, np.concatenate([calibration, correction_views(trained)])), calibration)
+    quantized = post_training.ranged(
+        equalized(absorbed, np.concatenate([calibration, correction_views(trained)])), calibration
+    )
     seconds = _since(started)
     return to_int8_flatbuffer(quantized), seconds
 
@@ -149,14 +151,14 @@ def _since(started: float, fitting: float | None = None) -> Seconds:
 
 def _corrected(trained: Trained, absorbed: Graph, calibration: Any) -> tuple[bytes, Seconds]:
     started = time.perf_counter()
-    quantized = qat.calibrated(absorbed, calibration, correction_views(trained))
+    quantized = post_training.calibrated(absorbed, calibration, correction_views(trained))
     seconds = _since(started)
     return to_int8_flatbuffer(quantized), seconds
 
 
 def _ours(absorbed: Graph, calibration: Any, *, per_tensor: bool) -> tuple[bytes, Seconds]:
     started = time.perf_counter()
-    quantized = qat.ranged(_depthwise_per_tensor(absorbed) if per_tensor else absorbed, calibration)
+    quantized = post_training.ranged(_depthwise_per_tensor(absorbed) if per_tensor else absorbed, calibration)
     seconds = _since(started)
     return to_int8_flatbuffer(quantized), seconds
 
@@ -225,7 +227,7 @@ def _fine_tuned(
     """Fine-tune as export does, no feature known from before; the float model's answers count as fitting."""
     beside = correction_views(trained)
     started = time.perf_counter()
-    quantized = qat.calibrated(absorbed, calibration, beside)
+    quantized = post_training.calibrated(absorbed, calibration, beside)
     fitting = time.perf_counter()
     chosen = lessons()
     with tempfile.TemporaryDirectory() as folder, _cache(folder):

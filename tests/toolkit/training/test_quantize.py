@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mstl_edge.artifact import inspect_flatbuffer
-from mstl_edge.artifact.graph import parse_graph
+from mstl_edge.artifact.tflite_graph import parse_graph
 from mstl_edge.artifact.uint8_ends import for_image_programs
 from mstl_edge.preprocess import normalize
 from mstl_edge.recipe import BackboneSpec, QuantizeSpec, StageSpec
@@ -27,7 +27,7 @@ from mstl_edge.training.network.passes.absorb import absorb_batch_norm
 from mstl_edge.training.network.passes.biases import with_corrected_biases
 from mstl_edge.training.network.passes.equalize import equalized
 from mstl_edge.training.network.passes.quantized import as_float, fake_quantized, unrounded
-from mstl_edge.training.quantize import qat
+from mstl_edge.training.quantize import post_training, qat
 from mstl_edge.training.quantize.candidates import build_mixed
 from mstl_edge.training.weights import loaded_backbone
 
@@ -52,7 +52,7 @@ def absorbed(whole: Graph) -> Graph:
 
 @pytest.fixture(scope="module")
 def quantized(absorbed: Graph, pixels: np.ndarray) -> Graph:
-    return qat.calibrated(absorbed, pixels)
+    return post_training.calibrated(absorbed, pixels)
 
 
 def answered(network: Graph, pixels: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ def test_the_int8_file_keeps_the_whole_promise(int8: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def seven_bits(absorbed: Graph, pixels: np.ndarray) -> Graph:
-    return qat.calibrated(absorbed, pixels, weight_bits=7)
+    return post_training.calibrated(absorbed, pixels, weight_bits=7)
 
 
 @pytest.fixture(scope="module")

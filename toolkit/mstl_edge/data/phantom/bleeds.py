@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.random import Generator
 
+from mstl_edge.data.phantom.anatomy import Head, blend, cosine_towards, spot
 from mstl_edge.data.phantom.drawing import (
     Picture,
     below,
@@ -18,7 +19,6 @@ from mstl_edge.data.phantom.drawing import (
     radius,
     smooth_noise,
 )
-from mstl_edge.data.phantom.head import Head, blend, cosine_towards, spot
 
 
 def _blood(rng: Generator) -> float:

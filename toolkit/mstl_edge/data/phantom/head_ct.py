@@ -10,9 +10,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from mstl_edge.data.phantom.anatomy import Head, laid_out
 from mstl_edge.data.phantom.bleeds import add_bleed
 from mstl_edge.data.phantom.drawing import Picture, below, between, chance, detected, grid, line, posed, smooth_noise
-from mstl_edge.data.phantom.head import Head, laid_out
 from mstl_edge.data.phantom.mimics import add_mimics
 
 LABELS = ("hemorrhage", "normal")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
+from mstl_edge.data.phantom.anatomy import Head, blend, cosine_towards, spot
 from mstl_edge.data.phantom.drawing import (
     Picture,
     below,
@@ -16,7 +17,6 @@ from mstl_edge.data.phantom.drawing import (
     radius,
     smooth_noise,
 )
-from mstl_edge.data.phantom.head import Head, blend, cosine_towards, spot
 
 
 def add_mimics(head: Head, rng: Generator) -> None:

@@ -29,7 +29,7 @@ from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras
 from mstl_edge.training.network.passes.quantized import as_float, unrounded, weight_bits_of
-from mstl_edge.training.quantize import qat
+from mstl_edge.training.quantize import post_training, qat
 from mstl_edge.training.quantize.lessons import correction_views, lessons_of
 from mstl_edge.training.trained import Trained
 
@@ -89,7 +89,7 @@ def build_candidates(
     pixels = trained.calibration(trained.recipe.quantize.calibration_images)[0]
     workshop.reporter.say("calibrating")
     spec = trained.recipe.quantize
-    quantized = qat.calibrated(twin.absorbed, pixels, correction_views(trained), weight_bits=spec.weight_bits)
+    quantized = post_training.calibrated(twin.absorbed, pixels, correction_views(trained), weight_bits=spec.weight_bits)
     order: tuple[Kind, ...] = ("ptq", "mixed", "qat")
     for kind in order:
         if kind not in kinds:
@@ -104,7 +104,7 @@ def build_candidates(
 
 
 def build_post_training(quantized: Graph, *, signature: bool = True) -> Candidate:
-    """Return the candidate that is quantized after training, from `qat.calibrated`: ranges and biases, nothing learned."""
+    """Return the candidate of a network from `post_training.calibrated`: ranges and biases, nothing learned."""
     return Candidate(
         "ptq", to_int8_flatbuffer(quantized, signature=signature), quantized, {"skipped": unrounded(quantized)}
     )
@@ -117,7 +117,7 @@ def build_quantization_aware(
 
     Args:
         trained: The run.
-        quantized: From `qat.calibrated`.
+        quantized: From `post_training.calibrated`.
         twin: The network in float, whose answers are learned.
         workshop: Where.
         signature: See `convert.converter_of`.
@@ -149,8 +149,8 @@ def build_mixed(quantized: Graph, calibration: NDArray[np.uint8]) -> Candidate:
     """Return a post-training candidate whose worst layers, by their measured error, stay in float.
 
     A file from fake quantization cannot mix: its converter rounds every kernel that has a rounded neighbour. TFLite's own
-    calibration can, and gets the equalized channels and corrected biases of `quantized`, from `qat.calibrated`. It knows kernels
-    of 8 bits only: of fewer, it gets them rounded to their levels, which it finds again in its finer ones.
+    calibration can, and gets the equalized channels and corrected biases of `quantized`, from `post_training.calibrated`. It knows
+    kernels of 8 bits only: of fewer, it gets them rounded to their levels, which it finds again in its finer ones.
     """
     corrected = as_float(quantized)
     errors = dict(rank_layers(corrected, calibration))

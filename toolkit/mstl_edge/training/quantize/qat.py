@@ -16,7 +16,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mstl_edge.artifact.inspection import WEIGHT_BITS
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import QuantizeSpec, StageSpec
@@ -32,12 +31,6 @@ from mstl_edge.training.network.classifier import FLAT
 from mstl_edge.training.network.cut import cut_at, up_to
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras, weights_of
-from mstl_edge.training.network.passes.biases import with_corrected_biases
-from mstl_edge.training.network.passes.equalize import equalized
-from mstl_edge.training.network.passes.quantized import fake_quantized
-
-CALIBRATION_BATCH = 16
-CORRECTION_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -131,34 +124,6 @@ def _stacked_targets(lessons: Sequence[Lesson]) -> NDArray[np.float32] | None:
     return np.concatenate(targets) if len(targets) == len(lessons) else None
 
 
-def calibrated(
-    absorbed: Graph,
-    pixels: NDArray[np.uint8],
-    beside: NDArray[np.uint8] | None = None,
-    *,
-    weight_bits: int = WEIGHT_BITS,
-) -> Graph:
-    """Return a network under fake quantization: channels equalized, ranges set, biases corrected on calibration images.
-
-    Args:
-        absorbed: Image → probabilities, without BatchNorm.
-        pixels: `(n, height, width, 3) uint8` of the training split; alone they set the ranges.
-        beside: Views of them whose ranges equalization minds, and whose mean error the biases balance, as well.
-        weight_bits: See `QuantizeSpec`.
-    """
-    views = pixels[:0] if beside is None else beside
-    equal = equalized(absorbed, np.concatenate([pixels, views]))
-    quantized = ranged(equal, pixels, weight_bits)
-    return with_corrected_biases(quantized, equal, normalize(np.concatenate([pixels[:CORRECTION_IMAGES], views])))
-
-
-def ranged(absorbed: Graph, pixels: NDArray[np.uint8], weight_bits: int = WEIGHT_BITS) -> Graph:
-    """Return a network under fake quantization with ranges set by calibration images, and nothing else done to it."""
-    starts = range(0, len(pixels), CALIBRATION_BATCH)
-    batches = (normalize(pixels[start : start + CALIBRATION_BATCH]) for start in starts)
-    return fake_quantized(absorbed, batches, weight_bits)
-
-
 def fine_tune(
     quantized: Graph,
     lessons: Sequence[Lesson],
@@ -169,7 +134,7 @@ def fine_tune(
     """Fine-tune the layers from `tuning.stage.unfreeze_from` on under fake quantization.
 
     Args:
-        quantized: From `calibrated`.
+        quantized: From `post_training.calibrated`.
         lessons: What to fit.
         validation: What chooses the epoch.
         tuning: How.

@@ -66,8 +66,8 @@ def laid_out(anatomy: Generator, exposure: Generator) -> Head:
     blend(density, below(r, 1 + bone, soft), _BONE * between(anatomy, 0.7, 1.2))
     blend(density, below(r, 1.0, soft), _FLUID)
     brain = below(r, 1 - gap, soft)
-    folds = smooth_noise(anatomy, 18)
-    white = below(r + 0.07 * folds, between(anatomy, 0.76, 0.88), 0.1)
+    furrows = smooth_noise(anatomy, 18)
+    white = below(r + 0.07 * furrows, between(anatomy, 0.76, 0.88), 0.1)
     blend(density, brain, _GREY)
     blend(density, brain * white, _WHITE)
     sulci = line(smooth_noise(anatomy, 14), between(anatomy, 0.1, 0.35)) * below(
