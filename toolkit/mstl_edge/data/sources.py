@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import stat
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -29,13 +30,17 @@ __all__ = ["SPLITS", "DataSource", "LabelledImage", "Split", "open_source", "ope
 PHANTOM_PATIENT = r"^(p\d+)_"
 
 
-def open_stage(stage: StageSpec) -> DataSource:
+def open_stage(stage: StageSpec, opened: Callable[..., DataSource] | None = None) -> DataSource:
     """List the labelled images of a recipe's stage, as its keys `split` and `labels` say.
+
+    Args:
+        stage: Whose data.
+        opened: `open_source` of somebody who remembers what was listed before.
 
     Raises:
         DataError: See `open_source`.
     """
-    return open_source(
+    return (opened or open_source)(
         stage.data,
         Wanted(image=stage.labels.image, label=stage.labels.label, patient=stage.split.column),
         patient=stage.split.patient,
