@@ -24,10 +24,10 @@ from mstl_edge.recipe import BackboneSpec, PreprocessSpec, load_recipe, to_tree
 from mstl_edge.runtime import record_golden
 from mstl_edge.training._keras import keras
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import build_backbone, classifier, fresh_head, with_softmax
 from mstl_edge.training.network.graph import Graph
-from mstl_edge.training.quantize.qat import calibrated
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.quantize.post_training import calibrated
 
 ALPHAS, SIZES = (0.25, 0.5, 0.75, 1.0), (96, 128, 160, 192, 224)
 CALIBRATION_IMAGES = 16

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from mstl_edge import bounded
 from mstl_edge_cli.console import print_table
 
 if TYPE_CHECKING:
@@ -19,22 +20,22 @@ def percent(interval: Interval | Mapping[str, float] | None) -> str:
     """Return an interval of shares as `87.5 (74 to 95)`."""
     if interval is None:
         return NOTHING
-    value, low, high = _bounds(interval)
-    return f"{100 * value:.1f} ({100 * low:.0f} to {100 * high:.0f})"
+    return bounded.percent(_interval(interval))
 
 
 def share(interval: Interval | Mapping[str, float] | None) -> str:
     """Return an interval of shares as `0.875 (0.741 to 0.953)`."""
     if interval is None:
         return NOTHING
-    value, low, high = _bounds(interval)
-    return f"{value:.3f} ({low:.3f} to {high:.3f})"
+    return bounded.decimal(_interval(interval))
 
 
-def _bounds(interval: Interval | Mapping[str, float]) -> tuple[float, float, float]:
-    if isinstance(interval, Mapping):
-        return interval["value"], interval["low"], interval["high"]
-    return interval.value, interval.low, interval.high
+def _interval(given: Interval | Mapping[str, float]) -> Interval:
+    if not isinstance(given, Mapping):
+        return given
+    from mstl_edge.metrics import Interval
+
+    return Interval(given["value"], given["low"], given["high"])
 
 
 def class_cells(label: str, scores: ClassScores | ClassResult) -> tuple[object, ...]:

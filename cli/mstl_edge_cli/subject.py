@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from mstl_edge.errors import RecipeError, typed
-from mstl_edge_cli.console import Terminal, say
+from mstl_edge_cli.console import say
 from mstl_edge_cli.options import stage_data
+from mstl_edge_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mstl_edge.data.seen import Seen

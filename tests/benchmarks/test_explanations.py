@@ -3,12 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mstl_edge.metrics import Interval
 from mstl_edge.runtime import load_runtime
 from mstl_edge_bench.compare.explain import explain_speedup
 from mstl_edge_bench.machine.delegate import Coverage, delegate_coverage
+from mstl_edge_bench.machine.host import describe_host
 
 A76, A72 = ("asimd", "asimddp"), ("asimd",)
 ALL, NONE = Coverage(31, 31), Coverage(31, 0)
@@ -16,7 +18,9 @@ FASTER, SLOWER, UNCLEAR = Interval(2.4, 2.2, 2.6), Interval(0.7, 0.65, 0.75), In
 
 
 def explained(speedup: Interval, coverage: Coverage = ALL, **fields: Any) -> str:
-    return explain_speedup(speedup, coverage, ALL, **{"runtime_kind": "litert", "features": A76, "bits": 64, **fields})
+    told = {"features": A76, "bits": 64, "runtime_kind": "litert", "scheme": "int8", **fields}
+    host = msgspec.structs.replace(describe_host(), features=told.pop("features"), bits=told.pop("bits"))
+    return explain_speedup(speedup, coverage, ALL, host=host, **told)
 
 
 @pytest.mark.parametrize(

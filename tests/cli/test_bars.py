@@ -44,7 +44,8 @@ def test_a_finished_bar_says_what_it_was_about_and_the_time_it_took(steps: int, 
 
 PROGRAM = """
 import os, sys
-from mstl_edge_cli.console import Terminal, say
+from mstl_edge_cli.console import say
+from mstl_edge_cli.terminal import Terminal
 from mstl_edge_cli.streams import narration_on_stderr
 with narration_on_stderr():
     try:

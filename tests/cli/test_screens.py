@@ -18,7 +18,7 @@ import pytest
 import typer.main
 
 from mstl_edge.data.audit import Audit, FewImages, Leak, NearDuplicate, SizeCount
-from mstl_edge.data.walk import LeftOut, Unreadable
+from mstl_edge.data.files.walk import LeftOut, Unreadable
 from mstl_edge.schemas.bench_reading import read_report
 from mstl_edge.schemas.export import EXPORT, Export
 from mstl_edge.schemas.metrics import METRICS, RunMetrics
@@ -36,7 +36,7 @@ from mstl_edge_cli.endings.export import export_ending
 from mstl_edge_cli.endings.run import run_ending
 from mstl_edge_cli.endings.study import study_ending
 from mstl_edge_cli.endings.train import train_ending
-from mstl_edge_cli.study_tables import print_study
+from mstl_edge_cli.study.tables import print_study
 
 SCREENS = Path(__file__).parent / "screens"
 RECORDS = Path(__file__).parents[1] / "data" / "screens"

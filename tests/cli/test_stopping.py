@@ -160,16 +160,16 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path):
 def test_a_run_that_is_stopped_while_its_data_is_dealt_leaves_no_folder(
     mstl_edge, tiny_recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from mstl_edge.training import stages
+    from mstl_edge.training import stage_data
 
-    deal: Callable[..., object] = stages.split_source
+    deal: Callable[..., object] = stage_data.split_source
 
     def interrupted_at_the_second(source, *arguments, **keys):
         if source.folder.name == "target":
             raise KeyboardInterrupt
         return deal(source, *arguments, **keys)
 
-    monkeypatch.setattr(stages, "split_source", interrupted_at_the_second)
+    monkeypatch.setattr(stage_data, "split_source", interrupted_at_the_second)
     ended = mstl_edge("train", tiny_recipe_file, "--out", "run")
     assert ended.exit_code == 130
     assert ended.stderr.splitlines()[-1] == "mstl-edge: stopped"

@@ -259,8 +259,8 @@ def test_a_run_whose_export_is_refused_still_ends_with_its_report(mstl_edge, one
     from mstl_edge.training.exporting import export
     from mstl_edge.training.quantize.candidates import Candidate
 
-    def not_quantized(trained, folded, twin, *_, **__):
-        return iter([Candidate("ptq", twin, None, {})])
+    def not_quantized(trained, twin, *_, **__):
+        return iter([Candidate("ptq", twin.flatbuffer, None, {})])
 
     monkeypatch.setattr(export, "build_candidates", not_quantized)
     few = ("--set", "quantize.cross_fit=0")

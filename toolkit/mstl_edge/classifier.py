@@ -5,9 +5,8 @@ Preprocessing, threshold and labels come from the card in the file, so that a de
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import Artifact, Card, not_a_classifier
-from mstl_edge.data.workers import usable_cores
+from mstl_edge.data.workers import ahead_in_order, usable_cores
 from mstl_edge.errors import ArtifactError, DataError
 from mstl_edge.explain import evidence_of
 from mstl_edge.metrics import decide
@@ -99,18 +98,12 @@ class Classifier:
         self, images: Iterable[Path], told: Callable[[_Decoded], _Outcome]
     ) -> Iterator[tuple[Path, _Outcome | Unreadable]]:
         threads = decoders()
-        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-            waiting: deque[tuple[Path, Future[_Decoded | Unreadable]]] = deque()
-            try:
-                for image in images:
-                    waiting.append((image, pool.submit(self._decoded_or_not, image)))
-                    if len(waiting) > AHEAD_PER_DECODER * threads:
-                        yield _resolved(*waiting.popleft(), told)
-                while waiting:
-                    yield _resolved(*waiting.popleft(), told)
-            finally:
-                for _, pending in waiting:
-                    pending.cancel()
+        ahead = AHEAD_PER_DECODER * threads + 1
+        with closing(
+            ahead_in_order(self._decoded_or_not, images, threads=threads, ahead=ahead, name="decode")
+        ) as outcomes:
+            for image, decoded in outcomes:
+                yield image, decoded if isinstance(decoded, Unreadable) else told(decoded)
 
     def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return `(n, classes) float32` for preprocessed pixels `(n, height, width, 3) uint8`."""
@@ -123,12 +116,12 @@ class Classifier:
             pixels = load_image(source, self.card.input.height, self.card.input.preprocess)
         return _Decoded(pixels, tuple(remarks))
 
-    def _decoded_or_not(self, image: Path) -> _Decoded | Unreadable:
+    def _decoded_or_not(self, image: Path) -> tuple[Path, _Decoded | Unreadable]:
         # Here, not where the answer is asked for: a waiting error would keep the half-decoded picture in memory.
         try:
-            return self._decoded(image)
+            return image, self._decoded(image)
         except DataError as error:
-            return Unreadable(str(error))
+            return image, Unreadable(str(error))
 
     def _answer(self, decoded: _Decoded) -> Prediction:
         answer = ask(self.runtime, decoded.pixels)
@@ -164,13 +157,6 @@ class Classifier:
             return None
         score, bound = record.judge(self.artifact.familiar, means)
         return Familiarity(score, bound, score <= bound)
-
-
-def _resolved(
-    image: Path, decoding: Future[_Decoded | Unreadable], told: Callable[[_Decoded], _Outcome]
-) -> tuple[Path, _Outcome | Unreadable]:
-    decoded = decoding.result()
-    return image, decoded if isinstance(decoded, Unreadable) else told(decoded)
 
 
 def decoders() -> int:

@@ -27,7 +27,7 @@ from PIL import Image, ImageFilter
 
 from mstl_edge.artifact import Artifact, open_artifact
 from mstl_edge.artifact.doubt import FamiliarityRecord
-from mstl_edge.data.chosen import chosen_files
+from mstl_edge.data.files.chosen import chosen_files
 from mstl_edge.errors import DataError
 from mstl_edge.metrics import decide, roc_auc
 from mstl_edge.metrics.conformal import label_sets

@@ -32,18 +32,19 @@ import numpy as np
 from mstl_edge.artifact import inspect_flatbuffer
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import SILENT
-from mstl_edge.runs import open_run
+from mstl_edge.runs import StageFolder, open_run
 from mstl_edge.storage import CACHE_VARIABLE, write_text
 from mstl_edge.training._keras import import_tfmot, keras, tf, versions
 from mstl_edge.training.asking import answers
 from mstl_edge.training.convert import convert, converter_of_keras, to_float_flatbuffer, to_int8_flatbuffer
+from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.judging.evidence import Panel, pair, validation_panel
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
-from mstl_edge.training.network.equalize import equalized
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras
-from mstl_edge.training.quantize import qat
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.network.passes.equalize import equalized
+from mstl_edge.training.quantize import post_training, qat
 from mstl_edge.training.quantize.lessons import correction_views, lessons_of
 from mstl_edge.training.trained import Trained, open_trained
 
@@ -135,7 +136,9 @@ class _Answered:
 
 def _equalized(trained: Trained, absorbed: Graph, calibration: Any) -> tuple[bytes, Seconds]:
     started = time.perf_counter()
-    quantized = qat.ranged(equalized(absorbed, np.concatenate([calibration, correction_views(trained)])), calibration)
+    quantized = post_training.ranged(
+        equalized(absorbed, np.concatenate([calibration, correction_views(trained)])), calibration
+    )
     seconds = _since(started)
     return to_int8_flatbuffer(quantized), seconds
 
@@ -148,14 +151,14 @@ def _since(started: float, fitting: float | None = None) -> Seconds:
 
 def _corrected(trained: Trained, absorbed: Graph, calibration: Any) -> tuple[bytes, Seconds]:
     started = time.perf_counter()
-    quantized = qat.calibrated(absorbed, calibration, correction_views(trained))
+    quantized = post_training.calibrated(absorbed, calibration, correction_views(trained))
     seconds = _since(started)
     return to_int8_flatbuffer(quantized), seconds
 
 
 def _ours(absorbed: Graph, calibration: Any, *, per_tensor: bool) -> tuple[bytes, Seconds]:
     started = time.perf_counter()
-    quantized = qat.ranged(_depthwise_per_tensor(absorbed) if per_tensor else absorbed, calibration)
+    quantized = post_training.ranged(_depthwise_per_tensor(absorbed) if per_tensor else absorbed, calibration)
     seconds = _since(started)
     return to_int8_flatbuffer(quantized), seconds
 
@@ -224,7 +227,7 @@ def _fine_tuned(
     """Fine-tune as export does, no feature known from before; the float model's answers count as fitting."""
     beside = correction_views(trained)
     started = time.perf_counter()
-    quantized = qat.calibrated(absorbed, calibration, beside)
+    quantized = post_training.calibrated(absorbed, calibration, beside)
     fitting = time.perf_counter()
     chosen = lessons()
     with tempfile.TemporaryDirectory() as folder, _cache(folder):
@@ -232,12 +235,8 @@ def _fine_tuned(
             quantized,
             chosen,
             qat.Lesson(*trained.data.part("validation")),
-            trained.stage,
-            trained.recipe.quantize,
-            seed=trained.seed,
-            folder=Path(folder),
-            threads=THREADS,
-            reporter=SILENT,
+            qat.Tuning(trained.stage, trained.recipe.quantize, trained.seed),
+            Workshop(StageFolder(Path(folder)), THREADS),
         )
         seconds = _since(started, fitting)
     return to_int8_flatbuffer(tuned), seconds

@@ -165,7 +165,7 @@ def _ours(job: dict[str, Any], images: dict[str, Any], folder: Path) -> dict[str
     ):
         train, held_out = (samples(prefix, images, part) for part in ("", "_test"))
         computed = time.perf_counter()
-        fit.fit_tail(tail, train, held_out, STAGE, seed=0, checkpoint=folder / "checkpoint.npz")
+        fit.fit_tail(tail, train, held_out, STAGE, fit.Logbook(folder / "checkpoint.npz"), seed=0)
     ended = time.perf_counter()
     traced = spent["steps"].pop(0)
     total = {name: sum(seconds) for name, seconds in spent.items()}

@@ -85,6 +85,7 @@ def _ours(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any
     from mstl_edge.training._keras import tf
     from mstl_edge.training.fitting.features import FrozenPrefix
     from mstl_edge.training.fitting.fit import fit_tail, predict_logits
+    from mstl_edge.training.fitting.workshop import Logbook
     from mstl_edge.training.network.cut import cut_at
     from mstl_edge.training.network.keras import to_keras
 
@@ -99,7 +100,7 @@ def _ours(job: dict[str, Any], images: dict[str, NDArray[Any]]) -> dict[str, Any
     features_seconds = time.perf_counter() - started
     stage = msgspec.structs.replace(STAGE, epochs=job["epochs"])
     checkpoint = Path(os.environ[CACHE_VARIABLE], "checkpoint.npz")
-    fit_tail(tail, held[""], held["_test"], stage, seed=job["seed"], checkpoint=checkpoint)
+    fit_tail(tail, held[""], held["_test"], stage, Logbook(checkpoint), seed=job["seed"])
     seconds = time.perf_counter() - started
     logits = predict_logits(tail, held["_test"].views[0])
     timed = {"images": len(images["x"]), "seconds": seconds, "features_seconds": features_seconds}
@@ -193,6 +194,7 @@ def _one_step(
     from mstl_edge.training._keras import keras
     from mstl_edge.training.fitting.features import FrozenPrefix
     from mstl_edge.training.fitting.fit import fit_tail, predict_logits
+    from mstl_edge.training.fitting.workshop import Logbook
     from mstl_edge.training.network.cut import cut_at
     from mstl_edge.training.network.keras import to_keras
 
@@ -213,7 +215,7 @@ def _one_step(
     whole.train_on_batch(normalize(x), y)
     checkpoint = Path(os.environ[CACHE_VARIABLE], f"{optimizer}{seed}.npz")
     stage = msgspec.structs.replace(STAGE, epochs=1, optimizer=optimizer, learning_rate=rate)
-    fit_tail(tail, held, held, stage, seed=0, checkpoint=checkpoint)
+    fit_tail(tail, held, held, stage, Logbook(checkpoint), seed=0)
     plain_after, ours_after = probabilities()
     return {
         "optimizer": optimizer,

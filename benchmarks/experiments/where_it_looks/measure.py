@@ -38,10 +38,10 @@ from mstl_edge.runtime import ask, load_runtime
 from mstl_edge.storage import write_text
 from mstl_edge.training._keras import versions
 from mstl_edge.training.convert import to_float_flatbuffer
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import LOGITS, fresh_head, with_softmax
 from mstl_edge.training.network.cut import trained_nodes
 from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
 from mstl_edge.training.trained import Trained, open_trained
 from mstl_edge_bench.lineup import exported_models
 from mstl_edge_bench.machine.host import describe_host

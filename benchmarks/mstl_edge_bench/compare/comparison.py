@@ -67,9 +67,8 @@ def _speedups(
         facts = explain_speedup(
             ratio,
             *coverages,
+            host=host,
             runtime_kind=row.runtime_kind,
-            features=host.features,
-            bits=host.bits,
             scheme=row.scheme,
         )
         found.append(SpeedupAt(threads=row.threads, speedup=ratio.value, low=ratio.low, high=ratio.high, because=facts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mstl_edge.metrics import Interval
+from mstl_edge.schemas.bench import Host
 from mstl_edge_bench.machine.cpu import dot_product
 from mstl_edge_bench.machine.delegate import Coverage
 
@@ -17,10 +18,9 @@ def explain_speedup(
     coverage: Coverage,
     float_coverage: Coverage,
     *,
+    host: Host,
     runtime_kind: str,
-    features: Sequence[str],
-    bits: int,
-    scheme: str = "int8",
+    scheme: str,
 ) -> str:
     """Return one sentence, to stand beside the ratio.
 
@@ -30,16 +30,15 @@ def explain_speedup(
         speedup: Float latency / int8 latency with its interval.
         coverage: Operators of the int8 model, and how many of them XNNPACK runs.
         float_coverage: The same of the float model.
+        host: Whose CPU, and how many bits of it the program uses.
         runtime_kind: Which runtime.
-        features: CPU flags, as in `result.Host`; empty where the CPU does not tell.
-        bits: Of a pointer.
         scheme: How the faster or slower model is quantized.
     """
     facts = [_kernels(speedup, coverage, float_coverage, runtime_kind)]
     if runtime_kind != "reference" and scheme in _INT8_SCHEMES:
-        facts.append(_products(features))
-    if bits != 64:
-        facts.append(f"the program is one of {bits} bit")
+        facts.append(_products(host.features))
+    if host.bits != 64:
+        facts.append(f"the program is one of {host.bits} bit")
     return f"{facts[0][0].upper()}{'; '.join(facts)[1:]}."
 
 

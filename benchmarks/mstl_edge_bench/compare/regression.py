@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from mstl_edge import bounded
 from mstl_edge.errors import GateRefusedError, MstlEdgeError
 from mstl_edge.metrics import Interval, paired_difference, wilson
 from mstl_edge.schemas.bench import Accuracy, Change, Result, Verdict
@@ -77,9 +78,9 @@ def describe_change(change: Change) -> str:
     if change.verdict == "invalid":
         return f"{change.model}, {threads_of(change.threads)}: latency not compared, since the times of one report are not valid"
     if change.what == "latency":
-        shown = f"{change.change:+.1%} ({change.low:+.1%} to {change.high:+.1%})"
+        shown = bounded.bounded(f"{change.change:+.1%}", f"{change.low:+.1%}", f"{change.high:+.1%}")
         return f"{change.model}, {threads_of(change.threads)}: latency {shown}"
-    shown = f"{-100 * change.change:+.1f} points ({-100 * change.high:+.1f} to {-100 * change.low:+.1f})"
+    shown = bounded.points(-change.change, -change.high, -change.low)
     return f"{change.model}: accuracy {shown}"
 
 

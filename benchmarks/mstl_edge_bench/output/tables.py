@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from mstl_edge import bounded
 from mstl_edge.counted import counted
 from mstl_edge.metrics import Interval
 from mstl_edge.schemas.bench import Accuracy, BenchReport, Comparison, Host, Result, Timing
@@ -111,11 +112,11 @@ def _first_of_each_model(report: BenchReport) -> list[Result]:
 
 
 def _percent(share: Interval | Accuracy | None) -> str:
-    return NOTHING if share is None else f"{100 * share.value:.1f} ({100 * share.low:.0f} to {100 * share.high:.0f})"
+    return NOTHING if share is None else bounded.percent(share)
 
 
 def _area(auc: Interval | None) -> str:
-    return NOTHING if auc is None else f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
+    return NOTHING if auc is None else bounded.decimal(auc)
 
 
 def describe_host(host: Host) -> str:
@@ -159,10 +160,10 @@ def paired_words(comparison: Comparison) -> str:
     if comparison.agreement is None or comparison.accuracy_drop is None:
         return ""
     low, high = comparison.accuracy_drop_low or 0.0, comparison.accuracy_drop_high or 0.0
+    drop = bounded.bounded(f"{100 * comparison.accuracy_drop:.1f} points", f"{100 * low:.1f}", f"{100 * high:.1f}")
     tells = "the data can't tell them apart" if low <= 0 <= high else "a difference beyond chance"
     return (
-        f"{100 * comparison.agreement:.1f} % of labels agree with the float model; accuracy drop "
-        f"{100 * comparison.accuracy_drop:.1f} points ({100 * low:.1f} to {100 * high:.1f}), "
+        f"{100 * comparison.agreement:.1f} % of labels agree with the float model; accuracy drop {drop}, "
         f"McNemar p = {comparison.mcnemar_p:.2g}: {tells}"
     )
 

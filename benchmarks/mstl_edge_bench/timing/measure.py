@@ -15,7 +15,7 @@ from mstl_edge_bench.loaded import Loaded
 from mstl_edge_bench.machine.clock import MONOTONIC, Clock
 from mstl_edge_bench.machine.host import describe_host, read_conditions
 from mstl_edge_bench.timing.latency import Watch
-from mstl_edge_bench.timing.row import result_row
+from mstl_edge_bench.timing.row import Timing, result_row
 from mstl_edge_bench.timing.session import Session, time_in_turns
 from mstl_edge_bench.timing.startup import Probe, measure_startup, run_probe
 from mstl_edge_bench.timing.subjects import whole_way_of
@@ -81,7 +81,7 @@ def time_models(
     if setting.host.emulated is not None:
         because = EMULATED.format(setting.host.emulated)
         emulated = Judgement(because, ())
-        return Timed(tuple(row(readings=(setting.start, setting.start), judgement=emulated) for row in rows))
+        return Timed(tuple(row(Timing((setting.start, setting.start), emulated)) for row in rows))
     what, steps = f"latency, {threads_of(models[0].runtime.threads)}", setting.protocol.blocks + len(models)
     with reporter.bar(what, steps) as advance:
         startups = []
@@ -102,7 +102,7 @@ def time_models(
         reporter.say(note)
     return Timed(
         tuple(
-            row(readings=session.readings, judgement=session.judge(times), times=times, startup=startup)
+            row(Timing(session.readings, session.judge(times), times, startup))
             for row, times, startup in zip(rows, session.times, startups, strict=True)
         ),
         (note,) if note else (),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mstl_edge.schemas.bench import Accuracy, Conditions, Result, Startup
 from mstl_edge_bench.lineup import name_of, scheme_of, trainable_parameters
@@ -12,27 +13,33 @@ from mstl_edge_bench.timing.latency import Times
 from mstl_edge_bench.timing.validity import Judgement
 
 
-def result_row(
-    model: Loaded,
-    *,
-    accuracy: Accuracy | None,
-    candidate: str | None,
-    readings: Sequence[Conditions],
-    judgement: Judgement,
-    times: Times | None = None,
-    startup: Startup | None = None,
-) -> Result:
-    """Return the row of one model at one number of threads.
+@dataclass(frozen=True)
+class Timing:
+    """How one model was timed.
 
-    Args:
-        model: Which.
-        accuracy: Its scores, None where they were not measured.
-        candidate: What its export calls it, where the export did not choose it.
+    Attributes:
         readings: The machine before, between and after the blocks.
         judgement: What is to be thought of the times.
         times: What was timed; None on an emulated CPU.
         startup: What a fresh process found; None likewise.
     """
+
+    readings: Sequence[Conditions]
+    judgement: Judgement
+    times: Times | None = None
+    startup: Startup | None = None
+
+
+def result_row(model: Loaded, timing: Timing, *, accuracy: Accuracy | None, candidate: str | None) -> Result:
+    """Return the row of one model at one number of threads.
+
+    Args:
+        model: Which.
+        timing: How it was timed.
+        accuracy: Its scores, None where they were not measured.
+        candidate: What its export calls it, where the export did not choose it.
+    """
+    readings, judgement, times, startup = timing.readings, timing.judgement, timing.times, timing.startup
     artifact, runtime = model.artifact, model.runtime
     facts, card = artifact.facts, artifact.card
     path = artifact.path

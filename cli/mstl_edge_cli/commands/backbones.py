@@ -9,7 +9,8 @@ import typer
 from mstl_edge.errors import RecipeError
 from mstl_edge_cli import options
 from mstl_edge_cli.completing import complete_backbone
-from mstl_edge_cli.console import Terminal, print_json, print_table, say
+from mstl_edge_cli.console import print_json, print_table, say
+from mstl_edge_cli.terminal import Terminal
 
 DEFAULT_SIZE = 224
 

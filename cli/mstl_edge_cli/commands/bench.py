@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from mstl_edge_cli import options
-from mstl_edge_cli.console import Meaning, Terminal, print_table, print_text, say
+from mstl_edge_cli.console import Meaning, print_table, print_text, say
 from mstl_edge_cli.endings.ending import print_ending
+from mstl_edge_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mstl_edge.schemas.bench import BenchReport

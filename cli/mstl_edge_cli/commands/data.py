@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mstl_edge import bounded
 from mstl_edge.errors import printable
 from mstl_edge_cli import options
-from mstl_edge_cli.console import print_json, print_table, progress_bar, say
+from mstl_edge_cli.console import print_json, print_table, say
 from mstl_edge_cli.endings.ending import print_ending
+from mstl_edge_cli.terminal import progress_bar
 
 if TYPE_CHECKING:
     from mstl_edge.data.audit import Audit
-    from mstl_edge.data.labelled import DataSource
+    from mstl_edge.data.files.labelled import DataSource
     from mstl_edge.data.scan import Scan
     from mstl_edge.metrics import Interval
     from mstl_edge.training.unseen.doubtful import DoubtfulLabel
@@ -82,8 +84,9 @@ def check(
     """
     from mstl_edge.counted import counted
     from mstl_edge.data.audit import audit_source
-    from mstl_edge.data.labelled import left_out_lines
+    from mstl_edge.data.files.labelled import left_out_lines
     from mstl_edge.data.labels.choosing import Choice, parsed
+    from mstl_edge.data.labels.columns import Wanted
     from mstl_edge.data.scan import scan_source
     from mstl_edge.data.sources import open_source
     from mstl_edge.recipe import PreprocessSpec, SplitSpec
@@ -91,10 +94,8 @@ def check(
     choice = Choice(parsed(map), parsed(only))
     opened = open_source(
         source,
+        Wanted(image=image_column or "", label=label_column or "", patient=column),
         patient=patient,
-        column=column,
-        image_column=image_column or "",
-        label_column=label_column or "",
         choice=choice,
         slices=slices or "all",
     )
@@ -144,7 +145,7 @@ def _doubted(run: Path | None, source: DataSource, scan: Scan) -> tuple[Doubtful
     from mstl_edge.errors import DataError
     from mstl_edge.runs import open_run
     from mstl_edge.training.unseen.doubtful import doubtful_labels
-    from mstl_edge_cli.console import Terminal
+    from mstl_edge_cli.terminal import Terminal
 
     opened = open_run(run)
     stage = opened.recipe().stages[-1].name
@@ -177,7 +178,7 @@ def _write_sheet(path: Path, source: DataSource, audit: Audit, doubted: Sequence
     from mstl_edge.recipe import PreprocessSpec
     from mstl_edge.report.contact_sheet import KEEP, Doubted, contact_sheet
     from mstl_edge.storage import write_text
-    from mstl_edge_cli.console import Terminal
+    from mstl_edge_cli.terminal import Terminal
 
     first = [Doubted(row.name, f"answered {row.answered}, {row.probability:.1%}") for row in doubted[:DOUBTED_SHOWN]]
     write_text(path, contact_sheet(source, audit, PreprocessSpec(), first, Terminal()))
@@ -248,7 +249,7 @@ def _summary(audit: Audit) -> list[tuple[str, object]]:
 
 
 def _share(interval: Interval) -> str:
-    return f"{interval.value:.1%} ({interval.low:.1%} to {interval.high:.1%})"
+    return bounded.with_signs(interval)
 
 
 def _span(values: Sequence[int]) -> str:

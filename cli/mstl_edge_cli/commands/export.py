@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mstl_edge import bounded
 from mstl_edge.errors import ArtifactError, GateRefusedError, typed
 from mstl_edge_cli import options
-from mstl_edge_cli.console import Terminal, print_json, print_table, print_text, say
+from mstl_edge_cli.console import print_json, print_table, print_text, say
 from mstl_edge_cli.endings.ending import print_ending
 from mstl_edge_cli.scores import percent, print_classes, share
+from mstl_edge_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mstl_edge.metrics import ClassificationMetrics, Interval
@@ -245,4 +247,4 @@ def _origin(origin: Origin) -> tuple[object, ...]:
 
 
 def _points(drop: Interval | None) -> str:
-    return "–" if drop is None else f"{100 * drop.value:.1f} ({100 * drop.low:.1f} to {100 * drop.high:.1f})"
+    return "–" if drop is None else bounded.fine_percent(drop)

@@ -9,8 +9,9 @@ import typer
 
 from mstl_edge.errors import RecipeError, typed
 from mstl_edge_cli import options
-from mstl_edge_cli.console import Terminal, print_json, say
+from mstl_edge_cli.console import print_json, say
 from mstl_edge_cli.subject import asked_of, told_of
+from mstl_edge_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mstl_edge.planning import Planned

@@ -13,7 +13,8 @@ import typer
 
 from mstl_edge_cli import options
 from mstl_edge_cli.completing import complete_model
-from mstl_edge_cli.console import print_json_line, progress_bar, say
+from mstl_edge_cli.console import print_json_line, say
+from mstl_edge_cli.terminal import progress_bar
 
 if TYPE_CHECKING:
     from mstl_edge.errors import DataError
@@ -72,7 +73,7 @@ def predict(
     patches of the image are covered one after the other, which takes 82 inferences.
     """
     from mstl_edge.classifier import load_classifier
-    from mstl_edge.data.chosen import PassedOver, chosen_files
+    from mstl_edge.data.files.chosen import PassedOver, chosen_files
     from mstl_edge.errors import printable
     from mstl_edge.prediction import Unreadable
 

@@ -10,7 +10,8 @@ import typer
 
 from mstl_edge_cli import options
 from mstl_edge_cli.completing import complete_source
-from mstl_edge_cli.console import Terminal, print_json, say
+from mstl_edge_cli.console import print_json, say
+from mstl_edge_cli.terminal import Terminal
 
 Sources = Annotated[
     list[Path] | None,

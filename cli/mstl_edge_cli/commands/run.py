@@ -14,10 +14,11 @@ from mstl_edge_cli import options
 from mstl_edge_cli.commands.bench import print_tables
 from mstl_edge_cli.commands.export import plain, print_candidates, print_test_classes, refused_export
 from mstl_edge_cli.commands.train import print_metrics, start_run, trained
-from mstl_edge_cli.console import Terminal, print_json, print_text, say
+from mstl_edge_cli.console import print_json, print_text, say
 from mstl_edge_cli.endings.ending import print_ending
 from mstl_edge_cli.resuming import resumable
 from mstl_edge_cli.subject import asked_of
+from mstl_edge_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mstl_edge.runs import RunFolder

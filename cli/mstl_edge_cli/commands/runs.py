@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mstl_edge import bounded
 from mstl_edge.errors import printable
 from mstl_edge_cli import options
 from mstl_edge_cli.completing import complete_run
@@ -133,8 +134,7 @@ def _stage_rows(run: RunSummary) -> Iterator[tuple[str, str]]:
 def _accuracy(accuracy: Interval | None, n: int | None, *, finished: bool = True) -> str:
     if accuracy is None:
         return "finished, accuracy unknown" if finished else "not finished"
-    low, high = 100 * accuracy.low, 100 * accuracy.high
-    return f"accuracy {100 * accuracy.value:.1f} % ({low:.0f} to {high:.0f}), n = {n}"
+    return f"accuracy {bounded.percent(accuracy, ' %')}, n = {n}"
 
 
 def _export_rows(export: ExportSummary) -> Iterator[tuple[str, str]]:

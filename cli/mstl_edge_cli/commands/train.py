@@ -9,11 +9,12 @@ import typer
 
 from mstl_edge.errors import RunError, typed
 from mstl_edge_cli import options
-from mstl_edge_cli.console import Terminal, print_json, print_table, say
+from mstl_edge_cli.console import print_json, print_table, say
 from mstl_edge_cli.endings.ending import print_ending
 from mstl_edge_cli.resuming import resumable
 from mstl_edge_cli.scores import percent, print_classes, share
 from mstl_edge_cli.subject import Subject, asked_of, subject_of
+from mstl_edge_cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from mstl_edge.planning import Asked

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from mstl_edge import bounded
 from mstl_edge.counted import counted
 from mstl_edge_cli.console import Meaning, print_facts, say_next
 
@@ -51,7 +52,7 @@ def accuracy(interval: Interval, n: int, what: str = "test image") -> str:
 
 def share(interval: Interval) -> str:
     """Return `93.8 % (80 to 98)`."""
-    return f"{100 * interval.value:.1f} % ({100 * interval.low:.0f} to {100 * interval.high:.0f})"
+    return bounded.percent(interval, " %")
 
 
 def beside_float(size_bytes: int, float_bytes: int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mstl_edge import bounded
 from mstl_edge.counted import counted
 from mstl_edge.errors import typed
 from mstl_edge.schemas.study import Comparison, Study
@@ -60,7 +61,7 @@ def _int8(study: Study) -> list[Fact]:
 
 
 def _words(step: Comparison) -> str:
-    points = f"{100 * step.difference:+.1f} points ({100 * step.low:+.1f} to {100 * step.high:+.1f})"
+    points = bounded.points(step.difference, step.low, step.high)
     counted_images = f" with n = {step.n:,}" if step.n else ""
     return f"{step.verdict}{counted_images}: {step.a} → {step.b}, {points}"
 

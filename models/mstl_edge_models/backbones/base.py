@@ -10,6 +10,10 @@ HEAD = "head"
 """The cut point that every network has: the head alone is trained, on pooled features."""
 
 Normalization = Literal["tf", "torch", "caffe", "bgr"]
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the channels red, green, blue of ImageNet, in [0, 1]."""
+IMAGENET_BGR_MEAN = (103.939, 116.779, 123.68)
+"""Of its channels blue, green, red, in [0, 255], as Caffe's networks have it."""
 Side = Callable[[int], int]
 """Pixels of an image's side → of a feature map's."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from mstl_edge_models.backbones.base import Backbone, CutPoint, Spec, halved, head, whole
-from mstl_edge_models.backbones.layers import convolution
+from mstl_edge_models.backbones.layers import Kernel, convolution
 
 _STEM, _HEAD = 32, 1280
 _STAGES = (
@@ -31,16 +31,16 @@ _BLOCKS = tuple(
 def build(keras: Any, spec: Spec) -> Any:
     """Return EfficientNet-Lite0 without its head, flat, with random weights."""
     image = keras.Input((spec.input_size, spec.input_size, 3))
-    x = convolution(keras, image, "stem", _STEM, 3, 2, relu=6.0)
+    x = convolution(keras, image, "stem", Kernel(_STEM, 3, 2), relu=6.0)
     for number, (expansion, channels, kernel, stride) in enumerate(_BLOCKS):
         name, entering = f"b{number}", x
         if expansion > 1:
-            x = convolution(keras, x, f"{name}_expand", expansion * x.shape[-1], relu=6.0)
-        x = convolution(keras, x, f"{name}_dw", None, kernel, stride, relu=6.0)
-        x = convolution(keras, x, f"{name}_project", channels, relu=None)
+            x = convolution(keras, x, f"{name}_expand", Kernel(expansion * x.shape[-1]), relu=6.0)
+        x = convolution(keras, x, f"{name}_dw", Kernel(None, kernel, stride), relu=6.0)
+        x = convolution(keras, x, f"{name}_project", Kernel(channels), relu=None)
         if stride == 1 and entering.shape[-1] == channels:
             x = keras.layers.Add(name=f"{name}_add")([entering, x])
-    return keras.Model(image, convolution(keras, x, "last", _HEAD, relu=6.0), name="efficientnet_lite0")
+    return keras.Model(image, convolution(keras, x, "last", Kernel(_HEAD), relu=6.0), name="efficientnet_lite0")
 
 
 def cut_points(variant: str) -> tuple[CutPoint, ...]:

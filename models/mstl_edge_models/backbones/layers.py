@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The kernel of a convolution: how many `filters` it has, None for a depthwise one, its side, and how far it steps."""
+
+    filters: int | None
+    size: int = 1
+    stride: int = 1
+
+
+@dataclass(frozen=True)
+class Convention:
+    """What frameworks do differently.
+
+    Attributes:
+        centred: Pad both sides alike, as PyTorch does, and not the far side first, as TensorFlow does.
+        epsilon: Of the BatchNorm.
+    """
+
+    centred: bool
+    epsilon: float
+
+
+TENSORFLOW, PYTORCH = Convention(centred=False, epsilon=1e-3), Convention(centred=True, epsilon=1e-5)
 
 
 def convolution(
     keras: Any,
     x: Any,
     name: str,
-    filters: int | None,
-    size: int = 1,
-    stride: int = 1,
+    kernel: Kernel,
     *,
     relu: float | bool | None = True,
-    centred: bool = False,
-    epsilon: float = 1e-3,
+    convention: Convention = TENSORFLOW,
 ) -> Any:
     """Return a convolution without bias, its BatchNorm `NAME_bn`, and a ReLU `NAME_relu`.
 
@@ -24,19 +47,16 @@ def convolution(
         keras: The Keras to build with.
         x: What is read.
         name: Of the convolution.
-        filters: Output channels; None makes it depthwise.
-        size: Of the kernel.
-        stride: Of the kernel.
+        kernel: Of the convolution.
         relu: Whether there is a ReLU, or where it ends.
-        centred: Pad both sides alike, as PyTorch does, and not the far side first, as TensorFlow does.
-        epsilon: Of the BatchNorm.
+        convention: How it is padded and normalized.
     """
-    padding = "same"
-    if centred and size > 1:
-        x, padding = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x), "valid"
+    padding, filters = "same", kernel.filters
+    if convention.centred and kernel.size > 1:
+        x, padding = keras.layers.ZeroPadding2D(kernel.size // 2, name=f"{name}_pad")(x), "valid"
     make = keras.layers.DepthwiseConv2D if filters is None else lambda *a, **k: keras.layers.Conv2D(filters, *a, **k)
-    x = make(size, strides=stride, padding=padding, use_bias=False, name=name)(x)
-    x = keras.layers.BatchNormalization(epsilon=epsilon, name=f"{name}_bn")(x)
+    x = make(kernel.size, strides=kernel.stride, padding=padding, use_bias=False, name=name)(x)
+    x = keras.layers.BatchNormalization(epsilon=convention.epsilon, name=f"{name}_bn")(x)
     limit = None if relu is True else relu
     return keras.layers.ReLU(limit, name=f"{name}_relu")(x) if relu else x
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mstl_edge_models.backbones.base import Backbone, CutPoint, Spec, halved, head, whole
-from mstl_edge_models.backbones.layers import channels, convolution, shuffled
+from mstl_edge_models.backbones.layers import Kernel, channels, convolution, shuffled
 
 _GROUPS, _STEM = 3, 24
 _STAGES, _REPEATS = (240, 480, 960), (4, 8, 4)
@@ -17,7 +17,7 @@ _PARAMETERS = {"0.5": 249_564, "1.0": 929_208}
 def build(keras: Any, spec: Spec) -> Any:
     """Return ShuffleNet without its head, flat, with random weights."""
     image = keras.Input((spec.input_size, spec.input_size, 3))
-    x = convolution(keras, image, "conv1", _stem(spec.variant), 3, 2)
+    x = convolution(keras, image, "conv1", Kernel(_stem(spec.variant), 3, 2))
     x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name="pool1")(x)
     for stage, (wide, repeats) in enumerate(zip(_STAGES, _REPEATS, strict=True), 2):
         for number in range(repeats):
@@ -32,7 +32,7 @@ def _block(keras: Any, x: Any, name: str, wide: int, halving: bool) -> Any:
     main = _grouped(keras, x, f"{name}_pw1", wide // 4, 1 if whole_input else _GROUPS)
     main = keras.layers.ReLU(name=f"{name}_pw1_relu")(main)
     main = shuffled(keras, main, name, _GROUPS)
-    main = convolution(keras, main, f"{name}_dw", None, 3, 2 if halving else 1, relu=None)
+    main = convolution(keras, main, f"{name}_dw", Kernel(None, 3, 2 if halving else 1), relu=None)
     main = _grouped(keras, main, f"{name}_pw2", made, _GROUPS)
     if halving:
         beside = keras.layers.AveragePooling2D(3, strides=2, padding="same", name=f"{name}_pool")(x)
@@ -45,7 +45,7 @@ def _block(keras: Any, x: Any, name: str, wide: int, halving: bool) -> Any:
 def _grouped(keras: Any, x: Any, name: str, filters: int, groups: int) -> Any:
     """Return a grouped pointwise convolution and its BatchNorm, one convolution a group: TensorFlow trains no others on a CPU."""
     if groups == 1:
-        return convolution(keras, x, name, filters, relu=None)
+        return convolution(keras, x, name, Kernel(filters), relu=None)
     reads, makes = x.shape[-1] // groups, filters // groups
     parts = [
         keras.layers.Conv2D(makes, 1, use_bias=False, name=f"{name}_{group}")(

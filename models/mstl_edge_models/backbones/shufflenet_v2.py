@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mstl_edge_models.backbones.base import Backbone, CutPoint, Spec, halved, head, whole
-from mstl_edge_models.backbones.layers import channels, convolution, shuffled
+from mstl_edge_models.backbones.layers import PYTORCH, Kernel, channels, convolution, shuffled
 
 _STEM = 24
 _STAGES = {
@@ -27,29 +27,29 @@ def build(keras: Any, spec: Spec) -> Any:
     """Return ShuffleNetV2 without its head, flat, with random weights."""
     image = keras.Input((spec.input_size, spec.input_size, 3))
     wide, last = _STAGES[spec.variant]
-    x = _convolution(keras, image, "conv1", _STEM, 3, 2)
+    x = _convolution(keras, image, "conv1", Kernel(_STEM, 3, 2))
     x = keras.layers.ZeroPadding2D(1, name="pool1_pad")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, name="pool1")(x)
     for stage, (count, repeats) in enumerate(zip(wide, _REPEATS, strict=True), 2):
         for number in range(repeats):
             x = (_passing if number else _halving)(keras, x, f"s{stage}_{number}", count)
-    return keras.Model(image, _convolution(keras, x, "conv5", last) if last else x, name="shufflenet_v2")
+    return keras.Model(image, _convolution(keras, x, "conv5", Kernel(last)) if last else x, name="shufflenet_v2")
 
 
-def _convolution(keras: Any, x: Any, name: str, *shape: Any, relu: bool = True) -> Any:
-    return convolution(keras, x, name, *shape, relu=relu, centred=True, epsilon=1e-5)
+def _convolution(keras: Any, x: Any, name: str, kernel: Kernel, *, relu: bool = True) -> Any:
+    return convolution(keras, x, name, kernel, relu=relu, convention=PYTORCH)
 
 
 def _main(keras: Any, x: Any, name: str, count: int, stride: int) -> Any:
-    x = _convolution(keras, x, f"{name}_pw1", count)
-    return _convolution(keras, x, f"{name}_dw", None, 3, stride, relu=False)
+    x = _convolution(keras, x, f"{name}_pw1", Kernel(count))
+    return _convolution(keras, x, f"{name}_dw", Kernel(None, 3, stride), relu=False)
 
 
 def _halving(keras: Any, x: Any, name: str, count: int) -> Any:
-    beside = _convolution(keras, x, f"{name}_proj_dw", None, 3, 2, relu=False)
-    beside = _convolution(keras, beside, f"{name}_proj_pw", count // 2)
+    beside = _convolution(keras, x, f"{name}_proj_dw", Kernel(None, 3, 2), relu=False)
+    beside = _convolution(keras, beside, f"{name}_proj_pw", Kernel(count // 2))
     main = _main(keras, x, name, count // 2, 2)
-    main = _convolution(keras, main, f"{name}_pw2", count // 2)
+    main = _convolution(keras, main, f"{name}_pw2", Kernel(count // 2))
     return keras.layers.Concatenate(name=f"{name}_concat")([beside, main])
 
 
@@ -58,7 +58,7 @@ def _passing(keras: Any, x: Any, name: str, count: int) -> Any:
     dealt = shuffled(keras, x, name, half)
     beside = channels(keras, dealt, f"{name}_even", 0, half)
     main = _main(keras, channels(keras, dealt, f"{name}_odd", half, half), name, half, 1)
-    main = _convolution(keras, main, f"{name}_pw2", half)
+    main = _convolution(keras, main, f"{name}_pw2", Kernel(half))
     return keras.layers.Concatenate(name=f"{name}_concat")([beside, main])
 
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mstl_edge_models.backbones.base import IMAGENET_BGR_MEAN, IMAGENET_DEVIATION, IMAGENET_MEAN
 from mstl_edge_models.convert.layout import Array, Layout, Row, Shapes, kernel, of_torchvision_head
 
 _FIRES = {2: 3, 3: 4, 4: 6, 5: 7, 6: 9, 7: 10, 8: 11, 9: 12}
 """Place of each fire module among torchvision's `features`."""
-_MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-_BGR_MEAN = np.array([103.939, 116.779, 123.68])
+_MEAN, _DEVIATION = np.array(IMAGENET_MEAN), np.array(IMAGENET_DEVIATION)
+_BGR_MEAN = np.array(IMAGENET_BGR_MEAN)
 
 
 def _variant(shapes: Shapes) -> str | None:

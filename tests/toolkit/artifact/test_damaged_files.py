@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mstl_edge.artifact import open_artifact, read_artifact
 from mstl_edge.artifact.archive import split_entries, zip_tail
-from mstl_edge.artifact.graph import parse_graph
+from mstl_edge.artifact.tflite_graph import parse_graph
 from mstl_edge.errors import ArtifactError
 
 MODELS = Path(__file__).parents[2] / "data" / "models"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mstl_edge.artifact import KernelFacts, inspect_flatbuffer
-from mstl_edge.artifact.graph import TENSOR_TYPES, parse_graph
 from mstl_edge.artifact.opcodes import operator_name
+from mstl_edge.artifact.tflite_graph import TENSOR_TYPES, parse_graph
 
 PARAMETERS = (3 * 3 * 3 * 8 + 8) + (3 * 3 * 8 + 8) + (8 * 16 + 16) + (16 * 2 + 2)
 MACS = 16 * 16 * 8 * 27 + 16 * 16 * 8 * 9 + 16 * 16 * 16 * 8 + 16 * 2

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mstl_edge.data.chosen import PassedOver, chosen_files
+from mstl_edge.data.files.chosen import PassedOver, chosen_files
 from mstl_edge.errors import DataError
 
 

@@ -15,11 +15,11 @@ from PIL import Image
 from pydicom.uid import generate_uid
 
 from mstl_edge.data.audit import audit_source
+from mstl_edge.data.files.volumes import NOT_MIDDLE
 from mstl_edge.data.pixels import load_pixels
 from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import open_source
 from mstl_edge.data.splits import ManifestRow, group_images, save_manifest, split_source
-from mstl_edge.data.volumes import NOT_MIDDLE
 from mstl_edge.errors import DataError, MissingExtraError
 from mstl_edge.preprocess import load_image
 from mstl_edge.preprocess.dicom import picture

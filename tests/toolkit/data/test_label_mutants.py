@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from mstl_edge.data.audit import audit_source
+from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import DataSource, open_source
 from mstl_edge.data.splits import split_source
@@ -58,7 +59,12 @@ CELLS = (
     "train", "test", "Normal", "NORMAL", "normal ", "no\u0301rmal", "\u2028", "\x1b[31m", "labels.csv", "[", "*", "~", "%s", "{0}",
 )  # fmt: skip
 ENCODINGS = ("utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252", "utf-7")
-OPTIONS = ("column", "image_column", "label_column", "patient")
+OPTIONS = (
+    lambda told: {"columns": Wanted(patient=told)},
+    lambda told: {"columns": Wanted(image=told)},
+    lambda told: {"columns": Wanted(label=told)},
+    lambda told: {"patient": told},
+)
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
@@ -205,7 +211,7 @@ def test_every_mutant_is_read_or_refused_in_one_line(tmp_path, pictures):
         odd_entries(root, rng)
         (root / "picture").unlink()
         option = (
-            {rng.choice(OPTIONS): rng.choice(("label", "patient", "id", "2", "", "[", r"^(\d+)"))}
+            rng.choice(OPTIONS)(rng.choice(("label", "patient", "id", "2", "", "[", r"^(\d+)")))
             if rng.random() < 0.3
             else {}
         )

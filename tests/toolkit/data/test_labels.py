@@ -11,6 +11,7 @@ import pytest
 
 from mstl_edge.artifact import Card
 from mstl_edge.data.labels.classes import LONGEST, check_names
+from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import open_source, open_stage, source_folder
 from mstl_edge.data.splits import group_images, split_source
@@ -43,8 +44,8 @@ def make(tmp_path: Path) -> Make:
     return write
 
 
-def labels_of(folder: Path, **options: str) -> dict[str, str]:
-    return {image.path.stem: image.label for image in open_source(str(folder), **options).images}
+def labels_of(folder: Path, columns: Wanted = Wanted()) -> dict[str, str]:
+    return {image.path.stem: image.label for image in open_source(str(folder), columns).images}
 
 
 TRUTH = {f"s{number:03d}": truth(number) for number in range(N)}
@@ -62,8 +63,8 @@ def test_two_columns_that_name_different_images_are_asked_about(make):
     folder = make(rows)
     with pytest.raises(DataError, match=r"'scan a' and 'scan b'.*--image-column 'scan a'"):
         open_source(str(folder))
-    assert labels_of(folder, image_column="scan a") == TRUTH
-    assert labels_of(folder, image_column="scan b")["s001"] == truth(0)
+    assert labels_of(folder, Wanted(image="scan a")) == TRUTH
+    assert labels_of(folder, Wanted(image="scan b"))["s001"] == truth(0)
 
 
 def test_two_numbers_that_name_different_images_are_asked_about_unless_one_is_called_so(make):
@@ -207,7 +208,7 @@ def test_several_findings_in_a_cell_are_refused_as_multi_label_with_a_way_out(ma
         open_source(str(make(rows)))
     rows = [f"{row},{number % 2}" for number, row in enumerate(rows)]
     rows[0] = "Image Index,Finding Labels,effusion"
-    assert set(labels_of(make(rows), label_column="effusion").values()) == {"effusion", "not effusion"}
+    assert set(labels_of(make(rows), Wanted(label="effusion")).values()) == {"effusion", "not effusion"}
 
 
 def test_columns_of_the_best_known_public_sets_are_read_as_they_are(make):
@@ -230,7 +231,7 @@ def test_several_ones_in_a_row_are_no_class_columns(make):
     rows = ["image,MEL,NV,BKL", *(f"s{n:03d},{n % 2},{1 - n % 2},1" for n in range(N))]
     with pytest.raises(DataError, match=r"12 rows have a 1 in several of MEL, NV, BKL.*--label-column MEL"):
         open_source(str(make(rows)))
-    assert set(labels_of(make(rows), label_column="MEL").values()) == {"MEL", "not MEL"}
+    assert set(labels_of(make(rows), Wanted(label="MEL")).values()) == {"MEL", "not MEL"}
 
 
 def test_a_recipe_chooses_columns_as_the_command_line_does(make):
@@ -249,7 +250,7 @@ def test_two_columns_of_labels_are_asked_about(make):
     rows = ["image,diagnosis,target", *(f"s{n:03d},{truth(n)},{n % 2}" for n in range(N))]
     with pytest.raises(DataError, match=r"one label column .*--label-column diagnosis"):
         open_source(str(make(rows)))
-    assert labels_of(make(rows), label_column="diagnosis") == TRUTH
+    assert labels_of(make(rows), Wanted(label="diagnosis")) == TRUTH
 
 
 @pytest.mark.parametrize(
@@ -377,7 +378,7 @@ def test_rows_without_a_patient_are_patients_of_their_own(make, draw):
     folder = make(rows, count=0)
     for number in range(N):
         draw(folder / "images" / f"d{number}.png", number)
-    source = open_source(str(folder), column="who")
+    source = open_source(str(folder), Wanted(patient="who"))
     assert "8 images of 12 in labels.csv without a patient: each counts as a patient of its own" in source.notes
     groups, known = group_images(source, scan_source(source, PreprocessSpec()))
     assert not known

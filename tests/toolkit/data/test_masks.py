@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mstl_edge.data.audit import audit_source
-from mstl_edge.data.masks import find_masks
+from mstl_edge.data.files.masks import find_masks
 from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import open_source, source_folder
 from mstl_edge.data.splits import split_source

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mstl_edge.data.labels.choosing import Choice
+from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.scan import scan_source
 from mstl_edge.data.sources import open_source
 from mstl_edge.data.splits import split_source
@@ -35,7 +36,7 @@ def test_a_row_for_each_image_and_class_is_a_column_for_each_class(rsna: Path) -
         DataError, match=r"one label column .*Received: image, any, epidural, intraparenchymal, subdural"
     ):
         open_source(str(rsna))
-    source = open_source(str(rsna), label_column="any")
+    source = open_source(str(rsna), Wanted(label="any"))
     assert len(source.images) == 20
     assert {image.label for image in source.images[1::2]} == {"any"}
     assert {image.label for image in source.images[::2]} == {"not any"}
@@ -45,7 +46,7 @@ def test_a_row_for_each_image_and_class_is_a_column_for_each_class(rsna: Path) -
     )
     chosen = open_source(str(rsna), choice=Choice(("epidural=epidural", "subdural=subdural")))
     assert chosen.labels == ("epidural", "subdural")
-    renamed = open_source(str(rsna), label_column="any", choice=Choice(("any=hemorrhage", "not any=normal")))
+    renamed = open_source(str(rsna), Wanted(label="any"), choice=Choice(("any=hemorrhage", "not any=normal")))
     assert renamed.labels == ("hemorrhage", "normal")
 
 
@@ -92,12 +93,12 @@ def test_the_table_counts_where_folders_lie_beside_it_and_no_cell_is_a_file(rsna
     draw(rsna / "stage_2_test" / "ID_999.png", 99)
     with pytest.raises(DataError, match="one label column"):
         open_source(str(rsna))
-    assert open_source(str(rsna), label_column="any").labels == ("any", "not any")
+    assert open_source(str(rsna), Wanted(label="any")).labels == ("any", "not any")
 
 
 def test_the_first_images_of_such_a_table_may_be_absent(rsna: Path) -> None:
     (rsna / "stage_2_train" / "ID_000000000.png").unlink()
-    assert len(open_source(str(rsna), label_column="any").images) == 19
+    assert len(open_source(str(rsna), Wanted(label="any")).images) == 19
 
 
 def test_rows_of_such_a_table_that_contradict_each_other_are_refused(rsna: Path) -> None:
@@ -106,4 +107,4 @@ def test_rows_of_such_a_table_that_contradict_each_other_are_refused(rsna: Path)
     with pytest.raises(
         DataError, match=r"one label for each image and class .*Received: ID_000000001_any as 1 and as 0"
     ):
-        open_source(str(rsna), label_column="any")
+        open_source(str(rsna), Wanted(label="any"))

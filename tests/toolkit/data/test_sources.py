@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.sources import open_source
 from mstl_edge.errors import DataError, MissingExtraError, MstlEdgeError
 
@@ -69,7 +70,7 @@ def test_the_layout_of_the_head_ct_set_is_recognised(tmp_path, draw):
 
 def test_a_csv_path_is_a_source_and_its_column_names_the_patient(tmp_path, draw):
     folder = head_ct(tmp_path / "ct", draw, "file;diagnosis;who\n000.png;bleed;ann\n001.png;none;bob\n")
-    source = open_source(str(folder / "labels.csv"), column="who")
+    source = open_source(str(folder / "labels.csv"), Wanted(patient="who"))
     assert source.labels == ("bleed", "none")
     assert [image.patient for image in source.images] == ["ann", "bob"]
     assert source.unlabelled == ("head_ct/head_ct/002.png", "head_ct/head_ct/003.png")
@@ -176,7 +177,7 @@ def build(tmp_path: Path, draw, what: str) -> dict[str, str]:
         case "column of folders":
             draw(folder / "a" / "1.png", 0)
             draw(folder / "b" / "2.png", 1)
-            arguments["column"] = "patient"
+            arguments["columns"] = Wanted(patient="patient")
         case "strange patients" | "bad expression":
             draw(folder / "a" / "1.png", 0)
             draw(folder / "b" / "2.png", 1)
@@ -223,4 +224,4 @@ def test_a_table_that_is_no_text_is_one_clear_line(tmp_path):
 def test_an_unknown_patient_column_names_those_there_are(tmp_path, draw):
     folder = head_ct(tmp_path, draw, "id,label\n0,1\n1,0\n")
     with pytest.raises(DataError, match=r"a patient column of labels.csv \(id, label\). Received: who"):
-        open_source(str(folder), column="who")
+        open_source(str(folder), Wanted(patient="who"))

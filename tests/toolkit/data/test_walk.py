@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mstl_edge.data.files.walk import EMPTY, LeftOut, Unreadable, may_be_image, walk
 from mstl_edge.data.sources import open_source
-from mstl_edge.data.walk import EMPTY, LeftOut, Unreadable, may_be_image, walk
 from mstl_edge.errors import DataError, printable
 
 
@@ -165,7 +165,7 @@ def test_a_root_in_which_proc_is_a_plain_folder_hides_no_file(tmp_path, picture,
     """Seen in an emulated userland: `/proc` lay on the disk of everything else, and no image was found."""
     for name in ("proc", "sys"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr("mstl_edge.data.walk._KERNEL", (str(tmp_path / "proc"), str(tmp_path / "sys")))
-    monkeypatch.setattr("mstl_edge.data.walk._DISK", (str(tmp_path),))
+    monkeypatch.setattr("mstl_edge.data.files.walk._KERNEL", (str(tmp_path / "proc"), str(tmp_path / "sys")))
+    monkeypatch.setattr("mstl_edge.data.files.walk._DISK", (str(tmp_path),))
     picture(tmp_path / "scans" / "a.png", 1)
     assert [entry for entry in walk(tmp_path / "scans") if isinstance(entry, str)] == ["a.png"]

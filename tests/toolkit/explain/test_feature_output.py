@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from mstl_edge.artifact import draw_golden_images, inspect_flatbuffer, open_artifact, read_artifact, write_artifact
 from mstl_edge.artifact.feature_output import with_feature_output
-from mstl_edge.artifact.graph import Graph, parse_graph
 from mstl_edge.artifact.head import LinearHead, linear_head
 from mstl_edge.artifact.packing import packed
+from mstl_edge.artifact.tflite_graph import TfliteGraph, parse_graph
 from mstl_edge.errors import ArtifactError, MstlEdgeError
 from mstl_edge.runtime import load_runtime, record_golden, replay_golden, to_input, to_real
 
@@ -71,7 +71,7 @@ def test_the_mean_of_a_map_and_the_bias_are_the_logit(
         np.testing.assert_allclose(shares, to_real(raw, loaded.output)[0], atol=within)
 
 
-def _rounding(graph: Graph, head: LinearHead) -> float:
+def _rounding(graph: TfliteGraph, head: LinearHead) -> float:
     """Return how far a probability of two classes may move by what an int8 file rounds behind its feature map."""
     mean, linear, softmax = graph.operators[-3:]
     assert (mean.name, linear.name, softmax.name) == ("MEAN", "FULLY_CONNECTED", "SOFTMAX")

@@ -284,11 +284,11 @@ def test_a_study_without_arms_or_curve_is_handled(study_folder: Path) -> None:
 def test_what_a_study_concludes_from_drawn_answers_can_be_reported(tmp_path: Path) -> None:
     from mstl_edge.schemas.study import STUDY, LearningCurve, Study
     from mstl_edge.schemas.study_plan import StudyPlan
-    from mstl_edge.study.contenders import Contender
     from mstl_edge.study.decision import Decision
     from mstl_edge.study.plan import build_arms
     from mstl_edge.study.predictions import FoldAnswers
-    from mstl_edge.study.tables import Table
+    from mstl_edge.study.results.contenders import Contender
+    from mstl_edge.study.results.tables import Table
 
     recipe = load_recipe("phantom")
     plan = StudyPlan(recipe=recipe, arms=build_arms(recipe, wanted=["single", "multi"]), folds=5, repeats=2)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mstl_edge.artifact import inspect_flatbuffer, open_artifact, read_artifact
-from mstl_edge.artifact.graph import parse_graph
+from mstl_edge.artifact.tflite_graph import parse_graph
 from mstl_edge.errors import ArtifactError
 from mstl_edge.runtime import InterpreterRuntime, allowed_lsb, load_runtime, record_golden, replay_golden
 

@@ -9,9 +9,9 @@ import pytest
 
 from mstl_edge.errors import RunError
 from mstl_edge.recipe import resolve, to_tree
-from mstl_edge.study import summary
 from mstl_edge.study.plan import build_arms
 from mstl_edge.study.provenance import TrainingRecord, manifest_hash, write_record
+from mstl_edge.study.results import summary
 
 
 def summarize(study):

@@ -11,10 +11,10 @@ from scipy import stats
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_auc_score
 
 from mstl_edge.schemas.study import STUDY
-from mstl_edge.study import statistics
-from mstl_edge.study.summary import summarize
+from mstl_edge.study.results import statistics
+from mstl_edge.study.results.summary import summarize
 from mstl_edge.training.study.run import _together, plan_tasks
-from mstl_edge_cli.study_tables import print_study
+from mstl_edge_cli.study.tables import print_study
 
 LABELS = ("benign", "malignant", "normal")
 COUNTS = dict(zip(LABELS, (30, 18, 12), strict=True))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mstl_edge.study.statistics import (
+from mstl_edge.study.results.statistics import (
     PairedTest,
     bootstrap_interval,
     images_needed,

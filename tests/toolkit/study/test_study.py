@@ -137,7 +137,7 @@ def test_a_resumed_study_ends_with_the_bytes_of_one_that_was_not_stopped(recipe,
 
 
 def test_a_study_of_many_arms_reads_the_images_of_each_once(drawn_study, monkeypatch):
-    from mstl_edge.training import stages
+    from mstl_edge.training import stage_data
     from mstl_edge.training.study import one_fold
     from mstl_edge.training.study.run import plan_tasks
 
@@ -149,8 +149,8 @@ def test_a_study_of_many_arms_reads_the_images_of_each_once(drawn_study, monkeyp
         for name in names:
             path.with_name(path.name.replace("single", name)).write_bytes(path.read_bytes())
     read = []
-    data = stages.StageData(study.manifest(), None, None)
-    monkeypatch.setattr(stages, "read_images", lambda *_: read.append(1) or data)
+    data = stage_data.StageData(study.manifest(), None, None)
+    monkeypatch.setattr(stage_data, "read_images", lambda *_: read.append(1) or data)
     for task in plan_tasks(study, 1):
         one_fold.run_fold(task)
     assert len(read) == len(names)
@@ -176,7 +176,7 @@ def test_int8_answers_come_from_the_converted_file(recipe, tmp_path):
 def test_random_kernels_are_scaled_until_the_signal_reaches_the_head(recipe):
     from mstl_edge.training.network.classifier import classifier
     from mstl_edge.training.network.keras import probe
-    from mstl_edge.training.network.scratch import normalized_from_data
+    from mstl_edge.training.network.passes.scratch import normalized_from_data
     from mstl_edge.training.weights import loaded_backbone
 
     (scratch,) = build_arms(recipe("target"), wanted=["scratch"])
@@ -192,7 +192,7 @@ def test_a_channel_that_is_silent_on_the_batch_is_not_made_loud(recipe):
     from dataclasses import replace
 
     from mstl_edge.training.network.classifier import classifier
-    from mstl_edge.training.network.scratch import normalized_from_data
+    from mstl_edge.training.network.passes.scratch import normalized_from_data
     from mstl_edge.training.weights import loaded_backbone
 
     (scratch,) = build_arms(recipe("target"), wanted=["scratch"])

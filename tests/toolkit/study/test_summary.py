@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, log_loss, recall_score, roc_auc_score
 
 from mstl_edge.errors import RunError
-from mstl_edge.study import summary
+from mstl_edge.study.results import summary
 
 
 def summarize(study):

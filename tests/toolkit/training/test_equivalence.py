@@ -14,6 +14,7 @@ from mstl_edge.storage import Rows, cache_folder
 from mstl_edge.training._keras import keras
 from mstl_edge.training.fitting.features import FrozenPrefix, Images, prefix_features
 from mstl_edge.training.fitting.fit import Samples, class_weights, fit_tail, predict_logits
+from mstl_edge.training.fitting.workshop import Logbook
 from mstl_edge.training.network.classifier import classifier, fresh_head, with_softmax
 from mstl_edge.training.network.cut import cut_at
 from mstl_edge.training.network.graph import Graph
@@ -102,7 +103,7 @@ def test_prefix_and_tail_answer_like_the_whole_network_before_and_after_one_step
     before = probabilities(model(normalize(pixels), training=False))
     np.testing.assert_allclose(probabilities(predict_logits(tail, features)), before, atol=1e-4)
 
-    fit_tail(tail, samples, samples, spec, seed=0, checkpoint=tmp_path / "checkpoint.npz")
+    fit_tail(tail, samples, samples, spec, Logbook(tmp_path / "checkpoint.npz"), seed=0)
     train_whole_network(model, unfreeze_from, normalize(pixels), labels, spec)
     after = probabilities(model(normalize(pixels), training=False))
     assert np.abs(after - before).max() > 1e-2

@@ -29,7 +29,7 @@ from mstl_edge.training.judging import gate
 from mstl_edge.training.judging.evidence import other_panels, validation_panel
 from mstl_edge.training.quantize import lessons
 from mstl_edge.training.quantize.candidates import Candidate
-from mstl_edge.training.stages import StageData
+from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.trained import Trained, open_trained
 from mstl_edge.training.unseen import cross_fit
 

@@ -20,6 +20,7 @@ from mstl_edge.training.fitting import checkpoint as checkpoints
 from mstl_edge.training.fitting import fit
 from mstl_edge.training.fitting.checkpoint import Epoch, first_averaged, history_csv, seconds_spent
 from mstl_edge.training.fitting.fit import Samples, class_weights, fit_tail, predict_logits
+from mstl_edge.training.fitting.workshop import Logbook
 
 Run = Callable[..., tuple[list[Epoch], list[Any]]]
 
@@ -44,7 +45,7 @@ def run(tmp_path: Path) -> Run:
         tail = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
         tail.set_weights([np.linspace(-0.3, 0.3, 8, dtype=np.float32).reshape(4, 2), np.zeros(2, np.float32)])
         path = checkpoint or tmp_path / f"{next(numbers)}.npz"
-        history = fit_tail(tail, samples(1, views=views), samples(2), stage, seed=seed, checkpoint=path)
+        history = fit_tail(tail, samples(1, views=views), samples(2), stage, Logbook(path), seed=seed)
         return history, tail.get_weights()
 
     return train
@@ -181,7 +182,7 @@ def test_class_weights_reach_the_loss(tmp_path: Path) -> None:
         tail = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
         tail.set_weights([np.zeros((4, 2), np.float32), np.zeros(2, np.float32)])
         stage = spec(class_weight=weighting, epochs=10)
-        fit_tail(tail, lopsided, lopsided, stage, seed=0, checkpoint=tmp_path / f"{weighting}.npz")
+        fit_tail(tail, lopsided, lopsided, stage, Logbook(tmp_path / f"{weighting}.npz"), seed=0)
         (first, second), *_ = predict_logits(tail, nothing_to_see)
         return float(first - second)
 
@@ -211,7 +212,7 @@ def test_each_image_walks_through_all_its_views_one_per_epoch(tmp_path: Path) ->
     views = [Watched(number, view, asked) for number, view in enumerate(drawn.views)]
     tail = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
     stage = spec(epochs=3, batch_size=5)
-    fit_tail(tail, Samples(views, drawn.labels), samples(2), stage, seed=0, checkpoint=tmp_path / "c.npz")
+    fit_tail(tail, Samples(views, drawn.labels), samples(2), stage, Logbook(tmp_path / "c.npz"), seed=0)
     assert sorted(asked) == [(view, image) for view in range(3) for image in range(len(drawn))]
     for start in range(0, len(asked), len(drawn)):
         epoch = asked[start : start + len(drawn)]

@@ -14,6 +14,7 @@ from mstl_edge.schemas.export import GateReport
 from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.training.judging import gate
 from mstl_edge.training.judging.evidence import Paired
+from mstl_edge.training.quantize.lessons import calibration_warnings
 
 BOUNDS = gate.Bounds(max_drop=3.0, min_agreement=0.97)
 FITTED = Fitted(labels=("normal", "bleed"), positive="bleed", temperature=1.0, threshold=0.5)
@@ -217,7 +218,7 @@ def test_the_calibration_check_names_the_likely_mistake(
 ) -> None:
     pixels = np.random.default_rng(0).integers(low, high + 1, (count, 4, 4, 3)).astype(np.uint8)
     keys = tuple(str(number).encode() for number in range(count))
-    warnings = gate.calibration_warnings(pixels, np.arange(count) % classes, keys, set(keys[:judged]))
+    warnings = calibration_warnings(pixels, np.arange(count) % classes, keys, set(keys[:judged]))
     assert len(warnings) == 1
     assert said in warnings[0]
 
@@ -225,4 +226,4 @@ def test_the_calibration_check_names_the_likely_mistake(
 def test_a_sound_set_of_calibration_images_raises_no_warning() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (100, 4, 4, 3)).astype(np.uint8)
     keys = tuple(str(number).encode() for number in range(100))
-    assert gate.calibration_warnings(pixels, np.arange(100) % 2, keys, set()) == []
+    assert calibration_warnings(pixels, np.arange(100) % 2, keys, set()) == []

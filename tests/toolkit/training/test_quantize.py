@@ -8,25 +8,26 @@ import numpy as np
 import pytest
 
 from mstl_edge.artifact import inspect_flatbuffer
-from mstl_edge.artifact.graph import parse_graph
+from mstl_edge.artifact.tflite_graph import parse_graph
 from mstl_edge.artifact.uint8_ends import for_image_programs
 from mstl_edge.preprocess import normalize
-from mstl_edge.progress import SILENT
 from mstl_edge.recipe import BackboneSpec, QuantizeSpec, StageSpec
+from mstl_edge.runs import StageFolder
 from mstl_edge.storage import Rows
 from mstl_edge.training.asking import answers
 from mstl_edge.training.convert import to_float_flatbuffer, to_int8_flatbuffer
 from mstl_edge.training.fitting.features import Images
-from mstl_edge.training.judging.gate import promise_breaches
-from mstl_edge.training.network.absorb import absorb_batch_norm
-from mstl_edge.training.network.biases import with_corrected_biases
+from mstl_edge.training.fitting.workshop import Workshop
+from mstl_edge.training.judging.promises import promise_breaches
 from mstl_edge.training.network.classifier import classifier, fresh_head, with_softmax
 from mstl_edge.training.network.cut import cut_at
-from mstl_edge.training.network.equalize import equalized
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import layers_of, probe, to_keras
-from mstl_edge.training.network.quantized import as_float, fake_quantized, unrounded
-from mstl_edge.training.quantize import qat
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.network.passes.biases import with_corrected_biases
+from mstl_edge.training.network.passes.equalize import equalized
+from mstl_edge.training.network.passes.quantized import as_float, fake_quantized, unrounded
+from mstl_edge.training.quantize import post_training, qat
 from mstl_edge.training.quantize.candidates import build_mixed
 from mstl_edge.training.weights import loaded_backbone
 
@@ -51,7 +52,7 @@ def absorbed(whole: Graph) -> Graph:
 
 @pytest.fixture(scope="module")
 def quantized(absorbed: Graph, pixels: np.ndarray) -> Graph:
-    return qat.calibrated(absorbed, pixels)
+    return post_training.calibrated(absorbed, pixels)
 
 
 def answered(network: Graph, pixels: np.ndarray) -> np.ndarray:
@@ -154,7 +155,7 @@ def test_the_int8_file_keeps_the_whole_promise(int8: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def seven_bits(absorbed: Graph, pixels: np.ndarray) -> Graph:
-    return qat.calibrated(absorbed, pixels, weight_bits=7)
+    return post_training.calibrated(absorbed, pixels, weight_bits=7)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +243,7 @@ def test_answers_are_learned_as_they_are_and_labels_as_the_stage_says(
 ) -> None:
     monkeypatch.setenv("MSTL_EDGE_CACHE", str(tmp_path))
     fitted: list[StageSpec] = []
-    monkeypatch.setattr(qat, "fit_tail", lambda tail, train, judged, spec, **_: fitted.append(spec) or [])
+    monkeypatch.setattr(qat, "fit_tail", lambda tail, train, judged, spec, *_, **__: fitted.append(spec) or [])
     images = Images(Rows(pixels, np.arange(len(pixels))), tuple(bytes([i]) * 32 for i in range(len(pixels))))
     classes = np.zeros(len(pixels), dtype=np.int64)
     told = np.full((len(pixels), 2), 0.5, dtype=np.float32) if soft else None
@@ -251,12 +252,8 @@ def test_answers_are_learned_as_they_are_and_labels_as_the_stage_says(
         quantized,
         [qat.Lesson(images, classes, told)],
         qat.Lesson(images, classes),
-        stage,
-        QuantizeSpec(),
-        seed=0,
-        folder=tmp_path,
-        threads=1,
-        reporter=SILENT,
+        qat.Tuning(stage, QuantizeSpec(), seed=0),
+        Workshop(StageFolder(tmp_path), threads=1),
     )
     assert (fitted[0].label_smoothing, fitted[0].class_weight) == (smoothing, weights)
     assert (fitted[0].select, fitted[0].mixup) == ("last", 0.0)

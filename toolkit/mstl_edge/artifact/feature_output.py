@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from mstl_edge.artifact.graph import parse_graph
 from mstl_edge.artifact.head import linear_head
 from mstl_edge.artifact.packing import packed
+from mstl_edge.artifact.tflite_graph import parse_graph
 
 FEATURES_NAME = "features"
 """Of the second output, in the file's signature."""

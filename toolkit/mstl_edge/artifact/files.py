@@ -24,9 +24,9 @@ from mstl_edge.artifact.card import (
 from mstl_edge.artifact.doubt import decode_familiar, familiar_entries
 from mstl_edge.artifact.flatbuffer import MAX_BYTES
 from mstl_edge.artifact.golden import GoldenSample, decode_image, encode_image
-from mstl_edge.artifact.graph import parse_graph
 from mstl_edge.artifact.head import LinearHead, linear_head
 from mstl_edge.artifact.inspection import ModelFacts, graph_facts, inspect_flatbuffer
+from mstl_edge.artifact.tflite_graph import parse_graph
 from mstl_edge.errors import ArtifactError
 from mstl_edge.metrics.familiarity import Familiar
 from mstl_edge.storage import write_bytes

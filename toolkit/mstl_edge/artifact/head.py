@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mstl_edge.artifact.graph import Graph, Operator, Tensor
+from mstl_edge.artifact.tflite_graph import Operator, Tensor, TfliteGraph
 
 _PASSED_OVER = ("RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE")
 """Operators that change the form of numbers, and nothing that they stand for beyond rounding."""
@@ -49,7 +49,7 @@ class LinearHead:
         return np.asarray(shares / shares.sum(), np.float32)
 
 
-def linear_head(graph: Graph) -> LinearHead | None:
+def linear_head(graph: TfliteGraph) -> LinearHead | None:
     """Return a classifier's head; None where it is another one than average pooling, one linear layer and softmax."""
     try:
         return _linear_head(graph)
@@ -57,7 +57,7 @@ def linear_head(graph: Graph) -> LinearHead | None:
         return None
 
 
-def _linear_head(graph: Graph) -> LinearHead | None:
+def _linear_head(graph: TfliteGraph) -> LinearHead | None:
     made_by = {number: operator for operator in graph.operators for number in operator.outputs}
 
     def back_to(number: int, *names: str) -> Operator | None:
@@ -88,7 +88,7 @@ def _linear_head(graph: Graph) -> LinearHead | None:
     )
 
 
-def _real(graph: Graph, made_by: dict[int, Operator], number: int) -> NDArray[np.float32] | None:
+def _real(graph: TfliteGraph, made_by: dict[int, Operator], number: int) -> NDArray[np.float32] | None:
     """Return the real numbers of a constant, which in a float16 file stands behind an operator; None where it is none."""
     behind = made_by.get(number)
     tensor = graph.tensors[behind.inputs[0] if behind is not None and behind.name == "DEQUANTIZE" else number]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from msgspec import Struct
 
-from mstl_edge.artifact.graph import FLOAT_TYPES, Graph, Operator, Tensor, parse_graph
 from mstl_edge.artifact.head import linear_head
+from mstl_edge.artifact.tflite_graph import FLOAT_TYPES, Operator, Tensor, TfliteGraph, parse_graph
 
 WEIGHT_BITS = 8
 """Of a kernel, where nothing else is said."""
@@ -102,7 +102,7 @@ def inspect_flatbuffer(flatbuffer: bytes) -> ModelFacts:
     return graph_facts(parse_graph(flatbuffer), len(flatbuffer))
 
 
-def graph_facts(graph: Graph, size_bytes: int) -> ModelFacts:
+def graph_facts(graph: TfliteGraph, size_bytes: int) -> ModelFacts:
     """Return the facts of a parsed model whose file has that size."""
     facts = tuple(_tensor_facts(tensor) for tensor in graph.tensors)
     nothing = TensorFacts("", "none", (), 0, None, None, constant=False)
@@ -122,7 +122,7 @@ def graph_facts(graph: Graph, size_bytes: int) -> ModelFacts:
     )
 
 
-def _feature_map(graph: Graph, facts: tuple[TensorFacts, ...]) -> TensorFacts | None:
+def _feature_map(graph: TfliteGraph, facts: tuple[TensorFacts, ...]) -> TensorFacts | None:
     """Return the second of two outputs, where it is what the head pools."""
     head = linear_head(graph) if is_answer_and_map([facts[number].shape for number in graph.outputs]) else None
     return facts[graph.outputs[1]] if head is not None and head.features == graph.outputs[1] else None
@@ -145,7 +145,7 @@ def _tensor_facts(tensor: Tensor) -> TensorFacts:
     )
 
 
-def _parameters(graph: Graph) -> int:
+def _parameters(graph: TfliteGraph) -> int:
     """Count each weight or bias once, however many operators share it."""
     used = {
         number
@@ -174,7 +174,7 @@ def _macs(operator: Operator, tensors: tuple[Tensor, ...]) -> int:
     return math.prod(output) * math.prod(kernel[1:])
 
 
-def _kernels(graph: Graph) -> list[KernelFacts]:
+def _kernels(graph: TfliteGraph) -> list[KernelFacts]:
     found = []
     for operator in graph.operators:
         if operator.name not in _KERNEL_OPERATORS or len(operator.inputs) < 2 or operator.inputs[1] < 0:
@@ -203,7 +203,7 @@ def _largest(tensor: Tensor, axis: int) -> tuple[int, ...]:
     return tuple(int(value) for value in np.abs(tensor.constant.astype(np.int16)).max(axis=others))
 
 
-def _float_operators(graph: Graph) -> list[str]:
+def _float_operators(graph: TfliteGraph) -> list[str]:
     """Name each operator that computes in float, by its first output, with the reason."""
     named = []
     for operator in graph.operators:

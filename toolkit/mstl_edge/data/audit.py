@@ -12,7 +12,8 @@ import msgspec
 from mstl_edge.counted import counted
 from mstl_edge.data.contradictions import conflicting_labels
 from mstl_edge.data.duplicates import near_duplicates
-from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage
+from mstl_edge.data.files.labelled import SPLITS, DataSource, LabelledImage
+from mstl_edge.data.files.walk import LeftOut, Unreadable
 from mstl_edge.data.scan import Scan, owners_of
 from mstl_edge.data.shortcuts import Shortcut, find_shortcuts
 from mstl_edge.data.splits import (
@@ -24,7 +25,6 @@ from mstl_edge.data.splits import (
     losses,
     readable_images,
 )
-from mstl_edge.data.walk import LeftOut, Unreadable
 from mstl_edge.errors import DataError
 from mstl_edge.recipe import SplitSpec
 

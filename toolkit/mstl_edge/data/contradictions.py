@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mstl_edge.data.labelled import LabelledImage
+from mstl_edge.data.files.labelled import LabelledImage
+from mstl_edge.data.files.walk import LeftOut
 from mstl_edge.data.scan import Scan
-from mstl_edge.data.walk import LeftOut
 
 CONTRADICTORY = "the same picture under another label too"
 """Why a copy is left out where `split.conflicts` is `drop`."""

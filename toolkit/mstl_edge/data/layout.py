@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mstl_edge.counted import counted
-from mstl_edge.data.labelled import SPLIT_WORDS, DataSource, LabelledImage, Split, some, sorted_source
+from mstl_edge.data.files.labelled import SPLIT_WORDS, DataSource, LabelledImage, Split, some, sorted_source
+from mstl_edge.data.files.masks import find_masks
+from mstl_edge.data.files.walk import LeftOut, Unreadable, is_image, may_be_image, walk
 from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.rows import images_of_table, names_files_indirectly, told_by_table
 from mstl_edge.data.labels.table import is_table
-from mstl_edge.data.masks import find_masks
-from mstl_edge.data.walk import LeftOut, Unreadable, is_image, may_be_image, walk
 from mstl_edge.errors import DataError, printable
 
 LAYOUTS = (

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from mstl_edge.data.duplicates import SIDE, fingerprint
-from mstl_edge.data.labelled import DataSource, LabelledImage
-from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
+from mstl_edge.data.files.labelled import DataSource, LabelledImage
+from mstl_edge.data.files.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.data.workers import in_order
 from mstl_edge.preprocess import Opened, Stored, UnreadableImageError, frame_of, heard, open_image, upright
 from mstl_edge.preprocess.dicom import NOT_INSTALLED, DicomPicture, missing_reader

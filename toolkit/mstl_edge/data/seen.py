@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mstl_edge.data.labelled import DataSource
+from mstl_edge.data.files.labelled import DataSource
 from mstl_edge.data.scan import Scan, scan_source
 from mstl_edge.data.sources import open_stage
 from mstl_edge.progress import SILENT, Reporter
@@ -19,17 +19,20 @@ class Seen:
     scan: Scan
 
 
-def look_at(stage: StageSpec, preprocess: PreprocessSpec, reporter: Reporter = SILENT) -> Seen:
+def look_at(
+    stage: StageSpec, preprocess: PreprocessSpec, reporter: Reporter = SILENT, source: DataSource | None = None
+) -> Seen:
     """List and read every file of a stage's data once.
 
     Args:
         stage: Whose data.
         preprocess: How an image is read.
         reporter: Told of progress.
+        source: Its files, where somebody has listed them already.
 
     Raises:
         DataError: See `open_source`.
     """
-    source = open_stage(stage)
+    source = source or open_stage(stage)
     with reporter.bar(f"{stage.name}: checking images", len(source.images)) as advance:
         return Seen(source, scan_source(source, preprocess, advance=advance))

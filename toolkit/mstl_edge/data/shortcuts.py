@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge import bounded
 from mstl_edge.data.dealing import deal
 from mstl_edge.data.duplicates import SIDE
 from mstl_edge.data.scan import ImageFacts
@@ -71,7 +72,7 @@ class Shortcut:
     def words(self) -> str:
         """The finding as a sentence."""
         found = self.balanced_accuracy
-        told = f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%}), chance {self.chance:.1%}, n = {self.images:,}"
+        told = f"{bounded.with_signs(found)}, chance {self.chance:.1%}, n = {self.images:,}"
         return f"{TITLES[self.kind]} alone {'tells' if self.kind == 'frame' else 'tell'} the class: balanced accuracy {told}"
 
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import shlex
 import stat
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
 from mstl_edge.counted import counted
-from mstl_edge.data.kaggle import kaggle_folder
-from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split
+from mstl_edge.data.files.kaggle import kaggle_folder
+from mstl_edge.data.files.labelled import SPLITS, DataSource, LabelledImage, Split
+from mstl_edge.data.files.patients import with_patients, with_public_patients
+from mstl_edge.data.files.volumes import Slices, with_slices
+from mstl_edge.data.files.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.data.labels.choosing import Choice, with_chosen_classes
 from mstl_edge.data.labels.classes import check_names, check_spellings
 from mstl_edge.data.labels.columns import Wanted
 from mstl_edge.data.labels.table import is_table
 from mstl_edge.data.layout import LAYOUTS, from_listing, from_table, list_files, unwrapped
-from mstl_edge.data.patients import with_patients, with_public_patients
-from mstl_edge.data.volumes import Slices, with_slices
-from mstl_edge.data.walk import LeftOut, Unreadable, kind_of
 from mstl_edge.errors import DataError, printable
 from mstl_edge.recipe import StageSpec
 from mstl_edge.storage import expanded
@@ -29,18 +30,20 @@ __all__ = ["SPLITS", "DataSource", "LabelledImage", "Split", "open_source", "ope
 PHANTOM_PATIENT = r"^(p\d+)_"
 
 
-def open_stage(stage: StageSpec) -> DataSource:
+def open_stage(stage: StageSpec, opened: Callable[..., DataSource] | None = None) -> DataSource:
     """List the labelled images of a recipe's stage, as its keys `split` and `labels` say.
+
+    Args:
+        stage: Whose data.
+        opened: `open_source` of somebody who remembers what was listed before.
 
     Raises:
         DataError: See `open_source`.
     """
-    return open_source(
+    return (opened or open_source)(
         stage.data,
+        Wanted(image=stage.labels.image, label=stage.labels.label, patient=stage.split.column),
         patient=stage.split.patient,
-        column=stage.split.column,
-        image_column=stage.labels.image,
-        label_column=stage.labels.label,
         choice=Choice(stage.labels.map, stage.labels.only),
         slices=stage.labels.slices,
     )
@@ -48,11 +51,9 @@ def open_stage(stage: StageSpec) -> DataSource:
 
 def open_source(
     source: str,
+    columns: Wanted = Wanted(),
     *,
     patient: str = "",
-    column: str = "",
-    image_column: str = "",
-    label_column: str = "",
     choice: Choice = Choice(),
     slices: Slices = "all",
     seed: int = 0,
@@ -62,11 +63,10 @@ def open_source(
     Args:
         source: A folder (one folder per class; `train/ val/ test/` with classes inside; or images beside a CSV), a CSV file,
             `kaggle:owner/name`, or `phantom:chest` / `phantom:head-ct` (with `?count=300&seed=4` if wanted).
+        columns: Columns of the CSV: which names the image (else found by its cells), holds the label (else found by its name), and
+            names the patient.
         patient: Regular expression over the file name; its first group, or the whole match, is the patient. Empty: the names
             of well-known public sets tell it, and that is noted.
-        column: Column of the CSV that names the patient.
-        image_column: Column of the CSV that names the image; empty: found by its cells.
-        label_column: Column of the CSV that holds the label; empty: found by its name.
         choice: Findings that become classes; without any, each is one.
         slices: Which slices of DICOM series, and of files of several frames, are images.
         seed: Draws the phantoms.
@@ -77,8 +77,7 @@ def open_source(
         MissingExtraError: `kaggle:` without kagglehub.
     """
     path, drawn = _located(source, seed)
-    wanted = Wanted(image=image_column, label=label_column, patient=column, several=bool(choice))
-    found = with_chosen_classes(_open_path(source, path, wanted), choice)
+    found = with_chosen_classes(_open_path(source, path, replace(columns, several=bool(choice))), choice)
     if not found.images:
         raise DataError("images with labels", received=f"none in {source}{_lost(found)}", hint=LAYOUTS)
     counts = Counter(image.label for image in found.images)
@@ -90,9 +89,9 @@ def open_source(
         )
     options = {
         "--patient": patient,
-        "--column": column,
-        "--image-column": image_column,
-        "--label-column": label_column,
+        "--column": columns.patient,
+        "--image-column": columns.image,
+        "--label-column": columns.label,
         "--map": ",".join(choice.renamed),
         "--only": ",".join(choice.only),
         "--slices": slices if slices != "all" else "",

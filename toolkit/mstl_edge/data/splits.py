@@ -14,9 +14,9 @@ import numpy as np
 from mstl_edge.data.contradictions import CONTRADICTORY, conflicting_labels, without_contradictions
 from mstl_edge.data.dealing import deal
 from mstl_edge.data.duplicates import near_duplicates
-from mstl_edge.data.labelled import SPLITS, DataSource, LabelledImage, Split, left_out_lines, some
+from mstl_edge.data.files.labelled import SPLITS, DataSource, LabelledImage, Split, left_out_lines, some
+from mstl_edge.data.files.walk import LeftOut, Unreadable
 from mstl_edge.data.scan import Scan, owners_of
-from mstl_edge.data.walk import LeftOut, Unreadable
 from mstl_edge.errors import DataError
 from mstl_edge.recipe import SplitSpec
 from mstl_edge.storage import write_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 PANEL_PIXELS = 320
 """Side of each of the two panels, at least; images are enlarged by whole numbers."""
 _MARGIN, _LINE, _BAR = 12, 20, 10
+_GREY = "#555555"
 _STRONGEST = 0.7
 """Opacity of the strongest evidence; the faintest is not seen, so that no edge is drawn where there is none."""
 _VIRIDIS = np.array(
@@ -62,36 +64,40 @@ def overlay_png(
     view = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
     canvas.paste(view, (_MARGIN, _MARGIN))
     canvas.paste(overlaid(pixels, grid, side), (side + 2 * _MARGIN, _MARGIN))
-    draw, font = ImageDraw.Draw(canvas), _font()
+    pen = _Pen(canvas, ImageDraw.Draw(canvas), _font())
     below, right = side + 2 * _MARGIN, side + 2 * _MARGIN
-    draw.text((_MARGIN, below), f"{_shortened(label)} {100 * probability:.1f} %, {method}", "black", font)
-    draw.text((_MARGIN, below + _LINE), "Research software; no medical device.", "#555555", font)
-    _draw_scale(canvas, draw, font, (right, below), side, grid, label)
+    pen.write((_MARGIN, below), f"{_shortened(label)} {100 * probability:.1f} %, {method}")
+    pen.write((_MARGIN, below + _LINE), "Research software; no medical device.", _GREY)
+    _draw_scale(pen, (right, below), side, grid, label)
     target = io.BytesIO()
     canvas.save(target, "PNG", optimize=True)
     return target.getvalue()
 
 
-def _draw_scale(
-    canvas: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
-    corner: tuple[int, int],
-    side: int,
-    grid: NDArray[np.float32],
-    label: str,
-) -> None:
+@dataclass(frozen=True)
+class _Pen:
+    """What is drawn on, and written with."""
+
+    canvas: Image.Image
+    draw: ImageDraw.ImageDraw
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont
+
+    def write(self, corner: tuple[float, float], text: str, colour: str = "black") -> None:
+        self.draw.text(corner, text, colour, self.font)
+
+
+def _draw_scale(pen: _Pen, corner: tuple[int, int], side: int, grid: NDArray[np.float32], label: str) -> None:
     left, top = corner
     largest = float(grid.max())
     if largest <= 0:
-        draw.text(corner, f"no part of it speaks for {_shortened(label)}", "black", font)
+        pen.write(corner, f"no part of it speaks for {_shortened(label)}")
         return
     bar = np.broadcast_to(coloured(np.linspace(0, 1, side, dtype=np.float32)), (_BAR, side, 3))
-    canvas.paste(Image.fromarray(bar.astype(np.uint8)), (left, top + 4))
-    draw.text((left, top + _LINE), "0", "black", font)
+    pen.canvas.paste(Image.fromarray(bar.astype(np.uint8)), (left, top + 4))
+    pen.write((left, top + _LINE), "0")
     end = f"{largest:.2g}"
-    draw.text((left + side - draw.textlength(end, font), top + _LINE), end, "black", font)
-    draw.text((left, top + 2 * _LINE), f"evidence for {_shortened(label)}, logits", "#555555", font)
+    pen.write((left + side - pen.draw.textlength(end, pen.font), top + _LINE), end)
+    pen.write((left, top + 2 * _LINE), f"evidence for {_shortened(label)}, logits", _GREY)
 
 
 def _shares(grid: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from mstl_edge.counted import counted
 from mstl_edge.data.contradictions import CONTRADICTORY
 from mstl_edge.data.duplicates import near_duplicates
+from mstl_edge.data.files.walk import LeftOut, Unreadable
 from mstl_edge.data.seen import Seen
 from mstl_edge.data.splits import agreeing, declared_gaps, group_images, leaks, readable_images
-from mstl_edge.data.walk import LeftOut, Unreadable
 from mstl_edge.errors import DataError
 from mstl_edge.recipe import SplitSpec
 from mstl_edge.schemas.choices import SetFacts

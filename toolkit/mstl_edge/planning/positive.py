@@ -60,14 +60,14 @@ def positive_class(stage: StageSpec, labels: tuple[str, ...]) -> int | None:
         return None
     if not stage.positive:
         return len(labels) - 1
-    folded = [label.casefold() for label in labels]
-    if stage.positive.casefold() not in folded:
+    lowered = [label.casefold() for label in labels]
+    if stage.positive.casefold() not in lowered:
         raise DataError(
             f"stages.{stage.name}.positive to be a class of the data ({', '.join(labels)})",
             received=stage.positive,
             hint=f"For example {typed('--set', f'stages.{stage.name}.positive={labels[guess_positive(labels)[0]]}')}",
         )
-    return folded.index(stage.positive.casefold())
+    return lowered.index(stage.positive.casefold())
 
 
 def ignored_positive(stage: StageSpec, labels: tuple[str, ...]) -> str:

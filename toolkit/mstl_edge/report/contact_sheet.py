@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mstl_edge.data.audit import Audit
-from mstl_edge.data.labelled import DataSource
+from mstl_edge.data.files.labelled import DataSource
 from mstl_edge.data.workers import in_order
 from mstl_edge.preprocess import load_image
 from mstl_edge.progress import SILENT, Reporter

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import LSB, Artifact, GoldenSample, draw_golden_images
-from mstl_edge.artifact.graph import parse_graph
 from mstl_edge.artifact.head import LinearHead, linear_head
+from mstl_edge.artifact.tflite_graph import parse_graph
 from mstl_edge.errors import ArtifactError
 from mstl_edge.runtime.interpreter import InterpreterRuntime
 from mstl_edge.runtime.loading import load_runtime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mstl_edge import bounded
 from mstl_edge.counted import counted
 from mstl_edge.metrics import Interval
 from mstl_edge.schemas.bench import Timing
@@ -46,8 +47,9 @@ def speedup(ratio: Interval) -> str:
     # With one decimal, 1.04 would read as no difference.
     digits = 2 if any(f"{number:.1f}" == "1.0" for number in numbers) else 1
     value, low, high = (f"{number:,.{digits}f}" for number in numbers)
+    times = f"{value} times {'slower' if slower else 'as fast'}"
     tells = ": cannot tell" if ratio.low <= 1 <= ratio.high else ""
-    return f"{value} times {'slower' if slower else 'as fast'} ({low} to {high}){tells}"
+    return f"{bounded.bounded(times, low, high)}{tells}"
 
 
 def threads_of(count: int) -> str:

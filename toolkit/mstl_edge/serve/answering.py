@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import io
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mstl_edge.classifier import Classifier
+from mstl_edge.data_address import png_address
 from mstl_edge.errors import DataError
 from mstl_edge.prediction import Explanation, Unreadable, to_record
 from mstl_edge.preprocess import Stored
@@ -112,4 +112,4 @@ def _address(pixels: NDArray[np.uint8]) -> str:
     """Return a picture as a `data:` address; hardly compressed, since it goes no farther than a cable."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return png_address(buffer.getvalue())

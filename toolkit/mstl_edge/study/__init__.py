@@ -1,1 +1,1 @@
-"""A study's plan, folds, answers, statistics and tables: whatever of it needs no TensorFlow."""
+"""A study's plan, folds, answers, and the tables that `results` makes of them: whatever of it needs no TensorFlow."""

@@ -14,7 +14,7 @@ from mstl_edge.training._keras import import_tflite_convert, tf
 from mstl_edge.training.narrow import narrow_kernels
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras
-from mstl_edge.training.network.quantized import weight_bits_of
+from mstl_edge.training.network.passes.quantized import weight_bits_of
 
 INPUT_NAME, OUTPUT_NAME = "image", "probabilities"
 

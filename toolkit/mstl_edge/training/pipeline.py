@@ -4,34 +4,53 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from mstl_edge.data.seen import Seen
-from mstl_edge.data.sources import open_stage
+from mstl_edge.data.sources import DataSource, open_stage
 from mstl_edge.data.splits import Manifest, load_manifest, save_manifest
 from mstl_edge.output_folder import check_unused, working_alone
 from mstl_edge.planning.positive import positive_class
 from mstl_edge.progress import SILENT, Reporter
-from mstl_edge.recipe import Recipe, StageSpec, with_absolute_paths
+from mstl_edge.recipe import BackboneSpec, Recipe, StageSpec, with_absolute_paths
 from mstl_edge.runs import RunFolder, create_run
 from mstl_edge.schemas.choices import Choices
 from mstl_edge.schemas.metrics import METRICS, RunMetrics, read_stage_metrics
-from mstl_edge.training import stages
+from mstl_edge.training import stage_data, stages
 from mstl_edge.training._keras import versions
 from mstl_edge.training.fitting.checkpoint import seconds_spent
+from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.network.graph import Weights
+from mstl_edge.training.weights import loaded_backbone
 from mstl_edge_models.backbones import HEAD
 
 
-def check_ingredients(recipe: Recipe, seen: Mapping[str, Seen] | None = None) -> None:
+def check_weights(spec: BackboneSpec, seed: int) -> None:
+    """Load the first weights of a backbone, to see that they are there and its own.
+
+    Raises:
+        WeightsError: See `loaded_backbone`.
+    """
+    loaded_backbone(spec, seed)
+
+
+def check_ingredients(
+    recipe: Recipe,
+    seen: Mapping[str, Seen] | None = None,
+    *,
+    opened: Callable[[StageSpec], DataSource] = open_stage,
+    weights_check: Callable[[BackboneSpec, int], None] = check_weights,
+) -> None:
     """Look at every stage's data source and at the weights before a run folder is made for them.
 
     Args:
         recipe: What will be trained.
         seen: Data by stage that somebody has read already.
+        opened: Lists the images of a stage; whoever checks several recipes remembers what they share.
+        weights_check: Checks first weights; likewise.
 
     Raises:
         DataError: A source is missing, empty, has one class, or lacks the positive class.
@@ -39,8 +58,8 @@ def check_ingredients(recipe: Recipe, seen: Mapping[str, Seen] | None = None) ->
     """
     for stage in recipe.stages:
         known = (seen or {}).get(stage.name)
-        positive_class(stage, known.source.labels if known else open_stage(stage).labels)
-    stages.build_network(recipe, recipe.stages[0], 2, None)
+        positive_class(stage, known.source.labels if known else opened(stage).labels)
+    weights_check(recipe.backbone, recipe.seed)
 
 
 def deal_out(
@@ -64,7 +83,7 @@ def deal_out(
     for stage in recipe.stages:
         known = (kept or {}).get(stage.name)
         found = (seen or {}).get(stage.name)
-        manifests[stage.name] = known or stages.deal_stage(recipe, stage, manifests, found, reporter)
+        manifests[stage.name] = known or stage_data.deal_stage(recipe, stage, manifests, found, reporter)
     return manifests
 
 
@@ -168,9 +187,9 @@ def _train_stage(
         )
     folder = run.stage(stage.name)
     started = time.monotonic() - seconds_spent(folder.checkpoint)
-    data = stages.prepare_stage(recipe, stage, run, reporter)
+    data = stage_data.prepare_stage(recipe, stage, run, reporter)
     begun = stages.begin_network(recipe, stage, data, carried)
-    network, history, scores = stages.fine_tune(begun, data, recipe, stage, folder, threads, reporter)
+    network, history, scores = stages.fine_tune(begun, data, recipe, stage, Workshop(folder, threads, reporter))
     entry = stages.measure_stage(stage, data, scores, history, network)
     entry = msgspec.structs.replace(entry, seconds=round(time.monotonic() - started, 1))
     stages.save_stage(folder, data, network, history, scores, entry)

@@ -1,4 +1,4 @@
-"""One stage: deal out the images, put a fresh head on the network, fine-tune its upper part, measure it."""
+"""One stage: put a fresh head on the network, fine-tune its upper part on the stage's images, measure it."""
 
 from __future__ import annotations
 
@@ -14,47 +14,28 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mstl_edge.counted import counted
-from mstl_edge.data.pixels import load_pixels
-from mstl_edge.data.seen import Seen, look_at
-from mstl_edge.data.sources import Split, source_folder
-from mstl_edge.data.splits import Manifest, load_manifest, split_source
-from mstl_edge.errors import DataError, RunError, typed
+from mstl_edge.errors import RunError, typed
 from mstl_edge.metrics import choose_threshold, classification_metrics, fit_temperature, softmax
-from mstl_edge.planning.positive import ignored_positive, positive_class
-from mstl_edge.preprocess import normalize, spec_digest
-from mstl_edge.progress import Reporter
+from mstl_edge.planning.positive import positive_class
+from mstl_edge.preprocess import normalize
 from mstl_edge.recipe import Recipe, StageSpec
-from mstl_edge.runs import RunFolder, StageFolder
+from mstl_edge.runs import StageFolder
 from mstl_edge.schemas.metrics import Parameters, StageMetrics, UnreadableFile, write_stage_metrics
 from mstl_edge.storage import digest, load_arrays, save_arrays, write_text
 from mstl_edge.training.fitting.checkpoint import Epoch, history_csv
-from mstl_edge.training.fitting.features import FrozenPrefix, Images, Views, view_features
+from mstl_edge.training.fitting.features import FrozenPrefix, Views, view_features
 from mstl_edge.training.fitting.fit import Samples, fit_tail, predict_logits
+from mstl_edge.training.fitting.workshop import Logbook, Workshop
 from mstl_edge.training.network.classifier import build_backbone, classifier, fresh_head, with_backbone_of
 from mstl_edge.training.network.cut import cut_at, trained_nodes
 from mstl_edge.training.network.graph import Graph, Weights
 from mstl_edge.training.network.keras import to_keras, weights_of
-from mstl_edge.training.network.scratch import normalized_from_data
+from mstl_edge.training.network.passes.scratch import normalized_from_data
+from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.weights import loaded_backbone
 
 SCALING_IMAGES = 64
 """Training images that set the scale of random kernels."""
-
-
-@dataclass(frozen=True)
-class StageData:
-    """The images of one stage, read and dealt out."""
-
-    manifest: Manifest
-    images: Images
-    classes: NDArray[np.int64]
-
-    def part(self, split: Split) -> tuple[Images, NDArray[np.int64]]:
-        """Return the images of one split and their class numbers."""
-        chosen = np.array([i for i, row in enumerate(self.manifest.rows) if row.split == split], dtype=np.int64)
-        keys = tuple(self.images.keys[i] for i in chosen)
-        return Images(self.images.pixels.select(chosen), keys), self.classes[chosen]
 
 
 @dataclass(frozen=True)
@@ -68,92 +49,6 @@ class Scores:
 def stage_seed(recipe: Recipe, stage: StageSpec) -> int:
     """Return the seed of everything random in one stage."""
     return int.from_bytes(digest(str(recipe.seed), stage.name)[:4], "little")
-
-
-def deal_stage(
-    recipe: Recipe, stage: StageSpec, earlier: Mapping[str, Manifest], seen: Seen | None, reporter: Reporter
-) -> Manifest:
-    """Read every file of the stage's data once, and deal out the images.
-
-    Args:
-        recipe: Says how an image is read, and the seed.
-        stage: Whose data.
-        earlier: The manifests of the stages before it, by name.
-        seen: The data, where somebody has read them already.
-        reporter: Told of progress.
-
-    Raises:
-        DataError: The data set cannot be used, or shares an image with what an earlier stage is trained on.
-    """
-    found = seen or look_at(stage, recipe.preprocess, reporter)
-    manifest = split_source(found.source, found.scan, stage.split, seed=recipe.seed)
-    positive_class(stage, manifest.labels)
-    refuse_overlap(stage, manifest, earlier)
-    return manifest
-
-
-def prepare_stage(recipe: Recipe, stage: StageSpec, run: RunFolder, reporter: Reporter) -> StageData:
-    """Read the images of a stage that was dealt out.
-
-    Raises:
-        DataError: The manifest or the data set is gone, or a file is another one than when it was dealt.
-    """
-    manifest = load_manifest(run.manifest(stage.name))
-    _tell(stage, manifest, reporter)
-    return read_images(recipe, stage, manifest, source_folder(stage.data), reporter)
-
-
-def read_images(recipe: Recipe, stage: StageSpec, manifest: Manifest, folder: Path, reporter: Reporter) -> StageData:
-    """Return the images of a manifest, decoded.
-
-    Args:
-        recipe: Says how an image becomes an array.
-        stage: Named in the progress bar.
-        manifest: Which images.
-        folder: What the manifest's names are relative to.
-        reporter: Shown while images are decoded.
-
-    Raises:
-        DataError: A file is gone, damaged, or another one than when the manifest was made.
-    """
-    size = recipe.backbone.input_size
-    with reporter.bar(f"{stage.name}: decoding images", len(manifest.rows)) as advance:
-        pixels = load_pixels(folder, manifest.rows, size, recipe.preprocess, advance=advance)
-    spec_key = spec_digest(size, recipe.preprocess)
-    keys = tuple(digest(spec_key, row.sha256) for row in manifest.rows)
-    numbers = {label: number for number, label in enumerate(manifest.labels)}
-    classes = np.array([numbers[row.label] for row in manifest.rows], dtype=np.int64)
-    return StageData(manifest, Images(pixels, keys), classes)
-
-
-def _tell(stage: StageSpec, manifest: Manifest, reporter: Reporter) -> None:
-    counts = ", ".join(f"{split} {len(manifest.part(split))}" for split in ("train", "validation", "test"))
-    patients = "" if manifest.patients_known else "; patients unknown, near-duplicates kept together"
-    reporter.say(f"{stage.name}: {' / '.join(manifest.labels)}; {counts}{patients}")
-    for remark in manifest.remarks():
-        reporter.say(f"{stage.name}: {remark}")
-    if manifest.unreadable:
-        first = ", ".join(f"{entry.name} ({entry.reason})" for entry in manifest.unreadable[:5])
-        reporter.say(f"{stage.name}: {counted(len(manifest.unreadable), 'unreadable file')} left out: {first}")
-    if ignored := ignored_positive(stage, manifest.labels):
-        reporter.say(ignored)
-
-
-def refuse_overlap(stage: StageSpec, manifest: Manifest, earlier: Mapping[str, Manifest]) -> None:
-    """Refuse data of `stage` that is not its training part and that an earlier stage has seen.
-
-    Raises:
-        DataError: An image is in both.
-    """
-    judged = {row.sha256: row.name for row in manifest.rows if row.split != "train"}
-    for name, other in earlier.items():
-        for row in other.rows:
-            if row.sha256 in judged:
-                raise DataError(
-                    f"data of stage {stage.name} that stage {name} has not seen",
-                    received=f"{judged[row.sha256]}, which is {row.name} there",
-                    hint=f"Name another data set: --data {stage.name}=PATH",
-                )
 
 
 def build_network(recipe: Recipe, stage: StageSpec, classes: int, carried: Weights | None) -> Graph:
@@ -189,18 +84,16 @@ def fine_tune(
     data: StageData,
     recipe: Recipe,
     stage: StageSpec,
-    folder: StageFolder,
-    threads: int,
-    reporter: Reporter,
+    workshop: Workshop,
 ) -> tuple[Graph, list[Epoch], Scores]:
     """Return the network trained from `unfreeze_from` on, with the selected weights, its history and its scores."""
     cut = cut_at(network, stage.unfreeze_from)
-    prefix = FrozenPrefix(cut.prefix, threads)
+    prefix = FrozenPrefix(cut.prefix, workshop.threads)
     parts = {split: data.part(split) for split in ("train", "validation", "test")}
     once = msgspec.structs.replace(stage.augment, views=1)
     wanted = [Views(split, images, stage.augment if split == "train" else once) for split, (images, _) in parts.items()]
     features = view_features(
-        prefix, wanted, precision=stage.feature_precision, reporter=reporter, title=f"features, {stage.name}"
+        prefix, wanted, precision=stage.feature_precision, reporter=workshop.reporter, title=f"features, {stage.name}"
     )
     samples = {
         split: Samples(views, classes) for (split, (_, classes)), views in zip(parts.items(), features, strict=True)
@@ -211,10 +104,8 @@ def fine_tune(
         samples["train"],
         samples["validation"],
         stage,
+        Logbook(workshop.folder.checkpoint, workshop.reporter, stage.name),
         seed=stage_seed(recipe, stage),
-        checkpoint=folder.checkpoint,
-        reporter=reporter,
-        title=stage.name,
     )
     scores = {split: predict_logits(tail, samples[split].views[0]) for split in ("validation", "test")}
     return network.with_weights(weights_of(tail)), history, Scores(**scores)

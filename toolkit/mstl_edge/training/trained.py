@@ -18,6 +18,7 @@ from mstl_edge.schemas.metrics import Fitted, StageMetrics, read_stage_metrics
 from mstl_edge.training import stages
 from mstl_edge.training.network.classifier import build_backbone, classifier
 from mstl_edge.training.network.graph import Graph
+from mstl_edge.training.stage_data import StageData, prepare_stage
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Trained:
     stage: StageSpec
     entry: Fitted
     network: Graph
-    data: stages.StageData
+    data: StageData
 
     @property
     def seed(self) -> int:
@@ -117,7 +118,7 @@ def open_trained(run: RunFolder, reporter: Reporter) -> Trained:
             received=folder.weights,
             hint="The recipe was changed after training: mstl-edge train makes a new run.",
         )
-    data = stages.prepare_stage(recipe, stage, run, reporter)
+    data = prepare_stage(recipe, stage, run, reporter)
     return Trained(run, recipe, stage, entry, network.with_weights(weights), data)
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from mstl_edge.training._keras import keras, tf
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
 from mstl_edge.training.network.graph import Graph, Node
 from mstl_edge.training.network.keras import to_keras
-from mstl_edge.training.network.quantized import INPUT_RANGE, UNIT_RANGE, fake_quantized, fused_relu, unrounded
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.network.passes.quantized import INPUT_RANGE, UNIT_RANGE, fake_quantized, fused_relu, unrounded
 
 from .random_networks import network_of
 

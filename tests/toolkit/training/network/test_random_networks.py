@@ -15,13 +15,13 @@ from mstl_edge.recipe import StageSpec
 from mstl_edge.training._keras import keras, tf
 from mstl_edge.training.convert import to_int8_flatbuffer
 from mstl_edge.training.fitting.fit import _optimizer, _training_step
-from mstl_edge.training.judging.gate import promise_breaches
-from mstl_edge.training.network.absorb import absorb_batch_norm
-from mstl_edge.training.network.biases import with_corrected_biases
+from mstl_edge.training.judging.promises import promise_breaches
 from mstl_edge.training.network.cut import borders, cut_behind
-from mstl_edge.training.network.equalize import equalized
 from mstl_edge.training.network.keras import from_keras, to_keras, weights_of
-from mstl_edge.training.network.quantized import fake_quantized
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.network.passes.biases import with_corrected_biases
+from mstl_edge.training.network.passes.equalize import equalized
+from mstl_edge.training.network.passes.quantized import fake_quantized
 
 from .checks import assert_the_file_computes_the_graph, close, told
 from .random_networks import CLASSES, Plan, network_of, plans, probabilities_of, rewired

@@ -12,15 +12,15 @@ from mstl_edge.preprocess import normalize
 from mstl_edge.recipe import BackboneSpec
 from mstl_edge.runtime import load_runtime, to_input
 from mstl_edge.training.convert import to_int8_flatbuffer
-from mstl_edge.training.judging.gate import promise_breaches
-from mstl_edge.training.network.absorb import absorb_batch_norm
-from mstl_edge.training.network.biases import with_corrected_biases
+from mstl_edge.training.judging.promises import promise_breaches
 from mstl_edge.training.network.classifier import build_backbone, classifier, fresh_head, with_softmax
 from mstl_edge.training.network.cut import cut_at
-from mstl_edge.training.network.equalize import equalized
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import from_keras, to_keras
-from mstl_edge.training.network.quantized import fake_quantized
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.network.passes.biases import with_corrected_biases
+from mstl_edge.training.network.passes.equalize import equalized
+from mstl_edge.training.network.passes.quantized import fake_quantized
 from mstl_edge_models.backbones import REGISTRY
 
 from .checks import assert_the_file_computes_the_graph, close, told

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from mstl_edge.data.labelled import DataSource, LabelledImage, some
-from mstl_edge.data.labels.classes import folded
-from mstl_edge.data.walk import LeftOut
+from mstl_edge.data.files.labelled import DataSource, LabelledImage, some
+from mstl_edge.data.files.walk import LeftOut
+from mstl_edge.data.labels.classes import name_key
 from mstl_edge.errors import DataError
 
 SEVERAL = "|"
@@ -58,7 +58,7 @@ def with_chosen_classes(source: DataSource, choice: Choice) -> DataSource:
     kept: list[LabelledImage] = []
     left_out: list[LeftOut] = []
     for image in source.images:
-        own = {classes[key] for finding in findings_of(image.label) if (key := folded(finding)) in classes}
+        own = {classes[key] for finding in findings_of(image.label) if (key := name_key(finding)) in classes}
         if len(own) == 1:
             kept.append(replace(image, label=own.pop()))
         else:
@@ -73,24 +73,24 @@ def with_chosen_classes(source: DataSource, choice: Choice) -> DataSource:
 
 
 def _classes(choice: Choice, counts: Counter[str]) -> dict[object, str]:
-    """Return the class of each finding that has one, by its folded name."""
-    known = {folded(finding): finding for finding in counts}
+    """Return the class of each finding that has one, by its `name_key`."""
+    known = {name_key(finding): finding for finding in counts}
     pairs = [_pair(text) for text in choice.renamed] or [(finding, finding) for finding in counts]
     for finding, _ in pairs:
-        if folded(finding) not in known:
+        if name_key(finding) not in known:
             raise _nobody_has("a finding", finding, counts)
-    classes = {folded(finding): name for finding, name in pairs}
+    classes = {name_key(finding): name for finding, name in pairs}
     if not choice.only:
         return classes
     images: Counter[str] = Counter()
     for finding, n in counts.items():
-        if folded(finding) in classes:
-            images[classes[folded(finding)]] += n
+        if name_key(finding) in classes:
+            images[classes[name_key(finding)]] += n
     for name in choice.only:
-        if folded(name) not in map(folded, images):
+        if name_key(name) not in map(name_key, images):
             raise _nobody_has("a class", name, images)
-    wanted = {folded(name) for name in choice.only}
-    return {finding: name for finding, name in classes.items() if folded(name) in wanted}
+    wanted = {name_key(name) for name in choice.only}
+    return {finding: name for finding, name in classes.items() if name_key(name) in wanted}
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from mstl_edge.data.labelled import some
+from mstl_edge.data.files.labelled import some
 from mstl_edge.errors import DataError, printable
 
 LONGEST = 200
@@ -58,7 +58,7 @@ def check_spellings(counts: Mapping[str, int], where: str) -> None:
     """
     spellings: defaultdict[object, list[str]] = defaultdict(list)
     for label in counts:
-        spellings[folded(label)].append(label)
+        spellings[name_key(label)].append(label)
     for same in spellings.values():
         if len(same) > 1:
             raise DataError(
@@ -68,7 +68,7 @@ def check_spellings(counts: Mapping[str, int], where: str) -> None:
             )
 
 
-def folded(label: str) -> object:
+def name_key(label: str) -> object:
     """Return what two spellings of one class have in common: a number's value, or letters without case and kinds of space."""
     value = as_number(label)
     if value is not None:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mstl_edge.counted import counted
-from mstl_edge.data.labels.columns import plain
+from mstl_edge.data.files.volumes import dicom_header
+from mstl_edge.data.labels.column_names import plain
 from mstl_edge.data.labels.names import ImageIndex, Kind
 from mstl_edge.data.labels.table import Table
-from mstl_edge.data.volumes import dicom_header
 
 _COLUMNS = {
     "instance": re.compile(r"(sop)?(instance)?uid|sopinstance|imageuid"),

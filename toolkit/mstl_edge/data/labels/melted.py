@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from mstl_edge.counted import counted
-from mstl_edge.data.labelled import some
+from mstl_edge.data.files.labelled import some
 from mstl_edge.data.labels.names import ImageIndex
 from mstl_edge.data.labels.table import Table
 from mstl_edge.errors import DataError

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import PurePosixPath
 
-from mstl_edge.data.walk import IMAGE_SUFFIXES, is_image, may_be_image
+from mstl_edge.data.files.walk import IMAGE_SUFFIXES, is_image, may_be_image
 
 _FOREIGN_SUFFIXES = IMAGE_SUFFIXES | {".nii", ".gz", ".jp2", ".npy"}
 """What a cell's suffix may be although the file has another: many sets are converted, and their tables are not."""

@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mstl_edge.counted import counted
-from mstl_edge.data.labelled import SPLIT_WORDS, DataSource, LabelledImage, Split, some, sorted_source
+from mstl_edge.data.files.labelled import SPLIT_WORDS, DataSource, LabelledImage, Split, some, sorted_source
+from mstl_edge.data.files.masks import find_masks
+from mstl_edge.data.files.walk import LeftOut, is_image
 from mstl_edge.data.labels.choosing import findings_of, together
 from mstl_edge.data.labels.classes import as_number
-from mstl_edge.data.labels.columns import LABEL_COLUMNS, Columns, Wanted, find_columns, plain
+from mstl_edge.data.labels.column_names import LABEL_COLUMNS, plain
+from mstl_edge.data.labels.columns import Columns, Wanted, find_columns
 from mstl_edge.data.labels.identifiers import with_files_of
 from mstl_edge.data.labels.melted import unmelted
 from mstl_edge.data.labels.names import ImageIndex
 from mstl_edge.data.labels.table import read_table
 from mstl_edge.data.labels.values import is_missing, read_values
-from mstl_edge.data.masks import find_masks
-from mstl_edge.data.walk import LeftOut, is_image
 from mstl_edge.errors import DataError, printable
 
 _TEST = re.compile(r"(^|[^a-z])test(ing)?([^a-z]|$)")

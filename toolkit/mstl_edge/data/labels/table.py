@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from mstl_edge.data.walk import kind_of
+from mstl_edge.data.files.walk import kind_of
 from mstl_edge.errors import DataError
 
 SUFFIXES = (".csv", ".tsv")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mstl_edge.counted import counted
-from mstl_edge.data.labelled import some
+from mstl_edge.data.files.labelled import some
 from mstl_edge.data.labels.classes import as_number, check_names, check_spellings
 from mstl_edge.errors import DataError
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mstl_edge.errors import MissingExtraError
 from mstl_edge.installing import install_extra
-from mstl_edge.preprocess.dicom.decoding import decoded, parsed
+from mstl_edge.preprocess.dicom.decoding import decoded
 from mstl_edge.preprocess.dicom.elsewhere import DecoderError, decoded_elsewhere
 from mstl_edge.preprocess.dicom.levels import PLAIN_BITS, Levels
 from mstl_edge.preprocess.dicom.values import hush, text_of, whole_of
@@ -138,16 +138,14 @@ def missing_reader(files: int, example: str) -> MissingExtraError:
     )
 
 
-def open_dicom(
-    content: bytes, name: str, frame: int | None = None, read: Callable[[], Any] | None = None
-) -> DicomPicture:
+def open_dicom(content: bytes, name: str, frame: int | None, read: Callable[[], Any]) -> DicomPicture:
     """Read what a file says of its picture.
 
     Args:
         content: The file's bytes.
         name: What to call it in an error.
         frame: Which picture of several, counted from 0; None where there may be one alone.
-        read: Gives the file's elements, where somebody keeps them; else they are parsed.
+        read: Gives the file's elements, `parsed` or kept.
 
     Raises:
         UnreadableImageError: pydicom is not installed, the file is damaged, holds no picture, or several and `frame` names none.
@@ -155,7 +153,7 @@ def open_dicom(
     if not reads_dicom():
         raise UnreadableImageError("an image file", name, NOT_INSTALLED, f"Install it: {install_extra(EXTRA)}")
     with _quiet(name):
-        dataset = parsed(content, name) if read is None else read()
+        dataset = read()
         samples, bits = whole_of(dataset, "SamplesPerPixel", 1), whole_of(dataset, "BitsAllocated", 0)
         size = (whole_of(dataset, "Columns", 0), whole_of(dataset, "Rows", 0))
         frames = max(1, whole_of(dataset, "NumberOfFrames", 1))

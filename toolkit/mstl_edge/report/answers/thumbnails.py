@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from mstl_edge.artifact.golden import encode_image
 from mstl_edge.data.sources import source_folder
 from mstl_edge.data.splits import Manifest, load_manifest
+from mstl_edge.data_address import png_address
 from mstl_edge.moved import read_places
 from mstl_edge.preprocess import load_image
 from mstl_edge.recipe import PreprocessSpec, StageSpec
@@ -79,4 +79,4 @@ def _draw(images: Iterable[tuple[str, Path]], wanted: set[str], spec: Preprocess
 
 def data_address(pixels: NDArray[np.uint8]) -> str:
     """Return `(height, width, 3) uint8` as a `data:` address of a PNG."""
-    return f"data:image/png;base64,{base64.b64encode(encode_image(pixels)).decode('ascii')}"
+    return png_address(encode_image(pixels))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from mstl_edge import bounded
 from mstl_edge.counted import counted
 from mstl_edge.metrics import Interval
 from mstl_edge.report.html.markup import Markup, join, tag
@@ -23,19 +24,21 @@ def percent_interval(interval: Interval | None) -> str:
     """Return `90.6 (75.8 to 96.8)`, percentages where something else says so."""
     if interval is None:
         return NOT_MEASURED
-    return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+    return bounded.fine_percent(interval)
 
 
 def share_interval(interval: Interval) -> str:
     """Return `0.984 (0.845 to 0.998)`."""
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+    return bounded.decimal(interval)
 
 
 def percent_cell(interval: Interval | None) -> Markup | str:
     """Return a table's cell: a percentage, and below it its interval."""
     if interval is None:
         return NOT_MEASURED
-    return _cell(f"{100 * interval.value:.1f}", f"{100 * interval.low:.1f} to {100 * interval.high:.1f}")
+    return _cell(
+        f"{100 * interval.value:.1f}", bounded.between(f"{100 * interval.low:.1f}", f"{100 * interval.high:.1f}")
+    )
 
 
 def share_cell(interval: Interval | float | None) -> Markup | str:
@@ -44,12 +47,12 @@ def share_cell(interval: Interval | float | None) -> Markup | str:
         return NOT_MEASURED
     if not isinstance(interval, Interval):
         return f"{interval:.3f}"
-    return _cell(f"{interval.value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
+    return _cell(f"{interval.value:.3f}", bounded.between(f"{interval.low:.3f}", f"{interval.high:.3f}"))
 
 
 def points_cell(value: float, low: float, high: float) -> Markup:
     """Return a table's cell: a difference in points, and below it its interval."""
-    return _cell(points(value), f"{points(low)} to {points(high)}")
+    return _cell(points(value), bounded.between(points(low), points(high)))
 
 
 def _cell(value: str, interval: str) -> Markup:
@@ -58,7 +61,7 @@ def _cell(value: str, interval: str) -> Markup:
 
 def interval_in_words(interval: Interval) -> str:
     """Return `90.6 % (95 % interval 75.8 % to 96.8 %)`."""
-    return f"{percent(interval.value)} (95 % interval {percent(interval.low)} to {percent(interval.high)})"
+    return f"{percent(interval.value)} (95 % interval {bounded.between(percent(interval.low), percent(interval.high))})"
 
 
 def points(value: float) -> str:
@@ -71,7 +74,7 @@ def points(value: float) -> str:
 
 def points_interval(value: float, low: float, high: float) -> str:
     """Return `+1.0 (−2.0 to +4.0)`."""
-    return f"{points(value)} ({points(low)} to {points(high)})"
+    return bounded.bounded(points(value), points(low), points(high))
 
 
 def p_value(p: float | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from mstl_edge import bounded
 from mstl_edge.report.draw.axis import linear_axis, log_axis
 from mstl_edge.report.draw.chart import Frame, chart, dot, line, upright_bar
 from mstl_edge.report.draw.labels import Point, draw_labels, place_labels
@@ -111,7 +112,7 @@ def _latency(cost: Cost) -> str:
         return _NOTHING
     told = cost.latency_ms
     mark = "" if cost.valid else "~"
-    return f"{mark}{milliseconds(told.value)} ({milliseconds(told.low)} to {milliseconds(told.high)})"
+    return mark + bounded.bounded(*map(milliseconds, (told.value, told.low, told.high)))
 
 
 def _trade_offs(study: Study, measured: Sequence[_Network]) -> Figure:

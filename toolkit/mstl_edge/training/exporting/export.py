@@ -19,16 +19,18 @@ from mstl_edge.training.asking import answers
 from mstl_edge.training.convert import to_dynamic_flatbuffer, to_float16_flatbuffer, to_float_flatbuffer
 from mstl_edge.training.exporting.outcome import accepted, choose, keep_refused, refusal, summary_of, summed_up
 from mstl_edge.training.exporting.seal import SUMMARY, FloatScheme, Judged, drop_earlier, keep_candidate, seal_float
+from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.judging import evidence, gate
 from mstl_edge.training.judging.held_out import paired_test
 from mstl_edge.training.judging.jury import Jury, gather_jury
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
 from mstl_edge.training.network.graph import Graph
-from mstl_edge.training.quantize.candidates import Candidate, Kind, build_candidates, keras_answers
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.quantize.candidates import Candidate, FloatTwin, Kind, build_candidates, keras_answers
+from mstl_edge.training.quantize.lessons import calibration_warnings
 from mstl_edge.training.trained import Trained, open_trained
 from mstl_edge.training.unseen.cross_fit import CrossFitted, cross_fit
-from mstl_edge.training.unseen.doubt import Doubted, fit_doubt
+from mstl_edge.training.unseen.doubt import fit_doubt
 
 _CONVERSIONS: dict[FloatScheme, Callable[[Graph], bytes]] = {
     "float32": to_float_flatbuffer,
@@ -62,15 +64,14 @@ class Int8Options:
 
 @dataclass(frozen=True)
 class _Network:
-    """The float network in the forms that an export needs: as trained, BatchNorm absorbed, and the float32 file.
+    """The float network in the forms that an export needs: as trained, and what files are made of.
 
     `single_output`: no file made of it puts its feature map out.
     """
 
     whole: Graph
-    absorbed: Graph
+    twin: FloatTwin
     single_output: bool
-    twin: bytes
 
 
 def export_float(
@@ -94,10 +95,11 @@ def export_float(
     network = _network(trained, single_output=single_output)
     jury = None
     if any(scheme != "float32" for scheme in schemes):
-        jury = gather_jury(trained, network.twin, threads, reporter)
-    doubted = fit_doubt(network.twin, trained, (), level=coverage, threads=threads)
+        jury = gather_jury(trained, network.twin.flatbuffer, threads, reporter)
+    doubted = fit_doubt(network.twin.flatbuffer, trained, (), level=coverage, threads=threads)
     with replacing_folder(run.exports) as exports:
-        rows = _float_files(trained, exports, network, schemes, jury, threads, doubted)
+        rows = [seal_float(trained, exports, "float32", network.twin.flatbuffer, doubted=doubted)]
+        rows += _other_floats(trained, exports, network, schemes, jury, threads)
         if before is None:
             row = next(row for row in rows if row.scheme == schemes[0])
             rows = [msgspec.structs.replace(other, chosen=other is row) for other in rows]
@@ -135,17 +137,19 @@ def export_int8(
     trained = open_trained(run, reporter)
     reporter.say("converting the float32 twin")
     network = _network(trained, single_output=options.single_output)
-    jury = gather_jury(trained, network.twin, threads, reporter)
+    jury = gather_jury(trained, network.twin.flatbuffer, threads, reporter)
     warnings = _calibration_warnings(trained, reporter)
     answered = list(_answered(trained, network, jury, options, threads, reporter))
     crossed = _cross_fitted(trained, jury, options, threads, reporter)
     judged = [_judged(trained, candidate, given, jury, crossed, options) for candidate, given in answered]
     told = Export(
-        candidates=(), float_flatbuffer_bytes=len(network.twin), calibration_warnings=tuple(warnings),
+        candidates=(), float_flatbuffer_bytes=len(network.twin.flatbuffer), calibration_warnings=tuple(warnings),
     )  # fmt: skip
     chosen = choose(judged)
     reporter.say("fitting what the files say of their own doubt")
-    shipped = {"float32": network.twin} | ({chosen.candidate.kind: chosen.candidate.flatbuffer} if chosen else {})
+    shipped = {"float32": network.twin.flatbuffer} | (
+        {chosen.candidate.kind: chosen.candidate.flatbuffer} if chosen else {}
+    )
     doubts = {
         scheme: fit_doubt(flatbuffer, trained, crossed.unseen.get(scheme, ()), level=options.coverage, threads=threads)
         for scheme, flatbuffer in shipped.items()
@@ -155,8 +159,11 @@ def export_int8(
             keep_refused(trained, exports, judged, told, before)
         else:
             drop_earlier(exports)
-            test = paired_test(trained, exports, network.twin, chosen.candidate.flatbuffer) if chosen else None
-            floats = _float_files(trained, exports, network, beside, jury, threads, doubts["float32"])
+            test = (
+                paired_test(trained, exports, network.twin.flatbuffer, chosen.candidate.flatbuffer) if chosen else None
+            )
+            floats = [seal_float(trained, exports, "float32", network.twin.flatbuffer, doubted=doubts["float32"])]
+            floats += _other_floats(trained, exports, network, beside, jury, threads)
             kept = [
                 keep_candidate(trained, exports, entry, chosen, test, doubts.get(entry.candidate.kind))
                 for entry in judged
@@ -171,27 +178,27 @@ def export_int8(
 def _network(trained: Trained, *, single_output: bool) -> _Network:
     whole = with_softmax(trained.network, trained.entry.temperature)
     absorbed = absorb_batch_norm(whole)
-    return _Network(whole, absorbed, single_output, _ended(to_float_flatbuffer(absorbed), single_output=single_output))
+    flatbuffer = _ended(to_float_flatbuffer(absorbed), single_output=single_output)
+    return _Network(whole, FloatTwin(absorbed, flatbuffer), single_output)
 
 
 def _ended(flatbuffer: bytes, *, single_output: bool) -> bytes:
     return flatbuffer if single_output else with_feature_output(flatbuffer)
 
 
-def _float_files(
+def _other_floats(
     trained: Trained,
     exports: Path,
     network: _Network,
     schemes: Sequence[FloatScheme],
     jury: Jury | None,
     threads: int,
-    doubted: Doubted,
 ) -> list[ExportedFile]:
-    """Write the float32 twin, which says its doubt, and the other float schemes."""
-    rows = [seal_float(trained, exports, "float32", network.twin, doubted=doubted)]
+    """Write the float schemes beside the float32 twin."""
+    rows = []
     for scheme in dict.fromkeys(schemes):
         if scheme != "float32" and jury is not None:
-            flatbuffer = _ended(_CONVERSIONS[scheme](network.absorbed), single_output=network.single_output)
+            flatbuffer = _ended(_CONVERSIONS[scheme](network.twin.absorbed), single_output=network.single_output)
             given = answers(flatbuffer, jury.own.flat, threads=threads)
             rows.append(seal_float(trained, exports, scheme, flatbuffer, jury.compare(given, trained)))
     return rows
@@ -200,7 +207,7 @@ def _float_files(
 def _calibration_warnings(trained: Trained, reporter: Reporter) -> list[str]:
     pixels, classes, keys = trained.calibration(trained.recipe.quantize.calibration_images)
     judged_keys = {*trained.data.part("validation")[0].keys, *trained.data.part("test")[0].keys}
-    warnings = gate.calibration_warnings(pixels, classes, keys, judged_keys)
+    warnings = calibration_warnings(pixels, classes, keys, judged_keys)
     for warning in warnings:
         reporter.say(f"calibration: {warning}")
     return warnings
@@ -212,10 +219,8 @@ def _answered(
     """Yield each candidate with its answers to the jury's images."""
     few = jury.own.flat[: gate.CONVERSION_IMAGES]
     float_keras = keras_answers(network.whole, few)
-    folder = StageFolder(trained.run.path / "stages" / "quantize")
-    for built in build_candidates(
-        trained, network.absorbed, network.twin, options.kinds, folder, threads=threads, reporter=reporter
-    ):
+    workshop = Workshop(StageFolder(trained.run.path / "stages" / "quantize"), threads, reporter)
+    for built in build_candidates(trained, network.twin, options.kinds, workshop):
         candidate = replace(built, flatbuffer=_ended(built.flatbuffer, single_output=network.single_output))
         reporter.say(f"asking the {candidate.kind} candidate")
         rows = [answers(candidate.flatbuffer, panel.flat, threads=threads) for panel in jury.panels]

@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.errors import MstlEdgeError
-from mstl_edge.progress import SILENT, Reporter
+from mstl_edge.progress import Advance
 from mstl_edge.recipe import StageSpec
 from mstl_edge.training._keras import keras, tf
 from mstl_edge.training.fitting.checkpoint import Checkpoint, Epoch, best_epoch, first_averaged
 from mstl_edge.training.fitting.mixup import mix_pairs
+from mstl_edge.training.fitting.workshop import Logbook
 
 EVALUATION_BATCH = 64
 
@@ -53,16 +53,34 @@ class Samples:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class _Compiled:
+    """A tail in TensorFlow's own code: one step of training, `(batch, classes)` logits, and what the step moves weights by."""
+
+    step: Any
+    forward: Any
+    optimizer: Any
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What every epoch has in common: `targets` say what a sample should answer, `(n, classes)`, and how much it counts, `(n,)`."""
+
+    train: Samples
+    targets: tuple[NDArray[np.float32], NDArray[np.float32]]
+    validation: Samples
+    spec: StageSpec
+    seed: int
+
+
 def fit_tail(
     tail: Any,
     train: Samples,
     validation: Samples,
     spec: StageSpec,
+    logbook: Logbook,
     *,
     seed: int,
-    checkpoint: Path,
-    reporter: Reporter = SILENT,
-    title: str = "training",
 ) -> list[Epoch]:
     """Train the tail and leave it with the selected weights.
 
@@ -71,10 +89,8 @@ def fit_tail(
         train: What to fit.
         validation: What chooses the epoch.
         spec: Epochs, batch size, optimizer, schedule, smoothing, class weights, mixup, selection.
+        logbook: Where each epoch is written down and said.
         seed: Decides the order of the samples and of their views, and how mixup blends them.
-        checkpoint: Written after each epoch; where it exists already, training goes on behind it.
-        reporter: Shown per epoch.
-        title: What the progress bar says.
 
     Returns:
         The history, one entry per epoch.
@@ -84,17 +100,18 @@ def fit_tail(
     """
     optimizer = _optimizer(spec)
     optimizer.build(tail.trainable_variables)
-    state = Checkpoint(tail, optimizer, checkpoint, first_averaged(spec.epochs) if spec.select == "average" else None)
-    targets = _targets(train, tail.output_shape[-1], spec)
-    step, forward = _training_step(tail, optimizer), _forward(tail)
+    averaged_from = first_averaged(spec.epochs) if spec.select == "average" else None
+    state = Checkpoint(tail, optimizer, logbook.checkpoint, averaged_from)
+    compiled = _Compiled(_training_step(tail, optimizer), _forward(tail), optimizer)
+    course = _Course(train, _targets(train, tail.output_shape[-1], spec), validation, spec, seed)
     steps = math.ceil(len(train) / spec.batch_size)
-    with reporter.bar(title, spec.epochs * steps) as advance:
+    with logbook.reporter.bar(logbook.title, spec.epochs * steps) as advance:
         advance(len(state.history) * steps)
         for epoch in range(len(state.history), spec.epochs):
             if _stopped_early(state.history, spec.early_stopping):
                 break
-            record = _run_epoch(step, forward, optimizer, train, targets, validation, spec, epoch, seed, advance)
-            _check_finite(record, title, spec.learning_rate)
+            record = _run_epoch(compiled, course, epoch, advance)
+            _check_finite(record, logbook.title, spec.learning_rate)
             state.save(record)
             advance(0, _told(record, spec.epochs))
     if spec.select == "best":
@@ -171,36 +188,26 @@ def _logits(forward: Any, features: Features) -> NDArray[np.float32]:
     return np.concatenate(blocks)
 
 
-def _run_epoch(
-    step: Any,
-    forward: Any,
-    optimizer: Any,
-    train: Samples,
-    targets: tuple[NDArray[np.float32], NDArray[np.float32]],
-    validation: Samples,
-    spec: StageSpec,
-    epoch: int,
-    seed: int,
-    advance: Any,
-) -> Epoch:
+def _run_epoch(compiled: _Compiled, course: _Course, epoch: int, advance: Advance) -> Epoch:
+    train, spec, seed = course.train, course.spec, course.seed
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(train))
     # Every sample walks through its views in turn, each from a start of its own.
     starts = np.random.default_rng([seed]).integers(len(train.views), size=len(train))
     views = (starts + epoch) % len(train.views)
     rate = _learning_rate(spec, epoch)
-    optimizer.learning_rate.assign(rate)
+    compiled.optimizer.learning_rate.assign(rate)
     mixing = np.random.default_rng([seed, epoch, 1])  # a stream of its own: mixup does not change the order
     totals = np.zeros(2)
     for first in range(0, len(order), spec.batch_size):
         chosen = order[first : first + spec.batch_size]
         batch = np.stack([train.views[views[i]][int(i)] for i in chosen])
-        wanted, weights = (array[chosen] for array in targets)
+        wanted, weights = (array[chosen] for array in course.targets)
         if spec.mixup:
             batch, wanted, weights = mix_pairs(batch, wanted, weights, spec.mixup, mixing)
-        totals += np.asarray(step(tf.constant(batch), tf.constant(wanted), tf.constant(weights)))
+        totals += np.asarray(compiled.step(tf.constant(batch), tf.constant(wanted), tf.constant(weights)))
         advance(1)
-    loss, accuracy = _measure(_logits(forward, validation.views[0]), validation.labels)
+    loss, accuracy = _measure(_logits(compiled.forward, course.validation.views[0]), course.validation.labels)
     return Epoch(epoch + 1, rate, totals[0] / len(train), totals[1] / len(train), loss, accuracy)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mstl_edge.artifact import ModelFacts
-from mstl_edge.artifact.inspection import WEIGHT_BITS, full_range
+from mstl_edge.artifact.inspection import WEIGHT_BITS
 from mstl_edge.counted import counted
 from mstl_edge.metrics import Agreement, ClassAgreement, Interval, decide, mcnemar_exact, paired_agreement, wilson
 from mstl_edge.metrics.by_image import (
@@ -30,6 +30,7 @@ from mstl_edge.metrics.by_image import (
 from mstl_edge.schemas.export import GateReport, Origin, Verdict
 from mstl_edge.schemas.metrics import Fitted
 from mstl_edge.training.judging.evidence import Paired
+from mstl_edge.training.judging.promises import promise_breaches
 
 ENOUGH_IMAGES = 100
 """From so many images on, an agreement below the bound is refused as it stands; of fewer, only where it is below for certain."""
@@ -241,61 +242,3 @@ def _accuracy(answers: Answers, own: Paired, decision: Fitted) -> dict[str, Inte
 def _conversion(keras: NDArray[np.float32], file: NDArray[np.float32], decision: Fitted) -> Agreement:
     thresholds = (decision.threshold, decision.threshold)
     return paired_agreement(keras, file[: len(keras)], positive=decision.positive_index, thresholds=thresholds)
-
-
-def promise_breaches(facts: ModelFacts, *, allow_float: bool, weight_bits: int = WEIGHT_BITS) -> list[str]:
-    """List where a file is not what int8 promises: full integer, static, exact input, every kernel channel using its range."""
-    breaches = []
-    if not allow_float:
-        breaches += [f"stays float: {operator}" for operator in facts.float_operators]
-        if facts.float_tensors and not facts.float_operators:
-            breaches.append(f"float tensors are left: {', '.join(facts.float_tensors[:3])}")
-    if (facts.input.dtype, facts.input.scale, facts.input.zero_point) != ("int8", 1 / 128, 0):
-        breaches.append(
-            f"the input is {facts.input.dtype} with scale {facts.input.scale} and zero point {facts.input.zero_point}, "
-            "not int8 with 1/128 and 0"
-        )
-    if facts.output.dtype != "int8":
-        breaches.append(f"the output is {facts.output.dtype}, not int8")
-    if not facts.static:
-        breaches.append("the batch is dynamic")
-    full, integer = full_range(weight_bits), [kernel for kernel in facts.kernels if kernel.dtype == "int8"]
-    breaches += [
-        f"{kernel.name}: {kernel.short_channels(weight_bits)} of {len(kernel.largest)} channels do not reach |q| = {full}"
-        for kernel in integer
-        if kernel.short_channels(weight_bits) or not kernel.per_channel
-    ]
-    breaches += [
-        f"{kernel.name}: {kernel.wide_channels(weight_bits)} of {len(kernel.largest)} channels go beyond |q| = {full}"
-        for kernel in integer
-        if kernel.wide_channels(weight_bits)
-    ]
-    return breaches
-
-
-def calibration_warnings(
-    pixels: NDArray[np.uint8], classes: NDArray[np.int64], keys: tuple[bytes, ...], judged: set[bytes]
-) -> list[str]:
-    """Name the likely mistakes in a set of calibration images.
-
-    Args:
-        pixels: `(n, height, width, 3) uint8`.
-        classes: `(n,)` class numbers.
-        keys: One key per image.
-        judged: Keys of the images that will judge the result.
-    """
-    warnings = []
-    if len(pixels) < 50:
-        warnings.append(
-            f"only {counted(len(pixels), 'calibration image')}: ranges of activations may be too narrow; 100 or more are usual"
-        )
-    if len(np.unique(classes)) < 2:
-        warnings.append("calibration images of one class only: the other class may leave the ranges")
-    if int(pixels.max()) - int(pixels.min()) < 16:
-        warnings.append(f"calibration pixels span {pixels.min()} to {pixels.max()}: were they scaled twice?")
-    overlap = sum(key in judged for key in keys)
-    if overlap:
-        warnings.append(
-            f"{overlap} calibration images are also validation or test images: the gate would flatter itself"
-        )
-    return warnings

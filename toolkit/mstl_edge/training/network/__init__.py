@@ -1,1 +1,1 @@
-"""Networks as small frozen graphs: whatever changes one is a pure function from graph to graph."""
+"""Networks as small frozen graphs: whatever changes one is a pure function from graph to graph, and stands in `passes`."""

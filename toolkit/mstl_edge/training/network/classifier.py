@@ -14,13 +14,14 @@ from mstl_edge.training._keras import keras
 from mstl_edge.training.network.graph import Graph, Node, renamed
 from mstl_edge.training.network.keras import from_keras
 from mstl_edge_models import backbones
+from mstl_edge_models.backbones.base import IMAGENET_BGR_MEAN, IMAGENET_DEVIATION, IMAGENET_MEAN
 
 POOL, LOGITS, FLAT, PROBABILITIES = "head_pool", "head_logits", "head_flat", "head_probabilities"
 NORMALIZED = "normalized"
 _POINTWISE = {"kernel_size": (1, 1), "strides": (1, 1), "padding": "valid", "dilation": (1, 1), "groups": 1}
 
-_MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-_BGR_MEAN = np.array([103.939, 116.779, 123.68])
+_MEAN, _DEVIATION = np.array(IMAGENET_MEAN), np.array(IMAGENET_DEVIATION)
+_BGR_MEAN = np.array(IMAGENET_BGR_MEAN)
 _PIXELS = {
     "torch": (np.diag(128 / 255 / _DEVIATION), (128 / 255 - _MEAN) / _DEVIATION),
     "caffe": (128 * np.eye(3)[::-1], 128 - _BGR_MEAN),

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from mstl_edge.held_back import held_back
 from mstl_edge.preprocess import normalize
-from mstl_edge.progress import Reporter
-from mstl_edge.runs import StageFolder
 from mstl_edge.storage import write_text
 from mstl_edge.training._keras import tf
 from mstl_edge.training.convert import (
@@ -27,10 +25,11 @@ from mstl_edge.training.convert import (
     to_mixed_flatbuffer,
 )
 from mstl_edge.training.fitting.checkpoint import history_csv
+from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras
-from mstl_edge.training.network.quantized import as_float, unrounded, weight_bits_of
-from mstl_edge.training.quantize import qat
+from mstl_edge.training.network.passes.quantized import as_float, unrounded, weight_bits_of
+from mstl_edge.training.quantize import post_training, qat
 from mstl_edge.training.quantize.lessons import correction_views, lessons_of
 from mstl_edge.training.trained import Trained
 
@@ -38,6 +37,19 @@ Kind = Literal["qat", "ptq", "mixed"]
 LAYERS_KEPT_IN_FLOAT = 3
 RANKING_IMAGES = 20
 EVALUATION_BATCH = 32
+
+
+@dataclass(frozen=True)
+class FloatTwin:
+    """The network that candidates are made of, in float.
+
+    Attributes:
+        absorbed: Image → probabilities, without BatchNorm.
+        flatbuffer: Its float file, whose answers fine-tuning learns.
+    """
+
+    absorbed: Graph
+    flatbuffer: bytes
 
 
 @dataclass(frozen=True)
@@ -63,87 +75,61 @@ class Candidate:
 
 
 def build_candidates(
-    trained: Trained,
-    absorbed: Graph,
-    float_flatbuffer: bytes,
-    kinds: Collection[Kind],
-    folder: StageFolder,
-    *,
-    threads: int,
-    reporter: Reporter,
-    signature: bool = True,
+    trained: Trained, twin: FloatTwin, kinds: Collection[Kind], workshop: Workshop, *, signature: bool = True
 ) -> Iterator[Candidate]:
     """Yield the candidates.
 
     Args:
         trained: The network and what it was trained on.
-        absorbed: Image → probabilities, without BatchNorm.
-        float_flatbuffer: Its float file, whose answers fine-tuning learns.
+        twin: The network to quantize, in float.
         kinds: Which candidates.
-        folder: Keeps the checkpoint and the history of fine-tuning.
-        threads: Threads of the engine.
-        reporter: Told of progress.
+        workshop: Where they are made; its folder keeps the checkpoint and the history of fine-tuning.
         signature: See `convert.converter_of`.
     """
     pixels = trained.calibration(trained.recipe.quantize.calibration_images)[0]
-    reporter.say("calibrating")
+    workshop.reporter.say("calibrating")
     spec = trained.recipe.quantize
-    quantized = qat.calibrated(absorbed, pixels, correction_views(trained), weight_bits=spec.weight_bits)
+    quantized = post_training.calibrated(twin.absorbed, pixels, correction_views(trained), weight_bits=spec.weight_bits)
     order: tuple[Kind, ...] = ("ptq", "mixed", "qat")
     for kind in order:
         if kind not in kinds:
             continue
-        reporter.say(f"building the {kind} candidate")
+        workshop.reporter.say(f"building the {kind} candidate")
         if kind == "ptq":
             yield build_post_training(quantized, signature=signature)
         elif kind == "mixed":
             yield build_mixed(quantized, pixels)
         else:
-            yield build_quantization_aware(
-                trained, quantized, float_flatbuffer, folder, threads=threads, reporter=reporter, signature=signature
-            )
+            yield build_quantization_aware(trained, quantized, twin, workshop, signature=signature)
 
 
 def build_post_training(quantized: Graph, *, signature: bool = True) -> Candidate:
-    """Return the candidate that is quantized after training, from `qat.calibrated`: ranges and biases, nothing learned."""
+    """Return the candidate of a network from `post_training.calibrated`: ranges and biases, nothing learned."""
     return Candidate(
         "ptq", to_int8_flatbuffer(quantized, signature=signature), quantized, {"skipped": unrounded(quantized)}
     )
 
 
 def build_quantization_aware(
-    trained: Trained,
-    quantized: Graph,
-    float_flatbuffer: bytes,
-    folder: StageFolder,
-    *,
-    threads: int,
-    reporter: Reporter,
-    signature: bool = True,
+    trained: Trained, quantized: Graph, twin: FloatTwin, workshop: Workshop, *, signature: bool = True
 ) -> Candidate:
     """Return the candidate whose upper layers were fine-tuned under fake quantization.
 
     Args:
         trained: The run.
-        quantized: From `qat.calibrated`.
-        float_flatbuffer: The float twin, whose answers are learned.
-        folder: Keeps the checkpoint.
-        threads: Threads of the engine.
-        reporter: Told of progress.
+        quantized: From `post_training.calibrated`.
+        twin: The network in float, whose answers are learned.
+        workshop: Where.
         signature: See `convert.converter_of`.
     """
     tuned, history = qat.fine_tune(
         quantized,
-        lessons_of(trained, float_flatbuffer, threads),
+        lessons_of(trained, twin.flatbuffer, workshop.threads),
         qat.Lesson(*trained.data.part("validation")),
-        trained.stage,
-        trained.recipe.quantize,
-        seed=trained.seed,
-        folder=folder.path,
-        threads=threads,
-        reporter=reporter,
+        qat.Tuning(trained.stage, trained.recipe.quantize, trained.seed),
+        workshop,
     )
-    write_text(folder.history, history_csv(history))
+    write_text(workshop.folder.history, history_csv(history))
     notes = {"epochs": len(history), "skipped": unrounded(tuned)}
     return Candidate("qat", to_int8_flatbuffer(tuned, signature=signature), tuned, notes)
 
@@ -163,8 +149,8 @@ def build_mixed(quantized: Graph, calibration: NDArray[np.uint8]) -> Candidate:
     """Return a post-training candidate whose worst layers, by their measured error, stay in float.
 
     A file from fake quantization cannot mix: its converter rounds every kernel that has a rounded neighbour. TFLite's own
-    calibration can, and gets the equalized channels and corrected biases of `quantized`, from `qat.calibrated`. It knows kernels
-    of 8 bits only: of fewer, it gets them rounded to their levels, which it finds again in its finer ones.
+    calibration can, and gets the equalized channels and corrected biases of `quantized`, from `post_training.calibrated`. It knows
+    kernels of 8 bits only: of fewer, it gets them rounded to their levels, which it finds again in its finer ones.
     """
     corrected = as_float(quantized)
     errors = dict(rank_layers(corrected, calibration))

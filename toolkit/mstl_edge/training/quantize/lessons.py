@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mstl_edge.counted import counted
 from mstl_edge.training.asking import answers
 from mstl_edge.training.fitting.augment import DrawnViews, view_key
 from mstl_edge.training.fitting.features import Images
@@ -40,6 +41,34 @@ def correction_views(trained: Trained) -> NDArray[np.uint8]:
     wanted = [(int(order[i % len(order)]), 1 + i // len(order)) for i in range(CORRECTION)]
     views = _viewed(trained, images, wanted).pixels
     return np.asarray(views[np.arange(len(views))], dtype=np.uint8)
+
+
+def calibration_warnings(
+    pixels: NDArray[np.uint8], classes: NDArray[np.int64], keys: tuple[bytes, ...], judged: set[bytes]
+) -> list[str]:
+    """Name the likely mistakes in a set of calibration images.
+
+    Args:
+        pixels: `(n, height, width, 3) uint8`.
+        classes: `(n,)` class numbers.
+        keys: One key per image.
+        judged: Keys of the images that will judge the result.
+    """
+    warnings = []
+    if len(pixels) < 50:
+        warnings.append(
+            f"only {counted(len(pixels), 'calibration image')}: ranges of activations may be too narrow; 100 or more are usual"
+        )
+    if len(np.unique(classes)) < 2:
+        warnings.append("calibration images of one class only: the other class may leave the ranges")
+    if int(pixels.max()) - int(pixels.min()) < 16:
+        warnings.append(f"calibration pixels span {pixels.min()} to {pixels.max()}: were they scaled twice?")
+    overlap = sum(key in judged for key in keys)
+    if overlap:
+        warnings.append(
+            f"{overlap} calibration images are also validation or test images: the gate would flatter itself"
+        )
+    return warnings
 
 
 def _viewed(trained: Trained, images: Images, wanted: list[tuple[int, int]]) -> Images:

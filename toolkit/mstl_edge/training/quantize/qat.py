@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mstl_edge.artifact.inspection import WEIGHT_BITS
 from mstl_edge.preprocess import normalize
 from mstl_edge.progress import Reporter
 from mstl_edge.recipe import QuantizeSpec, StageSpec
@@ -28,16 +26,11 @@ from mstl_edge.training.fitting.augment import PixelRows
 from mstl_edge.training.fitting.checkpoint import Epoch
 from mstl_edge.training.fitting.features import Images
 from mstl_edge.training.fitting.fit import Features, Samples, fit_tail
-from mstl_edge.training.network.biases import with_corrected_biases
+from mstl_edge.training.fitting.workshop import Logbook, Workshop
 from mstl_edge.training.network.classifier import FLAT
 from mstl_edge.training.network.cut import cut_at, up_to
-from mstl_edge.training.network.equalize import equalized
 from mstl_edge.training.network.graph import Graph
 from mstl_edge.training.network.keras import to_keras, weights_of
-from mstl_edge.training.network.quantized import fake_quantized
-
-CALIBRATION_BATCH = 16
-CORRECTION_IMAGES = 64
 
 
 @dataclass(frozen=True)
@@ -53,6 +46,21 @@ class Lesson:
     images: Images
     classes: NDArray[np.int64]
     soft_targets: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a network is fine-tuned under fake quantization.
+
+    Attributes:
+        stage: The stage whose network it is; says what is frozen.
+        spec: Epochs, learning rate and batch size.
+        seed: Decides the order of the samples.
+    """
+
+    stage: StageSpec
+    spec: QuantizeSpec
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -116,68 +124,32 @@ def _stacked_targets(lessons: Sequence[Lesson]) -> NDArray[np.float32] | None:
     return np.concatenate(targets) if len(targets) == len(lessons) else None
 
 
-def calibrated(
-    absorbed: Graph,
-    pixels: NDArray[np.uint8],
-    beside: NDArray[np.uint8] | None = None,
-    *,
-    weight_bits: int = WEIGHT_BITS,
-) -> Graph:
-    """Return a network under fake quantization: channels equalized, ranges set, biases corrected on calibration images.
-
-    Args:
-        absorbed: Image → probabilities, without BatchNorm.
-        pixels: `(n, height, width, 3) uint8` of the training split; alone they set the ranges.
-        beside: Views of them whose ranges equalization minds, and whose mean error the biases balance, as well.
-        weight_bits: See `QuantizeSpec`.
-    """
-    views = pixels[:0] if beside is None else beside
-    equal = equalized(absorbed, np.concatenate([pixels, views]))
-    quantized = ranged(equal, pixels, weight_bits)
-    return with_corrected_biases(quantized, equal, normalize(np.concatenate([pixels[:CORRECTION_IMAGES], views])))
-
-
-def ranged(absorbed: Graph, pixels: NDArray[np.uint8], weight_bits: int = WEIGHT_BITS) -> Graph:
-    """Return a network under fake quantization with ranges set by calibration images, and nothing else done to it."""
-    starts = range(0, len(pixels), CALIBRATION_BATCH)
-    batches = (normalize(pixels[start : start + CALIBRATION_BATCH]) for start in starts)
-    return fake_quantized(absorbed, batches, weight_bits)
-
-
 def fine_tune(
     quantized: Graph,
     lessons: Sequence[Lesson],
     validation: Lesson,
-    stage: StageSpec,
-    spec: QuantizeSpec,
-    *,
-    seed: int,
-    folder: Path,
-    threads: int,
-    reporter: Reporter,
+    tuning: Tuning,
+    workshop: Workshop,
 ) -> tuple[Graph, list[Epoch]]:
-    """Fine-tune the layers from `stage.unfreeze_from` on under fake quantization.
+    """Fine-tune the layers from `tuning.stage.unfreeze_from` on under fake quantization.
 
     Args:
-        quantized: From `calibrated`.
+        quantized: From `post_training.calibrated`.
         lessons: What to fit.
         validation: What chooses the epoch.
-        stage: The stage whose network this is; says what is frozen.
-        spec: Epochs, learning rate and batch size.
-        seed: Decides the order of the samples.
-        folder: Gets a checkpoint after each epoch; where this very network has one already, training goes on behind it.
-        threads: Threads of the engine that computes the features.
-        reporter: Told of progress.
+        tuning: How.
+        workshop: Where; its folder gets a checkpoint that is named after this very work.
 
     Returns:
         The network with what it learned, and the history, one entry per epoch.
     """
+    stage, spec, seed = tuning.stage, tuning.spec, tuning.seed
     cut = cut_at(quantized, stage.unfreeze_from)
     tail = to_keras(up_to(cut.tail, FLAT), matrix_products=True)
     prefix = None if cut.prefix is None else to_int8_flatbuffer(cut.prefix, signature=False)
     train, judged = (
         Samples(
-            [Stacked([_features(prefix, lesson.images, threads, reporter) for lesson in part])],
+            [Stacked([_features(prefix, lesson.images, workshop) for lesson in part])],
             np.concatenate([lesson.classes for lesson in part]),
             _stacked_targets(part),
         )
@@ -196,15 +168,14 @@ def fine_tune(
         train.soft_targets is not None
     ):  # answers are learned as they are: no class of them is rare, and none is too certain
         fitted = msgspec.structs.replace(fitted, class_weight="none", label_smoothing=0.0)
+    checkpoint = workshop.folder.path / f"checkpoint-{_work_key(quantized, fitted, seed, lessons)}.npz"
     history = fit_tail(
         tail,
         train,
         judged,
         fitted,
+        Logbook(checkpoint, workshop.reporter, "quantization-aware fine-tuning"),
         seed=seed,
-        checkpoint=folder / f"checkpoint-{_work_key(quantized, fitted, seed, lessons)}.npz",
-        reporter=reporter,
-        title="quantization-aware fine-tuning",
     )
     return quantized.with_weights(weights_of(tail)), history
 
@@ -219,11 +190,11 @@ def _work_key(quantized: Graph, fitted: StageSpec, seed: int, lessons: Sequence[
     return digest(quantized.key(), msgspec.json.encode(fitted), str(seed), *learned).hex()[:12]
 
 
-def _features(prefix: bytes | None, images: Images, threads: int, reporter: Reporter) -> Features:
+def _features(prefix: bytes | None, images: Images, workshop: Workshop) -> Features:
     """Return what the tail reads of each image; the image itself, where nothing is frozen."""
     if prefix is None:
         return ScaledPixels(images.pixels)
-    return int8_features(prefix, images, threads=threads, reporter=reporter)
+    return int8_features(prefix, images, threads=workshop.threads, reporter=workshop.reporter)
 
 
 def int8_features(prefix: bytes, images: Images, *, threads: int, reporter: Reporter) -> Int8Features:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache, partial
 
 import msgspec
 
 from mstl_edge.counted import counted
 from mstl_edge.data.seen import Seen, look_at
-from mstl_edge.data.sources import DataSource, open_stage
+from mstl_edge.data.sources import DataSource, open_source, open_stage
 from mstl_edge.data.splits import Manifest, split_source
 from mstl_edge.errors import DataError
 from mstl_edge.planning.positive import ignored_positive, positive_class
@@ -18,7 +19,7 @@ from mstl_edge.progress import Reporter
 from mstl_edge.runs import create_run
 from mstl_edge.schemas.study_plan import Arm, StudyPlan
 from mstl_edge.study.folder import StudyFolder, bridge_key, bridge_recipe
-from mstl_edge.training import pipeline, stages
+from mstl_edge.training import pipeline, stage_data
 from mstl_edge.training._keras import versions
 
 
@@ -38,10 +39,12 @@ def gather_images(plan: StudyPlan, reporter: Reporter, seen: Seen | None = None)
             of more than two classes.
         WeightsError: First weights are missing or belong to another network.
     """
+    # Arms share most of what they are made of: each source is listed once, and each network built once.
+    opened, weights_check = partial(open_stage, opened=cache(open_source)), cache(pipeline.check_weights)
     for arm in plan.arms:
-        pipeline.check_ingredients(arm.recipe)
+        pipeline.check_ingredients(arm.recipe, opened=opened, weights_check=weights_check)
     target = plan.target
-    source = open_stage(target)
+    source = opened(target)
     if plan.sensitivity and len(source.labels) > 2:
         raise DataError(
             "two classes for --sensitivity, which moves the threshold between them",
@@ -49,8 +52,8 @@ def gather_images(plan: StudyPlan, reporter: Reporter, seen: Seen | None = None)
             hint="Leave --sensitivity out: of more than two classes the most probable one is the answer.",
         )
     for arm in plan.arms:
-        _check_agrees(plan, arm, source)
-    scan = (seen or look_at(target, plan.recipe.preprocess, reporter)).scan
+        _check_agrees(plan, arm, source, opened(arm.stage))
+    scan = (seen or look_at(target, plan.recipe.preprocess, reporter, source)).scan
     whole = msgspec.structs.replace(target.split, resplit=True, subset=0)
     manifest = split_source(source, scan, whole, seed=plan.recipe.seed)
     patients = "" if manifest.patients_known else "; patients unknown, near-duplicates kept together"
@@ -62,9 +65,8 @@ def gather_images(plan: StudyPlan, reporter: Reporter, seen: Seen | None = None)
     return manifest
 
 
-def _check_agrees(plan: StudyPlan, arm: Arm, source: DataSource) -> None:
+def _check_agrees(plan: StudyPlan, arm: Arm, source: DataSource, own: DataSource) -> None:
     first, hint = plan.target, f"Name one data set for all: --data {arm.stage.name}=PATH"
-    own = open_stage(arm.stage)
     if own.labels != source.labels:
         raise DataError(
             f"the same labels in every arm ({', '.join(source.labels)} as in {plan.recipe.name})",
@@ -123,7 +125,7 @@ def make_bridges(study: StudyFolder, dealt: Mapping[str, Mapping[str, Manifest]]
 def _refuse_target_images(arm: Arm, manifest: Manifest, bridge: Mapping[str, Manifest]) -> None:
     # Whatever part of the manifest an image was dealt to, some fold tests it.
     judged = tuple(replace(row, split="test") for row in manifest.rows)
-    stages.refuse_overlap(arm.stage, replace(manifest, rows=judged), bridge)
+    stage_data.refuse_overlap(arm.stage, replace(manifest, rows=judged), bridge)
 
 
 def train_bridges(study: StudyFolder, threads: int, reporter: Reporter) -> None:

@@ -35,18 +35,19 @@ from mstl_edge.study.peak_memory import forget_peak, peak_bytes
 from mstl_edge.study.predictions import FoldAnswers, answered, read_answers, write_answers
 from mstl_edge.study.processor import cpu_kind
 from mstl_edge.study.provenance import TrainingRecord, write_record
-from mstl_edge.training import stages
+from mstl_edge.training import stage_data, stages
 from mstl_edge.training._keras import keras, versions
 from mstl_edge.training.asking import answers as int8_answers
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.fitting.checkpoint import seconds_spent
 from mstl_edge.training.fitting.features import Images
-from mstl_edge.training.network.absorb import absorb_batch_norm
+from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.network.classifier import LOGITS, with_softmax
 from mstl_edge.training.network.distance import relative_distances
 from mstl_edge.training.network.graph import Weights
-from mstl_edge.training.quantize.candidates import Kind, build_candidates
-from mstl_edge.training.stages import StageData
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.quantize.candidates import FloatTwin, Kind, build_candidates
+from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.trained import Trained
 
 Keep = Callable[[Scheme, bytes], None]
@@ -130,7 +131,7 @@ def open_arm(study_path: Path, name: str) -> OpenArm:
     plan = study.plan()
     arm = plan.arm(name)
     folder = source_folder(plan.target.data)
-    data = stages.read_images(arm.recipe, arm.stage, study.manifest(), folder, SILENT)
+    data = stage_data.read_images(arm.recipe, arm.stage, study.manifest(), folder, SILENT)
     bridge = study.bridge(arm)
     carried = None if bridge is None else _carried(bridge.stage(arm.recipe.stages[-2].name).weights)
     return OpenArm(plan, arm, data, carried)
@@ -178,7 +179,7 @@ def _train(opened: OpenArm, task: FoldTask, study: StudyFolder) -> FoldNetwork:
     started = time.monotonic()
     begun = stages.begin_network(recipe, arm.stage, data, opened.carried)
     folder = work.stage(arm.stage.name)
-    network, history, scores = stages.fine_tune(begun, data, recipe, arm.stage, folder, task.threads, SILENT)
+    network, history, scores = stages.fine_tune(begun, data, recipe, arm.stage, Workshop(folder, task.threads))
     seconds, peak = time.monotonic() - started, peak_bytes()
     moved = {name: far for name, far in relative_distances(begun, network).items() if name != LOGITS}
     decision = fit_decision(
@@ -222,10 +223,8 @@ def _probabilities(
     if not kinds:
         return
     pixels = trained.pixels(trained.data.part("test")[0])
-    folder = StageFolder(trained.run.path / "stages" / "quantize")
-    for made in build_candidates(
-        trained, absorbed, twin, kinds, folder, threads=threads, reporter=SILENT, signature=False
-    ):
+    workshop = Workshop(StageFolder(trained.run.path / "stages" / "quantize"), threads)
+    for made in build_candidates(trained, FloatTwin(absorbed, twin), kinds, workshop, signature=False):
         scheme: Scheme = "int8-ptq" if made.kind == "ptq" else "int8-qat"
         if keep is not None:
             keep(scheme, made.flatbuffer)

@@ -20,12 +20,12 @@ from mstl_edge.progress import SILENT, Reporter
 from mstl_edge.schemas.study import STUDY, Study
 from mstl_edge.schemas.study_plan import StudyPlan
 from mstl_edge.storage import alone_in, waiting_for_others, write_text
-from mstl_edge.study.costs import Bench, bench_models
 from mstl_edge.study.executor import Executor, FoldResult, FoldTask, OneAfterTheOther, seconds_left
 from mstl_edge.study.folder import StudyFolder, create_study, with_absolute_places
 from mstl_edge.study.folds import EVERYTHING, Fold
+from mstl_edge.study.results.costs import Bench, bench_models
+from mstl_edge.study.results.summary import summarize
 from mstl_edge.study.shares import Share
-from mstl_edge.study.summary import summarize
 from mstl_edge.training.study.images import deal_bridges, gather_images, make_bridges, train_bridges
 from mstl_edge.training.study.one_fold import plan_folds, run_fold
 

@@ -27,11 +27,12 @@ from mstl_edge.training._keras import keras
 from mstl_edge.training.asking import tell
 from mstl_edge.training.convert import to_float_flatbuffer
 from mstl_edge.training.fitting.features import Images
+from mstl_edge.training.fitting.workshop import Workshop
 from mstl_edge.training.judging.evidence import Paired, pair, viewed_panel
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
-from mstl_edge.training.quantize.candidates import Kind, build_candidates
-from mstl_edge.training.stages import StageData
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
+from mstl_edge.training.quantize.candidates import FloatTwin, Kind, build_candidates
+from mstl_edge.training.stage_data import StageData
 from mstl_edge.training.trained import Trained
 from mstl_edge.training.unseen.doubt import Unseen, look_at_seen, look_at_unseen
 
@@ -119,7 +120,7 @@ def train_part(trained: Trained, dealt: Sequence[int], number: int, threads: int
     begun = stages.begin_network(recipe, stage, data, carried)
     folder = _folder(trained, dealt, number)
     reporter.say(f"cross-fitting, part {number + 1} of {max(dealt) + 1}")
-    network, _, scores = stages.fine_tune(begun, data, recipe, stage, folder, threads, reporter)
+    network, _, scores = stages.fine_tune(begun, data, recipe, stage, Workshop(folder, threads, reporter))
     classes = data.part("validation")[1]
     temperature = fit_temperature(scores.validation, classes)
     threshold = None
@@ -164,10 +165,8 @@ def _answer_part(
         return said.probabilities
 
     floats, paired = told("float32", twin), {}
-    quantizing = StageFolder(folder.path / "quantize")
-    for candidate in build_candidates(
-        part, absorbed, twin, kinds, quantizing, threads=threads, reporter=reporter, signature=False
-    ):
+    quantizing = Workshop(StageFolder(folder.path / "quantize"), threads, reporter)
+    for candidate in build_candidates(part, FloatTwin(absorbed, twin), kinds, quantizing, signature=False):
         given = told(candidate.kind, candidate.flatbuffer)
         paired[candidate.kind] = pair(panel, floats, given, part, procedure=True)
     return paired, unseen

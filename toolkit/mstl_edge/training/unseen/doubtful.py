@@ -19,8 +19,8 @@ from mstl_edge.runs import RunFolder
 from mstl_edge.training._keras import keras
 from mstl_edge.training.asking import answers
 from mstl_edge.training.convert import to_float_flatbuffer
-from mstl_edge.training.network.absorb import absorb_batch_norm
 from mstl_edge.training.network.classifier import with_softmax
+from mstl_edge.training.network.passes.absorb import absorb_batch_norm
 from mstl_edge.training.trained import Trained, open_trained
 from mstl_edge.training.unseen.cross_fit import deal_parts, train_part
 

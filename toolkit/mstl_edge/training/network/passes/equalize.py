@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from mstl_edge.preprocess import normalize
 from mstl_edge.training._keras import tf
 from mstl_edge.training.network import ops
-from mstl_edge.training.network.absorb import along_outputs, smallest_kernel
 from mstl_edge.training.network.graph import Graph, Node
 from mstl_edge.training.network.keras import probe
+from mstl_edge.training.network.passes.absorb import along_outputs, smallest_kernel
 
 HEADROOM = 1.1
 """Room above a channel's largest calibration value; beyond it a lifted channel would be cut off by its ReLU6 too early."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from mstl_edge.training._keras import tf
 from mstl_edge.training.network import ops
-from mstl_edge.training.network.absorb import along_outputs
 from mstl_edge.training.network.graph import Graph, Node
 from mstl_edge.training.network.keras import layers_of, to_keras
+from mstl_edge.training.network.passes.absorb import along_outputs
 
 LEAST_SHARE = 1e-3
 """Of the largest spread of a layer's channels; one below it is silent on the batch, and would shout at other images."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from mstl_edge.data.walk import LeftOut
+from mstl_edge.data.files.walk import LeftOut
 
 _WORDS = r"(masks?|annotations?|annotated|segmentations?|segs?|ground[ _-]?truths?|gts?)"
 _FOLDER = re.compile(rf"(.*[ _-])?{_WORDS}([ _-]?\d+)?", re.IGNORECASE)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mstl_edge.counted import counted
-from mstl_edge.data.walk import LITTER, LeftOut, Unreadable
+from mstl_edge.data.files.walk import LITTER, LeftOut, Unreadable
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from mstl_edge.artifact.inspection import WEIGHT_BITS, full_range
 from mstl_edge.training._keras import tf
 from mstl_edge.training.network import ops
-from mstl_edge.training.network.absorb import along_outputs, largest_of
 from mstl_edge.training.network.graph import Graph, Node, Rounding
 from mstl_edge.training.network.keras import probe
+from mstl_edge.training.network.passes.absorb import along_outputs, largest_of
 
 INPUT_RANGE = Rounding(-1.0, 127.0 / 128.0)
 """Gives the input scale 1/128 and zero point 0, so that a device computes int8 = uint8 − 128."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mstl_edge import bounded
 from mstl_edge.counted import counted
 from mstl_edge_cli.console import Meaning, print_table
 from mstl_edge_cli.scores import CLASS_COLUMNS, NOTHING, class_cells, percent, share
@@ -129,7 +130,7 @@ def _class_rows(arm: ArmResult) -> list[list[object]]:
 
 
 def _comparison_row(entry: Comparison, *, verbose: bool) -> list[object]:
-    points = f"{100 * entry.difference:+.1f} ({100 * entry.low:+.1f} to {100 * entry.high:+.1f})"
+    points = bounded.points(entry.difference, entry.low, entry.high, unit="")
     if not verbose:
         return [entry.a, entry.b, points, entry.verdict]
     exact = ", ".join(f"{one.p:.2g}" for one in entry.mcnemar)

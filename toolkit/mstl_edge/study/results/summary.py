@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from mstl_edge.planning.positive import positive_class
 from mstl_edge.schemas.study import ArmResult, LearningCurve, Share, Study
 from mstl_edge.schemas.study_plan import StudyPlan
-from mstl_edge.study.contenders import Contender, contenders, pairs
-from mstl_edge.study.costs import read_costs
 from mstl_edge.study.folder import StudyFolder
 from mstl_edge.study.folds import EVERYTHING
 from mstl_edge.study.provenance import provenance
-from mstl_edge.study.tables import Table
+from mstl_edge.study.results.contenders import Contender, contenders, pairs
+from mstl_edge.study.results.costs import read_costs
+from mstl_edge.study.results.tables import Table
 
 FLOAT = "float32"
 PRIMARY = ("single/float32", "multi/float32")

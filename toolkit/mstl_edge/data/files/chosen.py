@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from mstl_edge.counted import counted
-from mstl_edge.data.labelled import some
-from mstl_edge.data.walk import EMPTY, IMAGE_SUFFIXES, LeftOut, Unreadable, kind_of, may_be_image, walk
+from mstl_edge.data.files.labelled import some
+from mstl_edge.data.files.walk import EMPTY, IMAGE_SUFFIXES, LeftOut, Unreadable, kind_of, may_be_image, walk
 from mstl_edge.errors import DataError, printable
 
 _DOCUMENT = "no image by its name"

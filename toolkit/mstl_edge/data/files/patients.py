@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from mstl_edge.data.labelled import DataSource, LabelledImage
+from mstl_edge.data.files.labelled import DataSource, LabelledImage
 from mstl_edge.errors import DataError
 
 

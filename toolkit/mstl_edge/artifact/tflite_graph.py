@@ -61,7 +61,7 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Graph:
+class TfliteGraph:
     """The first subgraph of a model, which is what runs."""
 
     tensors: tuple[Tensor, ...]
@@ -71,7 +71,7 @@ class Graph:
     subgraphs: int
 
 
-def parse_graph(flatbuffer: bytes) -> Graph:
+def parse_graph(flatbuffer: bytes) -> TfliteGraph:
     """Parse and check a model.
 
     Args:
@@ -92,7 +92,7 @@ def parse_graph(flatbuffer: bytes) -> Graph:
         raise damaged("a model without a graph")
     _check_signatures(model, graphs)
     first = graphs[0]
-    return Graph(first.tensors, first.operators, first.inputs, first.outputs, len(graphs))
+    return TfliteGraph(first.tensors, first.operators, first.inputs, first.outputs, len(graphs))
 
 
 def _operator_code(table: Table) -> str:
@@ -124,7 +124,7 @@ def _check_side_tables(model: Table, buffers: int) -> None:
         raise damaged("metadata without its buffer")
 
 
-def _check_signatures(model: Table, graphs: list[Graph]) -> None:
+def _check_signatures(model: Table, graphs: list[TfliteGraph]) -> None:
     for signature in model.tables(7):
         signature.text(2)
         number = signature.scalar(4, "I")
@@ -136,13 +136,13 @@ def _check_signatures(model: Table, graphs: list[Graph]) -> None:
                 raise damaged("a signature of a tensor that is not there")
 
 
-def _subgraph(table: Table, codes: list[str], buffers: list[NDArray[np.uint8]]) -> Graph:
+def _subgraph(table: Table, codes: list[str], buffers: list[NDArray[np.uint8]]) -> TfliteGraph:
     table.text(4)
     tensors = tuple(_tensor(entry, buffers) for entry in table.tables(0))
     operators = tuple(_operator(entry, codes, len(tensors)) for entry in table.tables(3))
     inputs, outputs = _numbers(table, 1, len(tensors), 0), _numbers(table, 2, len(tensors), 0)
     _check_order(tensors, operators, inputs, outputs)
-    return Graph(tensors, operators, inputs, outputs, 1)
+    return TfliteGraph(tensors, operators, inputs, outputs, 1)
 
 
 def _numbers(table: Table, field: int, tensors: int, smallest: int) -> tuple[int, ...]:

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from mstl_edge.counted import counted
-from mstl_edge.data.labelled import DataSource, LabelledImage
-from mstl_edge.data.walk import DICOM_SUFFIXES, IMAGE_SUFFIXES, LeftOut, may_be_image
+from mstl_edge.data.files.labelled import DataSource, LabelledImage
+from mstl_edge.data.files.walk import DICOM_SUFFIXES, IMAGE_SUFFIXES, LeftOut, may_be_image
 from mstl_edge.preprocess import frame_name
 from mstl_edge.preprocess.dicom import Header, read_header
 

@@ -21,16 +21,16 @@ from mstl_edge.metrics import (
 )
 from mstl_edge.schemas.study import ArmResult, Comparison, FoldScores, RepeatMcNemar
 from mstl_edge.schemas.study_plan import StudyPlan
-from mstl_edge.study.classes import (
+from mstl_edge.study.predictions import FoldAnswers
+from mstl_edge.study.results.classes import (
     class_results,
     confusion_of,
     float_agreement,
     fold_macro_f1,
     pooled_macro_f1,
 )
-from mstl_edge.study.contenders import Contender
-from mstl_edge.study.predictions import FoldAnswers
-from mstl_edge.study.statistics import (
+from mstl_edge.study.results.contenders import Contender
+from mstl_edge.study.results.statistics import (
     PairedTest,
     bootstrap_interval,
     images_needed,

@@ -11,6 +11,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 from scipy import stats
 
+from mstl_edge import bounded
 from mstl_edge.metrics import Interval
 
 Verdict = Literal["helped", "hurt", "cannot tell"]
@@ -125,7 +126,7 @@ def images_needed(difference: float, discordant: float) -> int | None:
 
 def in_words(verdict: Verdict, a: str, b: str, test: PairedTest, images: int, needed: int | None) -> str:
     """Return the verdict on going from `a` to `b` as a sentence."""
-    points = f"{100 * test.difference:+.1f} points ({100 * test.low:+.1f} to {100 * test.high:+.1f})"
+    points = bounded.points(test.difference, test.low, test.high)
     if verdict != "cannot tell":
         return f"{b} {verdict} against {a}: {points}"
     if needed is None:

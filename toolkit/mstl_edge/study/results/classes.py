@@ -18,9 +18,9 @@ from mstl_edge.metrics import (
     wilson,
 )
 from mstl_edge.schemas.study import ClassResult
-from mstl_edge.study.contenders import Contender
 from mstl_edge.study.predictions import FoldAnswers
-from mstl_edge.study.statistics import bootstrap_interval, resampled_interval
+from mstl_edge.study.results.contenders import Contender
+from mstl_edge.study.results.statistics import bootstrap_interval, resampled_interval
 
 
 def class_results(contender: Contender, pooled: Sequence[FoldAnswers], labels: Sequence[str]) -> dict[str, ClassResult]:
