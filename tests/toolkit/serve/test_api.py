@@ -203,7 +203,7 @@ def test_every_answer_keeps_a_browser_strict(client: Callable[..., Any]) -> None
     asked = client()
     for response in (
         asked.get("/"),
-        asked.get("/app.js"),
+        *(asked.get(f"/{script}.js") for script in ("app", "csv", "map")),
         asked.get("/v1/card"),
         asked.get("/nothing"),
         asked.get("/", headers={"host": "x"}),
@@ -211,6 +211,7 @@ def test_every_answer_keeps_a_browser_strict(client: Callable[..., Any]) -> None
         assert "default-src 'none'" in response.headers["content-security-policy"]
         assert response.headers["x-content-type-options"] == "nosniff"
         assert "access-control-allow-origin" not in response.headers
+    assert all(asked.get(f"/{script}.js").status_code == 200 for script in ("app", "csv", "map"))
     assert asked.get("/nothing").status_code == 404
     assert asked.get("/v1/predict").status_code == 405
     assert asked.get("/../../etc/passwd").status_code == 404

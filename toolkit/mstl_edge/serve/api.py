@@ -28,7 +28,7 @@ from mstl_edge.serve.upload import UploadError, read_upload
 SCHEMA = "mstl-edge/serve/1"
 PAGE = {
     "/": ("index.html", "text/html"),
-    "/app.js": ("app.js", "text/javascript"),
+    **{f"/{name}": (name, "text/javascript") for name in ("app.js", "csv.js", "map.js")},
     "/style.css": ("style.css", "text/css"),
 }
 RETRY_BUSY_S = 2

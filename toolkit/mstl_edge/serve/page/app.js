@@ -1,12 +1,12 @@
 // The page of `mstl-edge serve`: images go to this server alone, and stay in this tab.
+import { csv } from "./csv.js";
+import { layer } from "./map.js";
+
 const $ = (id) => document.getElementById(id);
 const AT_ONCE = 2;
 const rows = []; // {name, blob, answers: [record per model], error}
 let models = [];
 let token = "";
-
-// Five points of viridis, between which colours are interpolated; equal steps look equal (van der Walt and Smith 2015).
-const COLOURS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
@@ -141,12 +141,6 @@ function remarks(record) {
   return found;
 }
 
-function colour(share) {
-  const place = Math.min(Math.max(share, 0), 1) * (COLOURS.length - 1);
-  const low = Math.min(Math.floor(place), COLOURS.length - 2);
-  return COLOURS[low].map((value, n) => value + (COLOURS[low + 1][n] - value) * (place - low));
-}
-
 function draw(row) {
   const record = row.answers[0];
   const { canvas } = row;
@@ -168,22 +162,6 @@ function draw(row) {
   image.src = record.picture || (row.address ||= URL.createObjectURL(row.blob));
 }
 
-// Evidence for the label alone is shown, from none to the largest in the image; a cell that speaks against it is clear.
-function layer(map) {
-  const small = document.createElement("canvas");
-  small.width = map[0].length;
-  small.height = map.length;
-  const pen = small.getContext("2d");
-  const pixels = pen.createImageData(small.width, small.height);
-  const largest = Math.max(1e-9, ...map.flat());
-  map.flat().forEach((value, n) => {
-    const share = Math.max(0, value / largest);
-    pixels.data.set([...colour(share), 255 * Math.min(1, 1.5 * share)], 4 * n);
-  });
-  pen.putImageData(pixels, 0, 0);
-  return small;
-}
-
 // ---- several images --------------------------------------------------------------------------------------------------
 
 function table() {
@@ -201,26 +179,6 @@ function table() {
   const names = make("tr", {}, ...head.map((name) => make("th", { scope: "col" }, name)));
   $("table").hidden = rows.length < 2;
   $("table").replaceChildren(make("table", {}, make("caption", { class: "quiet" }, "All images"), make("thead", {}, names), make("tbody", {}, ...body)));
-}
-
-function quoted(value) {
-  // A cell that begins like a formula would be one in a spreadsheet.
-  const text = /^[=+\-@\t\r]/.test(value) && Number.isNaN(Number(value)) ? `'${value}` : value;
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-function csv() {
-  const labels = models[0].card.labels;
-  const lines = [["image", "model", "label", "probability", ...labels.map((label) => `p_${label}`), "error", "warning", "set", "familiar", "ms"]];
-  for (const row of rows) {
-    if (row.error) lines.push([row.name, "", "", "", ...labels.map(() => ""), row.error, "", "", "", ""]);
-    row.answers.forEach((record, number) => lines.push([
-      row.name, models[number].file, record.label, record.probability.toFixed(6),
-      ...labels.map((label) => (record.probabilities[label] ?? "").toFixed?.(6) ?? ""), "", (record.warnings || []).join("; "),
-      (record.set || []).join("|"), record.familiarity ? (record.familiarity.familiar ? "yes" : "no") : "", record.milliseconds.toFixed(2),
-    ]));
-  }
-  return `${lines.map((line) => line.map(quoted).join(",")).join("\n")}\n`;
 }
 
 // ---- the page --------------------------------------------------------------------------------------------------------
@@ -302,7 +260,7 @@ $("compare").addEventListener("change", () => {
   next();
 });
 $("csv").addEventListener("click", () => {
-  const address = URL.createObjectURL(new Blob([csv()], { type: "text/csv" }));
+  const address = URL.createObjectURL(new Blob([csv(models, rows)], { type: "text/csv" }));
   make("a", { href: address, download: "answers.csv" }).click();
   setTimeout(() => URL.revokeObjectURL(address), 1000);
 });
