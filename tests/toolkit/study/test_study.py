@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from contextlib import contextmanager
 from typing import ClassVar
 
 import msgspec
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from mstl_edge.errors import DataError
+from mstl_edge.progress import Silent
 from mstl_edge.schemas.study_plan import Arm, StudyPlan
 from mstl_edge.study.executor import FoldResult
 from mstl_edge.study.plan import build_arms
@@ -40,7 +42,7 @@ class KilledError(Exception):
 class StopsAfter:
     """Runs some tasks, then dies as a killed process would."""
 
-    running: ClassVar[dict[str, int]] = {}
+    running: ClassVar[dict[str, int]] = {"far": 2, "": 1}
 
     def __init__(self, count):
         self.count = count
@@ -57,6 +59,17 @@ class StopsAfter:
             yield result
 
 
+class Notes(Silent):
+    """Keeps the notes of bars."""
+
+    def __init__(self):
+        self.told = []
+
+    @contextmanager
+    def bar(self, description, total):
+        yield lambda steps, note="": self.told.append(note)
+
+
 @pytest.mark.slow
 def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_stopped(recipe, tmp_path):
     from mstl_edge.training.study.run import run_study, start_study
@@ -69,8 +82,9 @@ def test_a_study_trains_every_arm_in_the_same_folds_and_goes_on_where_it_was_sto
     assert len(answers_of(study)) == 2
     bridge = next((study.path / "bridges").iterdir()) / "metrics.json"
     trained_at = bridge.stat().st_mtime_ns
-    rest = StopsAfter(99)
-    tree = msgspec.to_builtins(run_study(study, threads=1, executor=rest))
+    rest, notes = StopsAfter(99), Notes()
+    tree = msgspec.to_builtins(run_study(study, threads=1, executor=rest, reporter=notes))
+    assert sum("left; 2 running at far; 1 starting" in note for note in notes.told) == len(rest.ran)
     assert len(rest.ran) == 3 * 2 * 2 - 2
     assert bridge.stat().st_mtime_ns == trained_at
     assert not (study.path / "work").exists()
