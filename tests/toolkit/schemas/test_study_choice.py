@@ -61,8 +61,8 @@ def test_it_is_the_smallest_that_the_data_cannot_tell_from_the_best_in_float32(s
     assert (choice.smallest.name, choice.cost) == ("light", file_of(study, "light"))
     assert choice.cost.scheme == "int8-ptq"
     assert choice.words == (
-        "wide has the highest accuracy in float32, 96.0 %, n = 160; the data can't tell light and middle from it; poor is worse; "
-        "the smallest of these is light, int8-ptq: 300 kB, 41 M multiply-accumulates, 1.5 ms"
+        "wide has the highest accuracy in float32, 96.0 %, n = 160; the data can't tell light and middle from it; "
+        "the smallest of these is light, int8-ptq: 300 kB, 41 M multiply-accumulates, 1.5 ms; poor is worse"
     )
 
 
@@ -73,7 +73,7 @@ def test_a_best_that_all_others_fall_behind_is_taken(study):
     choice = choose_network(msgspec.structs.replace(study, comparisons=apart))
     assert choice.smallest.name == "wide"
     assert choice.words.endswith(
-        "poor, light and middle are worse; its file: int8-ptq: 4,000 kB, 41 M multiply-accumulates, 20 ms"
+        "; its file: int8-ptq: 4,000 kB, 41 M multiply-accumulates, 20 ms; poor, light and middle are worse"
     )
 
 

@@ -33,12 +33,14 @@ class NetworkChoice:
     def words(self) -> str:
         """The choice in a sentence."""
         told = f"{self.best.name} has the highest accuracy in {FLOAT}, {100 * self.best.accuracy.value:.1f} %, n = {self.best.n:,}"
+        file = f"{self.cost.scheme}: {cost_words(self.cost)}"
         if self.alike:
-            told += f"; the data can't tell {_listed(self.alike)} from it"
+            told += f"; the data can't tell {_listed(self.alike)} from it; the smallest of these is {self.smallest.name}, {file}"
+        else:
+            told += f"; its file: {file}"
         if self.behind:
             told += f"; {_listed(self.behind)} {'is' if len(self.behind) == 1 else 'are'} worse"
-        which = "the smallest of these is" if self.alike else "its file:"
-        return f"{told}; {which} {f'{self.smallest.name}, ' if self.alike else ''}{self.cost.scheme}: {cost_words(self.cost)}"
+        return told
 
 
 def choose_network(study: Study) -> NetworkChoice | None:
