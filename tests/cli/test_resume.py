@@ -24,7 +24,7 @@ def results(run: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [5, pytest.param(10, marks=pytest.mark.long)])
 def test_runs_killed_at_seeded_moments_end_with_the_bytes_of_an_undisturbed_one(
     tiny_recipe_file: Path, tmp_path: Path, kills: int
 ) -> None:
