@@ -15,16 +15,15 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from experiments.ray_nodes import kill, nodes, workers
 from mstl_edge.cluster import OnRay, Place
 from mstl_edge.cluster.connection import pinned
 from mstl_edge.progress import SILENT
@@ -150,14 +149,14 @@ def _in_shares(study: StudyFolder, cache: Path) -> None:
     _resume(study, cache)
 
 
-def _on_nodes(study: StudyFolder, caches: Path, nodes: int, deaths: list[int] | None = None) -> float:
+def _on_nodes(study: StudyFolder, caches: Path, count: int, deaths: list[int] | None = None) -> float:
     """Do a study on so many machines, killing workers where `deaths` counts them; return its seconds."""
     stopped = threading.Event()
-    with _cluster(caches, nodes) as address:
+    with nodes(caches, count) as cluster:
         killer = threading.Thread(target=_kill, args=(deaths, stopped), daemon=True)
         if deaths is not None:
             killer.start()
-        seconds = _timed(lambda: _hand_out(study, address))
+        seconds = _timed(lambda: _hand_out(study, cluster.address))
         stopped.set()
     return seconds
 
@@ -168,32 +167,13 @@ def _hand_out(study: StudyFolder, address: str) -> None:
     run_study(study, threads=1, executor=OnRay(Place(address), 1, SILENT, retries=KILLS))
 
 
-@contextmanager
-def _cluster(caches: Path, nodes: int) -> Iterator[str]:
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    for number in range(nodes):
-        cluster.add_node(num_cpus=1, env_vars={"MSTL_EDGE_CACHE": str(caches / f"{number}")})
-    cluster.wait_for_nodes()
-    try:
-        yield cluster.address
-    finally:
-        cluster.shutdown()
-
-
 def _kill(deaths: list[int], stopped: threading.Event) -> None:
     """Kill the worker of a task at seeded moments."""
     rng = random.Random(24)
     while len(deaths) < KILLS and not stopped.wait(rng.uniform(1.0, 12.0)):
-        at_work = [
-            int(entry.name)
-            for entry in Path("/proc").glob("[0-9]*")
-            if (entry / "cmdline").exists() and (entry / "cmdline").read_bytes().startswith(b"ray::_fold")
-        ]
-        if at_work:
-            deaths.append(rng.choice(sorted(at_work)))
-            os.kill(deaths[-1], signal.SIGKILL)
+        if at_work := workers():
+            deaths.append(rng.choice(at_work))
+            kill(deaths[-1])
 
 
 def _answers(study: StudyFolder) -> dict[str, bytes]:

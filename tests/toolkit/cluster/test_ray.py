@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ray_nodes import kill, two_nodes, workers
 
+from experiments.ray_nodes import kill, nodes, ray_processes, workers
 from mstl_edge.cluster import OnRay, Place
 from mstl_edge.errors import RunError
 from mstl_edge.study.folder import StudyFolder
@@ -28,7 +28,7 @@ KILLS, IN_FULL = 2, 50
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with two_nodes(tmp_path_factory.mktemp("nodes")) as cluster:
+    with nodes(tmp_path_factory.mktemp("nodes")) as cluster:
         yield cluster.address
 
 
@@ -125,24 +125,30 @@ def test_ctrl_c_leaves_a_study_that_goes_on_here(planned: Callable[[], StudyFold
     study = planned()
     command = [sys.executable, "-m", "mstl_edge_cli", "study", "--resume", str(study.path)]
     going = subprocess.Popen(
-        [*command, "--cluster", "local:2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--cluster", "local:2"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 120
     while not files_of(study) and time.monotonic() < deadline and going.poll() is None:
         time.sleep(0.2)
+    assert [process for process in ray_processes() if _of_session(process, going.pid)]
     going.send_signal(2)
     _, narration = going.communicate(timeout=60)
     assert going.returncode == 130, narration
     assert f"--resume {study.path}" in narration
     assert 0 < len(files_of(study)) < len(by_one_process)
-    assert not [process for process in workers("") if _child_of(process, going.pid)]
+    assert not [process for process in ray_processes() if _of_session(process, going.pid)]
     subprocess.run([*command, "--threads", "1"], check=True, capture_output=True)
     assert files_of(study) == by_one_process
 
 
-def _child_of(process: int, parent: int) -> bool:
+def _of_session(process: int, leader: int) -> bool:
+    """Whether a session that `leader` began holds a process, whoever its parent is by now."""
     try:
-        return os.getpgid(process) == parent
+        return os.getsid(process) == leader
     except ProcessLookupError:
         return False
 
